@@ -1,0 +1,29 @@
+import type { UserInfo } from '@coffer/base/http/handler';
+
+/** authorization.k8s.io attributes of one request. */
+export interface Attributes {
+  readonly user: UserInfo;
+  readonly verb: string;
+  readonly isResourceRequest: boolean;
+  readonly group: string;
+  readonly version: string;
+  readonly resource: string;
+  readonly subresource: string;
+  readonly namespace: string;
+  readonly name: string;
+  /** Path of a non-resource request. */
+  readonly path: string;
+  /** Parsed requirements, when the verb is list, watch or deletecollection. */
+  readonly fieldSelectorName?: string;
+}
+
+export interface Decision {
+  readonly decision: 'allow' | 'deny' | 'no-opinion';
+  /** Shown to the client behind a colon, as upstream does. */
+  readonly reason: string;
+}
+
+/** Decides before any object is read. The first opinion of a chain counts; no opinion at the end is a denial. */
+export interface Authorizer {
+  authorize(attributes: Attributes): Decision | Promise<Decision>;
+}

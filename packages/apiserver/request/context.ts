@@ -1,0 +1,32 @@
+import type { HttpRequest, UserInfo } from '@coffer/base/http/handler';
+import type { RequestInfo } from './request-info.ts';
+
+/** One API request on its way through the filters. Filters fill it in order; handlers read it. */
+export interface RequestContext {
+  readonly http: HttpRequest;
+  readonly auditId: string;
+  readonly receivedAtMs: number;
+  readonly info: RequestInfo;
+  readonly query: URLSearchParams;
+  /** Set by authentication, replaced by impersonation. */
+  user: UserInfo;
+  /** Texts for `Warning: 299` headers, in the order they were added, without duplicates. */
+  readonly warnings: WarningList;
+  /** What audit records about this request beyond its attributes; values of Secrets never go in. */
+  readonly auditAnnotations: Map<string, string>;
+  /** Set by the endpoints as they go, for the audit levels Request and RequestResponse. */
+  requestObject?: Uint8Array | undefined;
+  responseObject?: Uint8Array | undefined;
+}
+
+export class WarningList {
+  readonly #texts = new Set<string>();
+
+  add(text: string): void {
+    this.#texts.add(text);
+  }
+
+  get texts(): readonly string[] {
+    return [...this.#texts];
+  }
+}

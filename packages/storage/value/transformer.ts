@@ -1,0 +1,23 @@
+/** Codec between the plaintext of an object and the bytes in the backend: encryption at rest hangs here. */
+export interface Transformer {
+  /**
+   * `stale` is true when the bytes are readable but would be written differently now (older key, older provider): the next
+   * write of the object goes through even if nothing else changed. Throws StorageError `unreadable`.
+   */
+  fromStorage(
+    stored: Uint8Array,
+    context: TransformContext,
+  ): { readonly plain: Uint8Array; readonly stale: boolean } | Promise<{ readonly plain: Uint8Array; readonly stale: boolean }>;
+  toStorage(plain: Uint8Array, context: TransformContext): Uint8Array | Promise<Uint8Array>;
+}
+
+export interface TransformContext {
+  /** Full key `/registry/<prefix>/<namespace>/<name>`: authenticated data of providers that bind it. */
+  readonly key: string;
+}
+
+/** Stores the plaintext as it is. Refuses to read a value that another provider wrote, rather than serve ciphertext. */
+export const identityTransformer: Transformer = {
+  fromStorage: (stored) => ({ plain: stored, stale: false }),
+  toStorage: (plain) => plain,
+};
