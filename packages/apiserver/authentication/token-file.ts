@@ -1,0 +1,46 @@
+import { createHash } from 'node:crypto';
+import type { UserInfo } from '@coffer/base/http/handler';
+import type { Authenticator } from './authenticator.ts';
+import { bearerToken } from './bearer-token.ts';
+
+/**
+ * kube-apiserver's static token file: CSV lines `token,user,uid,"group1,group2"`. Tokens are kept and looked up only as SHA-256
+ * digests, so that a comparison tells nothing about how much of a guess was right.
+ */
+export function tokenFileAuthenticator(csv: string): Authenticator {
+  const users = new Map<string, UserInfo>();
+  for (const [index, line] of csv.split(/\r?\n/).entries()) {
+    if (line.trim() === '' || line.startsWith('#')) continue;
+    const [token, name, uid, groups] = parseCsvLine(line);
+    if (token === undefined || name === undefined || uid === undefined) {
+      throw new Error(`token file line ${index + 1}: expected at least 3 columns (token, user name, user uid)`);
+    }
+    if (token === '') throw new Error(`token file line ${index + 1}: the token is empty`);
+    const digest = digestOf(token);
+    if (users.has(digest)) throw new Error(`token file line ${index + 1}: the same token stands on an earlier line`);
+    users.set(digest, { name, uid, groups: (groups ?? '').split(',').filter((group) => group !== '') });
+  }
+  return {
+    authenticate(request) {
+      const token = bearerToken(request);
+      const user = token === undefined ? undefined : users.get(digestOf(token));
+      return user ? { user } : undefined;
+    },
+  };
+}
+
+function digestOf(token: string): string {
+  return createHash('sha256').update(token).digest('base64');
+}
+
+/** One CSV record (RFC 4180 quotes); blanks around a field are dropped. */
+function parseCsvLine(line: string): string[] {
+  const fields: string[] = [];
+  const pattern = /\s*(?:"((?:[^"]|"")*)"|([^,]*))\s*(,|$)/gy;
+  for (;;) {
+    const match = pattern.exec(line);
+    if (!match) throw new Error('token file: a line is not valid CSV');
+    fields.push(match[1] !== undefined ? match[1].replaceAll('""', '"') : (match[2] ?? '').trim());
+    if (match[3] === '') return fields;
+  }
+}

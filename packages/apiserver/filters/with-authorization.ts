@@ -1,0 +1,64 @@
+import { forbidden } from '@coffer/api/errors/status-error';
+import type { Attributes, Authorizer } from '../authorization/authorizer.ts';
+import type { RequestContext } from '../request/context.ts';
+import type { Filter } from './filter.ts';
+
+/** Asks the authorizer before any object is read; everything it does not allow is 403. */
+export function withAuthorization(authorizer: Authorizer): Filter {
+  return async (context, next) => {
+    const attributes = attributesOf(context);
+    const pending = authorizer.authorize(attributes);
+    const { decision, reason } = pending instanceof Promise ? await pending : pending;
+    if (decision !== 'allow') throw forbiddenFor(attributes, reason);
+    return next(context);
+  };
+}
+
+/** What the authorizer is asked about a request. */
+export function attributesOf(context: RequestContext): Attributes {
+  const { info, user } = context;
+  const fieldSelectorName = selectedName(context);
+  return {
+    user,
+    verb: info.verb,
+    isResourceRequest: info.isResourceRequest,
+    group: info.group,
+    version: info.version,
+    resource: info.resource,
+    subresource: info.subresource,
+    namespace: info.namespace,
+    name: info.name || fieldSelectorName,
+    path: info.path,
+    ...(fieldSelectorName === '' ? {} : { fieldSelectorName }),
+  };
+}
+
+/** A list or watch of exactly one name counts as a request for that name (as upstream's RequestInfo). */
+function selectedName(context: RequestContext): string {
+  const { verb } = context.info;
+  if (verb !== 'list' && verb !== 'watch' && verb !== 'deletecollection') return '';
+  const selector = context.query.get('fieldSelector');
+  const match = selector ? /(?:^|,)metadata\.name==?([^,=!\\]+)(?:,|$)/.exec(selector) : null;
+  return match?.[1] ?? '';
+}
+
+/** The 403 of a denied request, in upstream's words. */
+export function forbiddenFor(attributes: Attributes, reason: string): Error {
+  const why = reason === '' ? '' : `: ${reason}`;
+  const user = JSON.stringify(attributes.user.name);
+  if (!attributes.isResourceRequest) {
+    return forbidden(
+      { group: '', resource: '' },
+      '',
+      `User ${user} cannot ${attributes.verb} path ${JSON.stringify(attributes.path)}${why}`,
+    );
+  }
+  const resource = attributes.subresource === '' ? attributes.resource : `${attributes.resource}/${attributes.subresource}`;
+  const scope = attributes.namespace === '' ? 'at the cluster scope' : `in the namespace ${JSON.stringify(attributes.namespace)}`;
+  const detail = `User ${user} cannot ${attributes.verb} resource ${JSON.stringify(resource)} in API group ${JSON.stringify(attributes.group)} ${scope}${why}`;
+  return forbidden(
+    { group: attributes.group, resource: attributes.resource },
+    attributes.fieldSelectorName === undefined ? attributes.name : '',
+    detail,
+  );
+}

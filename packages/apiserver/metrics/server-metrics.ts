@@ -1,0 +1,125 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Filter } from '../filters/filter.ts';
+import type { RequestContext } from '../request/context.ts';
+
+/** What the gauges read when somebody asks for `/metrics`. */
+export interface MetricsSources {
+  readonly inFlight: () => { readonly readOnly: number; readonly mutating: number };
+  /** Objects per resource, e.g. `configmaps`, `deployments.apps`. */
+  readonly objectCounts: () => Iterable<readonly [group: string, resource: string, count: number]>;
+  readonly storeSizeBytes: () => Promise<number>;
+  readonly openWatches: () => number;
+}
+
+export interface ServerMetrics {
+  /** Outermost filter: counts and times every request. */
+  readonly filter: Filter;
+  readonly countWatchEvent: (group: string, version: string, kind: string) => void;
+  readonly registry: Registry;
+  render(): Promise<{ readonly contentType: string; readonly body: string }>;
+}
+
+const durationBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+
+/** Metrics with kube-apiserver's names where one exists. Labels hold kinds, verbs and codes, never names or values of objects. */
+export function createServerMetrics(sources: MetricsSources): ServerMetrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 10 });
+  const registers = [registry];
+  const requests = new Counter({
+    name: 'apiserver_request_total',
+    help: 'Counter of apiserver requests broken out for each verb, group, version, resource, scope and HTTP response code.',
+    labelNames: ['verb', 'group', 'version', 'resource', 'subresource', 'scope', 'code', 'dry_run', 'component'],
+    registers,
+  });
+  const durations = new Histogram({
+    name: 'apiserver_request_duration_seconds',
+    help: 'Response latency distribution in seconds for each verb, group, version, resource, subresource and scope.',
+    labelNames: ['verb', 'group', 'version', 'resource', 'subresource', 'scope', 'component'],
+    buckets: durationBuckets,
+    registers,
+  });
+  const watchEvents = new Counter({
+    name: 'apiserver_watch_events_total',
+    help: 'Number of events sent in watch clients.',
+    labelNames: ['group', 'version', 'kind'],
+    registers,
+  });
+  addGauges(registers, sources);
+  return {
+    registry,
+    filter: async (context, next) => {
+      const startedMs = performance.now();
+      const response = await next(context);
+      const labels = requestLabels(context);
+      durations.observe(labels, (performance.now() - startedMs) / 1000);
+      requests.inc({ ...labels, code: response.kind === 'upgraded' ? 101 : response.status, dry_run: context.query.get('dryRun') === 'All' ? 'All' : '' });
+      return response;
+    },
+    countWatchEvent: (group, version, kind) => watchEvents.inc({ group, version, kind }),
+    render: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
+  };
+}
+
+function requestLabels({ info }: RequestContext) {
+  const scope = info.name !== '' ? 'resource' : info.namespace !== '' ? 'namespace' : 'cluster';
+  const { group, version, resource, subresource } = info;
+  return { verb: info.isResourceRequest ? info.verb.toUpperCase() : verbOf(info.verb), group, version, resource, subresource, scope: info.isResourceRequest ? scope : '', component: 'apiserver' };
+}
+
+const knownMethods = new Set(['get', 'put', 'post', 'delete', 'patch', 'head', 'options', 'connect']);
+
+/** Unknown methods share one label value, so that a client cannot grow the metric. */
+function verbOf(method: string): string {
+  return knownMethods.has(method) ? method.toUpperCase() : 'OTHER';
+}
+
+function addGauges(registers: Registry[], sources: MetricsSources): void {
+  new Gauge({
+    name: 'apiserver_current_inflight_requests',
+    help: 'Requests being served now, by kind; watches and streams do not count.',
+    labelNames: ['request_kind'],
+    registers,
+    collect() {
+      const { readOnly, mutating } = sources.inFlight();
+      this.set({ request_kind: 'readOnly' }, readOnly);
+      this.set({ request_kind: 'mutating' }, mutating);
+    },
+  });
+  new Gauge({
+    name: 'apiserver_longrunning_requests',
+    help: 'Open watches.',
+    registers,
+    collect() {
+      this.set(sources.openWatches());
+    },
+  });
+  new Gauge({
+    name: 'apiserver_resource_objects',
+    help: 'Number of stored objects by group and resource.',
+    labelNames: ['group', 'resource'],
+    registers,
+    collect() {
+      for (const [group, resource, count] of sources.objectCounts()) this.set({ group, resource }, count);
+    },
+  });
+  new Gauge({
+    name: 'apiserver_storage_objects',
+    help: 'Number of stored objects by resource.',
+    labelNames: ['resource'],
+    registers,
+    collect() {
+      for (const [group, resource, count] of sources.objectCounts()) this.set({ resource: group === '' ? resource : `${resource}.${group}` }, count);
+    },
+  });
+  for (const name of ['apiserver_storage_size_bytes', 'etcd_mvcc_db_total_size_in_bytes', 'etcd_debugging_mvcc_db_total_size_in_bytes']) {
+    new Gauge({
+      name,
+      help: 'Size of the store on disk in bytes.',
+      registers,
+      async collect() {
+        this.set(await sources.storeSizeBytes());
+      },
+    });
+  }
+}

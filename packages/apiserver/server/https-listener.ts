@@ -1,0 +1,231 @@
+import type { IncomingMessage } from 'node:http';
+import { createSecureServer, type Http2SecureServer, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
+import type { Handler, HttpResponse } from '@coffer/base/http/handler';
+import type { Logger } from '@coffer/base/log/logger';
+import { describeListenError } from './listen-error.ts';
+import { NodeHttpRequest, type RawRequest, type RawResponse } from './node-http-request.ts';
+import { writeRawResponse } from './raw-response.ts';
+import { ResponseStreamSink } from './response-stream-sink.ts';
+import { StallWatch } from './stall-watch.ts';
+
+/**
+ * The TLS socket side of the server core: HTTP/1.1 and HTTP/2 on one port, each request handed to one `Handler`. Promises:
+ * a request is answered or its connection closed; slow senders (headers, bodies) and stalled readers are ended; closing drains
+ * what is in flight. It knows nothing about Kubernetes.
+ */
+export interface HttpsListenerOptions {
+  readonly handler: Handler;
+  readonly logger: Logger;
+  readonly tls: TlsMaterial;
+  readonly limits?: Partial<ListenerLimits>;
+}
+
+export interface TlsMaterial {
+  readonly keyPem: string;
+  readonly certificatePem: string;
+  /** Client certificates signed by these authorities are marked as verified. */
+  readonly clientAuthoritiesPem: readonly string[];
+}
+
+export interface ListenerLimits {
+  /** Whole header block, bytes. */
+  readonly maxHeaderBytes: number;
+  /** Time for the header block to arrive. */
+  readonly headersTimeoutMs: number;
+  /** Time for a whole request to arrive. */
+  readonly requestTimeoutMs: number;
+  /** A reader that takes nothing for this long is disconnected. */
+  readonly stallTimeoutMs: number;
+}
+
+const defaultLimits: ListenerLimits = {
+  maxHeaderBytes: 128 * 1024,
+  headersTimeoutMs: 20_000,
+  requestTimeoutMs: 60_000,
+  stallTimeoutMs: 60_000,
+};
+
+export class HttpsListener {
+  readonly #server: Http2SecureServer;
+  readonly #handler: Handler;
+  readonly #logger: Logger;
+  readonly #sockets = new Set<Duplex>();
+  readonly #stalls: StallWatch;
+  readonly #closing = new AbortController();
+  #active = 0;
+
+  constructor(options: HttpsListenerOptions) {
+    const limits = { ...defaultLimits, ...options.limits };
+    this.#handler = options.handler;
+    this.#logger = options.logger;
+    this.#stalls = new StallWatch(limits.stallTimeoutMs);
+    this.#server = createSecureServer({
+      allowHTTP1: true,
+      key: options.tls.keyPem,
+      cert: options.tls.certificatePem,
+      ca: [...options.tls.clientAuthoritiesPem],
+      requestCert: true,
+      rejectUnauthorized: false,
+      minVersion: 'TLSv1.2',
+      handshakeTimeout: 10_000,
+      // Bytes in flight are capped per response; Node's default session memory breaks parallel large lists on one connection.
+      maxSessionMemory: 1000,
+      maxHeaderSize: limits.maxHeaderBytes,
+      settings: { maxConcurrentStreams: 1000, maxHeaderListSize: limits.maxHeaderBytes },
+    } as Parameters<typeof createSecureServer>[0]);
+    Object.assign(this.#server, {
+      headersTimeout: limits.headersTimeoutMs,
+      requestTimeout: limits.requestTimeoutMs,
+      keepAliveTimeout: 90_000,
+    });
+    this.#server.on('request', (request: Http2ServerRequest, response: Http2ServerResponse) => {
+      void this.#serve(request, response as unknown as RawResponse);
+    });
+    this.#server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+      void this.#serveUpgrade(request, socket, head);
+    });
+    this.#server.on('secureConnection', (socket: TLSSocket) => {
+      this.#sockets.add(socket);
+      socket.setNoDelay(true);
+      socket.on('close', () => this.#sockets.delete(socket));
+      socket.on('error', () => {}); // the close event follows; the request side sees it as an abort
+    });
+    this.#server.on('sessionError', (error: Error) => this.#logger.debug('HTTP/2 session ended with an error', { err: error }));
+    this.#server.on('tlsClientError', (error: Error) => this.#logger.debug('TLS handshake failed', { err: error }));
+    this.#server.on('error', (error: Error) => this.#logger.error('listener failed', { err: error }));
+  }
+
+  /** Starts to listen; port 0 picks a free one. Rejects with an error that names address and port. */
+  listen(host: string, port: number): Promise<{ readonly host: string; readonly port: number }> {
+    return new Promise((resolve, reject) => {
+      const onError = (error: NodeJS.ErrnoException) => reject(describeListenError(error, host, port));
+      this.#server.once('error', onError);
+      this.#server.listen({ host, port, backlog: 4096 }, () => {
+        this.#server.off('error', onError);
+        const address = this.#server.address() as AddressInfo;
+        resolve({ host: address.address, port: address.port });
+      });
+    });
+  }
+
+  /** Open connections. */
+  get connections(): number {
+    return this.#sockets.size;
+  }
+
+  /** Replaces key and certificate for new connections. */
+  replaceTls(tls: TlsMaterial): void {
+    this.#server.setSecureContext({ key: tls.keyPem, cert: tls.certificatePem, ca: [...tls.clientAuthoritiesPem] });
+  }
+
+  /** Stops accepting, ends streams, waits up to `graceMs` for answers in flight, then closes every connection. */
+  async close(graceMs: number): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#closing.abort(new Error('server is shutting down'));
+    const deadline = performance.now() + graceMs;
+    while (this.#active > 0 && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 10));
+    for (const socket of this.#sockets) socket.destroy();
+    this.#stalls.stop();
+    await closed;
+  }
+
+  async #serve(raw: RawRequest, response: RawResponse): Promise<void> {
+    this.#active++;
+    response.on('error', () => {});
+    raw.on('error', () => {});
+    try {
+      const request = new NodeHttpRequest(raw, response, this.#closing.signal);
+      const answer = await this.#handler(request);
+      await this.#send(response, answer, request);
+    } catch (error) {
+      this.#logger.error('request failed outside the handler', { err: error });
+      if (response.headersSent) response.stream?.close?.();
+      else writeInternalError(response);
+    } finally {
+      this.#active--;
+    }
+  }
+
+  async #send(response: RawResponse, answer: HttpResponse, request: NodeHttpRequest): Promise<void> {
+    switch (answer.kind) {
+      case 'full': {
+        if (response.destroyed === true || response.writableEnded) return;
+        const headers = request.bodyUnread ? { ...answer.headers, ...closeHeader(request) } : answer.headers;
+        this.#sendFull(response, answer.status, headers, answer.body);
+        return;
+      }
+      case 'stream': {
+        response.writeHead(answer.status, answer.headers as Record<string, string>);
+        const sink = new ResponseStreamSink(response, request.signal);
+        const unwatch = this.#stalls.watch(sink);
+        try {
+          await answer.run(sink);
+        } finally {
+          unwatch();
+          if (!response.writableEnded) response.end();
+        }
+        return;
+      }
+      case 'upgraded':
+        throw new Error('a request without Upgrade was answered by an upgrade');
+    }
+  }
+
+  #sendFull(response: RawResponse, status: number, headers: object, body: Uint8Array | string | readonly Uint8Array[]): void {
+    if (Array.isArray(body)) {
+      const chunks = body as readonly Uint8Array[];
+      const length = chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);
+      response.writeHead(status, { 'content-length': length, ...headers });
+      for (const chunk of chunks) response.write(chunk);
+      response.end();
+    } else {
+      const single = body as Uint8Array | string;
+      const length = typeof single === 'string' ? Buffer.byteLength(single) : single.byteLength;
+      response.writeHead(status, { 'content-length': length, ...headers });
+      response.end(single);
+    }
+    if (response.writableLength > 256 * 1024) {
+      const sink = new ResponseStreamSink(response, undefined);
+      const unwatch = this.#stalls.watch(sink);
+      response.once('close', unwatch);
+    }
+  }
+
+  async #serveUpgrade(raw: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    this.#active++;
+    socket.on('error', () => {});
+    try {
+      const request = new NodeHttpRequest(raw, undefined, this.#closing.signal, { socket, head });
+      const answer = await this.#handler(request);
+      if (answer.kind === 'upgraded') return;
+      await writeRawResponse(socket, answer, request.signal);
+    } catch (error) {
+      this.#logger.error('upgrade failed outside the handler', { err: error });
+      socket.destroy();
+    } finally {
+      this.#active--;
+    }
+  }
+}
+
+/** The rest of an unread body would be taken for the next request: HTTP/1.1 must close, HTTP/2 need not. */
+function closeHeader(request: NodeHttpRequest): Record<string, string> {
+  return request.httpVersionMajor === 1 ? { connection: 'close' } : {};
+}
+
+function writeInternalError(response: RawResponse): void {
+  const body = JSON.stringify({
+    kind: 'Status',
+    apiVersion: 'v1',
+    metadata: {},
+    status: 'Failure',
+    message: 'This request caused apiserver to panic. Look in the logs for details.',
+    reason: 'InternalError',
+    code: 500,
+  });
+  response.writeHead(500, { 'content-type': 'application/json' });
+  response.end(body);
+}

@@ -1,0 +1,129 @@
+import type { IncomingMessage } from 'node:http';
+import type { Http2ServerRequest } from 'node:http2';
+import type { Duplex } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
+import { BodyTooLargeError, type HttpPeer, type HttpRequest, type UpgradedConnection } from '@coffer/base/http/handler';
+
+export type RawRequest = IncomingMessage | Http2ServerRequest;
+
+/** The parts of Node's two response classes (`ServerResponse`, `Http2ServerResponse`) that the listener uses. */
+export interface RawResponse {
+  /** HTTP/2 only. */
+  readonly stream?: { close?: () => void };
+  readonly socket: Duplex | null;
+  readonly headersSent: boolean;
+  readonly writableLength: number;
+  readonly writableEnded: boolean;
+  readonly writableFinished: boolean;
+  readonly destroyed?: boolean;
+  writeHead(status: number, headers: object): unknown;
+  flushHeaders(): void;
+  write(chunk: Uint8Array | string): boolean;
+  end(chunk?: Uint8Array | string): unknown;
+  on(event: string, listener: (...args: never[]) => void): unknown;
+  once(event: string, listener: (...args: never[]) => void): unknown;
+  off(event: string, listener: (...args: never[]) => void): unknown;
+}
+
+const peers = new WeakMap<object, HttpPeer>();
+
+/** `HttpRequest` over Node's HTTP/1.1 and HTTP/2 request objects. Whatever is costly is made when first asked for. */
+export class NodeHttpRequest implements HttpRequest {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: HttpRequest['headers'];
+  readonly upgrade?: () => UpgradedConnection;
+  readonly #raw: RawRequest;
+  readonly #response: RawResponse | undefined;
+  readonly #serverClosing: AbortSignal;
+  readonly #socket: Duplex | undefined;
+  #signal: AbortSignal | undefined;
+  #bodyRead = false;
+
+  constructor(
+    raw: RawRequest,
+    response: RawResponse | undefined,
+    serverClosing: AbortSignal,
+    upgraded?: { readonly socket: Duplex; readonly head: Uint8Array },
+  ) {
+    this.#raw = raw;
+    this.#response = response;
+    this.#serverClosing = serverClosing;
+    this.#socket = upgraded?.socket;
+    this.method = raw.method ?? 'GET';
+    this.url = raw.url ?? '/';
+    this.headers = raw.headers;
+    if (upgraded) this.upgrade = () => upgraded;
+  }
+
+  get httpVersionMajor(): number {
+    return this.#raw.httpVersionMajor;
+  }
+
+  /** True when the client sent (or may still send) a body that nobody read to its end. */
+  get bodyUnread(): boolean {
+    return !this.#bodyRead && !this.#raw.complete && (this.headers['content-length'] ?? this.headers['transfer-encoding']) !== undefined;
+  }
+
+  get peer(): HttpPeer {
+    const socket = (this.#raw instanceof Object && 'stream' in this.#raw ? this.#raw.stream.session?.socket : this.#raw.socket) as
+      | TLSSocket
+      | undefined;
+    if (!socket) return { address: '' };
+    // HTTP/2 hands out a proxy of the socket per session: stable enough as a key, and one look-up per connection.
+    let peer = peers.get(socket);
+    if (!peer) {
+      const certificate = socket.getPeerX509Certificate?.()?.raw;
+      peer = {
+        address: socket.remoteAddress ?? '',
+        ...(certificate ? { certificate, certificateVerified: socket.authorized } : {}),
+      };
+      peers.set(socket, peer);
+    }
+    return peer;
+  }
+
+  get signal(): AbortSignal {
+    if (!this.#signal) {
+      const controller = new AbortController();
+      const gone = () => {
+        if (this.#response?.writableFinished !== true) controller.abort(new Error('client closed the connection'));
+      };
+      const closing: Pick<RawResponse, 'once'> = this.#response ?? this.#socket ?? this.#raw;
+      closing.once('close', gone);
+      if (this.#serverClosing.aborted) controller.abort(this.#serverClosing.reason);
+      this.#serverClosing.addEventListener('abort', () => controller.abort(this.#serverClosing.reason), {
+        once: true,
+        signal: controller.signal,
+      });
+      this.#signal = controller.signal;
+    }
+    return this.#signal;
+  }
+
+  readBody(maxBytes: number): Promise<Uint8Array> {
+    const announced = Number(this.headers['content-length'] ?? 0);
+    if (announced > maxBytes) return Promise.reject(new BodyTooLargeError(maxBytes));
+    return new Promise((resolve, reject) => {
+      const chunks: Buffer[] = [];
+      let size = 0;
+      const onData = (chunk: Buffer) => {
+        size += chunk.length;
+        if (size > maxBytes) {
+          this.#raw.off('data', onData);
+          this.#raw.pause();
+          reject(new BodyTooLargeError(maxBytes));
+          return;
+        }
+        chunks.push(chunk);
+      };
+      this.#raw.on('data', onData);
+      this.#raw.once('end', () => {
+        this.#bodyRead = true;
+        resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, size));
+      });
+      this.#raw.once('error', reject);
+      this.#raw.once('close', () => reject(new Error('client closed the connection')));
+    });
+  }
+}
