@@ -22,8 +22,17 @@ export interface KindDefinition {
   validateUpdate(object: KubeObject, old: KubeObject): FieldError[];
   /** `PUT/PATCH …/status`: default none. */
   validateStatusUpdate?(object: KubeObject, old: KubeObject): FieldError[];
+  /** Checks of a create only, in addition to `validate`: default none. */
+  validateCreate?(object: KubeObject): FieldError[];
+  /** In which order an update is checked; default: metadata, what may not change, then the new object as on create. */
+  readonly updateOrder?: readonly UpdateStep[];
   /** Texts for `Warning` headers (deprecated fields and the like). */
   warnings(object: KubeObject, old: KubeObject | undefined): string[];
+  /** Texts for `Warning` headers that help to understand why `validate` refused the object. */
+  refusalWarnings?(object: KubeObject): string[];
+  /** Where the served version is not the stored one: the stored object in this version, and back. Neither changes its argument. */
+  fromStored?(stored: KubeObject): KubeObject;
+  toStored?(object: KubeObject): KubeObject;
   /** Fields a field selector may use, besides metadata.name and metadata.namespace; every key always present. */
   selectableFields(object: KubeObject): Record<string, string>;
   readonly table: TableDefinition;
@@ -32,6 +41,9 @@ export interface KindDefinition {
   /** True when `metadata.generation` counts changes of `spec`. */
   readonly hasGeneration: boolean;
 }
+
+/** `meta-update`: changes of metadata; `meta`: metadata as on create; `update`: `validateUpdate`; `object`: `validate`. */
+export type UpdateStep = 'meta-update' | 'meta' | 'update' | 'object';
 
 export interface TableDefinition {
   readonly columns: readonly TableColumn[];

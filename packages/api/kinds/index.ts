@@ -1,0 +1,23 @@
+/** Every kind this program knows, by group and resource. */
+
+import { configMap } from './core/configmap.ts';
+import { namespace } from './core/namespace.ts';
+import { secret } from './core/secret.ts';
+import { serviceAccount } from './core/service-account.ts';
+import type { KindDefinition } from './kind.ts';
+
+const kinds: readonly KindDefinition[] = [configMap, namespace, secret, serviceAccount];
+
+const byGroupResource: ReadonlyMap<string, KindDefinition> = new Map(
+  kinds.map((kind) => [`${kind.resource.group}/${kind.resource.resource}`, kind]),
+);
+
+/** The definition of a built-in resource; undefined for any other. */
+export function builtInKind(group: string, resource: string): KindDefinition | undefined {
+  return byGroupResource.get(`${group}/${resource}`);
+}
+
+/** All definitions, in no particular order. */
+export function builtInKinds(): readonly KindDefinition[] {
+  return kinds;
+}

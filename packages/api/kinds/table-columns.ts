@@ -1,0 +1,22 @@
+/** Columns that many tables share, and the helpers to build the others. */
+
+import type { TableColumn } from './kind.ts';
+
+/** A column; priority 1 is shown with `-o wide` only. */
+export function column(name: string, description: string, type: TableColumn['type'] = 'string', priority = 0): TableColumn {
+  return { name, type, format: '', description, priority };
+}
+
+export const nameColumn: TableColumn = {
+  name: 'Name',
+  type: 'string',
+  format: 'name',
+  description:
+    'Name must be unique within a namespace. Is required when creating resources, although some resources may allow a client to request the generation of an appropriate name automatically. Name is primarily intended for creation idempotence and configuration definition. Cannot be updated. More info: https://kubernetes.io/docs/concepts/overview/working-with-objects/names#names',
+  priority: 0,
+};
+
+export const ageColumn: TableColumn = column(
+  'Age',
+  'CreationTimestamp is a timestamp representing the server time when this object was created. It is not guaranteed to be set in happens-before order across separate operations. Clients may not set this value. It is represented in RFC3339 form and is in UTC.\n\nPopulated by the system. Read-only. Null for lists. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata',
+);
