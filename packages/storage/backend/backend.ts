@@ -42,7 +42,13 @@ export interface Backend {
  * that the watch cache is never behind an acknowledged write. Remote backends do not have it.
  */
 export interface LocalBackend extends Backend {
+  /**
+   * The returned function ends the subscription. `kv.value` of a put is the very array that was given to `create` or `update`, so
+   * that the caller can find what it made the bytes from; neither may change it afterwards.
+   */
   subscribe(onBatch: (batch: BackendBatch) => void): () => void;
+  /** Bytes that superseded versions take, roughly. What `compact` can give back. */
+  historyBytes(): number;
 }
 
 export interface KeyValue {
@@ -58,6 +64,8 @@ export interface ListOptions {
   readonly revision?: number;
   readonly limit?: number;
   readonly startKey?: string;
+  /** Saves counting what lies behind a `limit`; `count` is then the number of keys returned. */
+  readonly skipCount?: boolean;
 }
 
 export interface ListResult {
@@ -80,6 +88,9 @@ export interface BackendBatch {
   /** Every change up to this revision has been delivered. */
   readonly revision: number;
 }
+
+/** The longest key any backend accepts, in UTF-8 bytes (twice what a name of 253 in a namespace of 63 needs). */
+export const maxKeyBytes = 1024;
 
 /** The largest value any backend accepts, so that all of them refuse the same (etcd's request limit less its envelope). */
 export const maxValueBytes = 1_572_864 - 65_536;

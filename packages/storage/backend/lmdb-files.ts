@@ -1,0 +1,104 @@
+import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { ABORT, type Database, open, type RootDatabase } from 'lmdb';
+import { StorageError } from '../errors.ts';
+import { type DirectoryLock, lockDirectory } from './directory-lock.ts';
+import { decodeRevision, encodeRevision, formatVersion } from './lmdb-records.ts';
+
+/** The files of an LMDB store: open, lock, permissions, format check. No transactions of their own besides opening. */
+export type Table = Database<Buffer, Buffer>;
+
+export interface LmdbFiles {
+  readonly env: RootDatabase<Buffer, Buffer>;
+  readonly log: Table;
+  readonly head: Table;
+  readonly past: Table;
+  readonly meta: Table;
+  readonly dataPath: string;
+  close(): Promise<void>;
+}
+
+export const metaKeys = {
+  format: Buffer.from('format'),
+  compacted: Buffer.from('compacted'),
+  /** Compaction has removed everything it may up to here; lags `compacted` while it is running or was interrupted. */
+  cleaned: Buffer.from('cleaned'),
+} as const;
+
+const binary = { encoding: 'binary', keyEncoding: 'binary', cache: false } as const;
+
+export async function openLmdbFiles(directory: string, options: { readonly unsafeNoSync?: boolean }): Promise<LmdbFiles> {
+  const absolute = resolve(directory);
+  const firstCreated = mkdirSync(absolute, { recursive: true, mode: 0o700 });
+  const env = openEnvironment(absolute, options.unsafeNoSync ?? false);
+  let lock: DirectoryLock | undefined;
+  try {
+    lock = lockDirectory(absolute, (section) =>
+      env.transactionSync(() => {
+        section();
+        return ABORT;
+      }),
+    );
+    const table = (name: string): Table => env.openDB<Buffer, Buffer>({ name, ...binary });
+    const files = { env, log: table('log'), head: table('head'), past: table('past'), meta: table('meta') };
+    checkFormat(files.meta, absolute);
+    const dataPath = join(absolute, 'data.mdb');
+    chmodSync(dataPath, 0o600);
+    chmodSync(join(absolute, 'lock.mdb'), 0o600);
+    syncDirectories(absolute, dirname(firstCreated ?? absolute));
+    const held = lock;
+    return {
+      ...files,
+      dataPath,
+      async close() {
+        await env.close();
+        held.release();
+      },
+    };
+  } catch (error) {
+    await env.close();
+    lock?.release();
+    throw error;
+  }
+}
+
+/**
+ * Plain LMDB commits: data pages, fdatasync, then the meta page that makes them visible, synchronously. (The library's default
+ * of overlapping syncs makes a commit visible before it is durable, which this store must never do.)
+ */
+function openEnvironment(directory: string, noSync: boolean): RootDatabase<Buffer, Buffer> {
+  return open<Buffer, Buffer>({
+    path: directory,
+    noSubdir: false,
+    maxDbs: 8,
+    overlappingSync: false,
+    eventTurnBatching: false,
+    noSync,
+    ...binary,
+  });
+}
+
+function checkFormat(meta: Table, directory: string): void {
+  const format = meta.get(metaKeys.format);
+  if (format === undefined) {
+    meta.putSync(metaKeys.format, encodeRevision(formatVersion));
+    return;
+  }
+  const found = decodeRevision(format);
+  if (found !== formatVersion) {
+    throw new StorageError('unavailable', `the store in ${directory} has format ${found}; this program reads format ${formatVersion}`);
+  }
+}
+
+/** A new file survives a power cut only when its directory was synced; so does a new directory. */
+function syncDirectories(directory: string, upTo: string): void {
+  for (let path = directory; ; path = dirname(path)) {
+    const descriptor = openSync(path, 'r');
+    try {
+      fsyncSync(descriptor);
+    } finally {
+      closeSync(descriptor);
+    }
+    if (path === upTo || path === dirname(path)) return;
+  }
+}

@@ -1,0 +1,64 @@
+import type { BackendEvent, KeyValue, WriteResult } from './backend.ts';
+import type { Head, LogRecord } from './lmdb-records.ts';
+
+/**
+ * Decides a batch of writes in order: compare each with the newest version (one of the batch itself counts), give the winners
+ * the next revisions. Nothing is written here; a batch that fails to commit leaves no trace.
+ */
+export interface PendingWrite {
+  readonly key: string;
+  /** Undefined deletes. */
+  readonly value: Uint8Array | undefined;
+  /** modRevision the key must have; 0 for "does not exist". */
+  readonly expected: number;
+  resolve(result: WriteResult): void;
+  reject(error: Error): void;
+}
+
+export interface PlannedBatch {
+  readonly records: readonly PlannedRecord[];
+  readonly events: readonly BackendEvent[];
+  /** Revision of the store when the batch is committed. */
+  readonly revision: number;
+  /** One per write, in order; to be handed out when the batch is durable. */
+  readonly results: readonly WriteResult[];
+}
+
+export interface PlannedRecord {
+  readonly revision: number;
+  readonly record: LogRecord;
+}
+
+export interface Snapshot {
+  readonly revision: number;
+  head(key: string): Head | undefined;
+  version(key: string, revision: number): KeyValue | undefined;
+}
+
+const nothing = new Uint8Array(0);
+
+export function planBatch(writes: readonly PendingWrite[], durable: Snapshot): PlannedBatch {
+  const written = new Map<string, { readonly head: Head; readonly kv: KeyValue | undefined }>();
+  const records: PlannedRecord[] = [];
+  const events: BackendEvent[] = [];
+  let revision = durable.revision;
+  const results = writes.map(({ key, value, expected }): WriteResult => {
+    const ours = written.get(key);
+    const head = ours === undefined ? durable.head(key) : ours.head;
+    const exists = head !== undefined && !head.deleted;
+    const modRevision = exists ? head.revision : 0;
+    const current = () => (ours !== undefined ? ours.kv : exists ? durable.version(key, modRevision) : undefined);
+    if (modRevision !== expected || (value === undefined && !exists)) return { ok: false, current: current() };
+
+    const prev = current();
+    revision++;
+    const createRevision = value === undefined ? 0 : exists ? head.createRevision : revision;
+    const kv: KeyValue = { key, value: value ?? nothing, modRevision: revision, createRevision };
+    const type = value === undefined ? 'delete' : 'put';
+    records.push({ revision, record: { type, key, value: kv.value, createRevision, previousRevision: head?.revision ?? 0 } });
+    events.push({ type, kv, prev });
+    written.set(key, { head: { revision, createRevision, deleted: value === undefined }, kv: value === undefined ? undefined : kv });
+    return { ok: true, revision };
+  });
+  return { records, events, revision, results };
+}
