@@ -10,11 +10,10 @@ export interface Attributes {
   readonly resource: string;
   readonly subresource: string;
   readonly namespace: string;
+  /** Also set when a list or watch selects exactly one name by field selector. */
   readonly name: string;
   /** Path of a non-resource request. */
   readonly path: string;
-  /** Parsed requirements, when the verb is list, watch or deletecollection. */
-  readonly fieldSelectorName?: string;
 }
 
 export interface Decision {

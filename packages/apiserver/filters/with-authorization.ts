@@ -17,7 +17,6 @@ export function withAuthorization(authorizer: Authorizer): Filter {
 /** What the authorizer is asked about a request. */
 export function attributesOf(context: RequestContext): Attributes {
   const { info, user } = context;
-  const fieldSelectorName = selectedName(context);
   return {
     user,
     verb: info.verb,
@@ -27,19 +26,9 @@ export function attributesOf(context: RequestContext): Attributes {
     resource: info.resource,
     subresource: info.subresource,
     namespace: info.namespace,
-    name: info.name || fieldSelectorName,
+    name: info.name,
     path: info.path,
-    ...(fieldSelectorName === '' ? {} : { fieldSelectorName }),
   };
-}
-
-/** A list or watch of exactly one name counts as a request for that name (as upstream's RequestInfo). */
-function selectedName(context: RequestContext): string {
-  const { verb } = context.info;
-  if (verb !== 'list' && verb !== 'watch' && verb !== 'deletecollection') return '';
-  const selector = context.query.get('fieldSelector');
-  const match = selector ? /(?:^|,)metadata\.name==?([^,=!\\]+)(?:,|$)/.exec(selector) : null;
-  return match?.[1] ?? '';
 }
 
 /** The 403 of a denied request, in upstream's words. */
@@ -50,15 +39,16 @@ export function forbiddenFor(attributes: Attributes, reason: string): Error {
     return forbidden(
       { group: '', resource: '' },
       '',
-      `User ${user} cannot ${attributes.verb} path ${JSON.stringify(attributes.path)}${why}`,
+      escapeHtml(`User ${user} cannot ${attributes.verb} path ${JSON.stringify(attributes.path)}${why}`),
     );
   }
   const resource = attributes.subresource === '' ? attributes.resource : `${attributes.resource}/${attributes.subresource}`;
   const scope = attributes.namespace === '' ? 'at the cluster scope' : `in the namespace ${JSON.stringify(attributes.namespace)}`;
   const detail = `User ${user} cannot ${attributes.verb} resource ${JSON.stringify(resource)} in API group ${JSON.stringify(attributes.group)} ${scope}${why}`;
-  return forbidden(
-    { group: attributes.group, resource: attributes.resource },
-    attributes.fieldSelectorName === undefined ? attributes.name : '',
-    detail,
-  );
+  return forbidden({ group: attributes.group, resource: attributes.resource }, attributes.name, escapeHtml(detail));
+}
+
+/** As upstream: the message may end up in a browser. */
+function escapeHtml(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }
