@@ -14,6 +14,8 @@ export interface Attributes {
   readonly name: string;
   /** Path of a non-resource request. */
   readonly path: string;
+  /** The field selector of a list, watch or deletecollection, as it came. */
+  readonly fieldSelector?: string;
 }
 
 export interface Decision {

@@ -17,6 +17,7 @@ export function withAuthorization(authorizer: Authorizer): Filter {
 /** What the authorizer is asked about a request. */
 export function attributesOf(context: RequestContext): Attributes {
   const { info, user } = context;
+  const fieldSelector = info.isResourceRequest ? context.query.get('fieldSelector') : null;
   return {
     user,
     verb: info.verb,
@@ -28,6 +29,7 @@ export function attributesOf(context: RequestContext): Attributes {
     namespace: info.namespace,
     name: info.name,
     path: info.path,
+    ...(fieldSelector ? { fieldSelector } : {}),
   };
 }
 
