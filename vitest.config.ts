@@ -1,11 +1,32 @@
 import { defineConfig } from 'vitest/config';
 
+const reporters = ['default', './test/support/count-reporter.ts'];
+
+// Two projects: `unit` is fast and needs nothing; `system` runs the built program with real kubectl, sockets and containers,
+// one file at a time because the files share the machine.
 export default defineConfig({
   test: {
-    include: ['packages/**/*.test.ts', 'cmd/**/*.test.ts', 'test/**/*.test.ts'],
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    reporters,
     pool: 'forks',
-    maxWorkers: 2,
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['packages/**/*.test.ts', 'cmd/**/*.test.ts', 'hack/**/*.test.ts'],
+          testTimeout: 30_000,
+          maxWorkers: 2,
+        },
+      },
+      {
+        test: {
+          name: 'system',
+          include: ['test/**/*.test.ts'],
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
+          maxWorkers: 1,
+          fileParallelism: false,
+        },
+      },
+    ],
   },
 });

@@ -1,0 +1,44 @@
+#!/usr/bin/env node
+// `npm test`: installs npm packages and what the tests need from Debian (as root), builds, checks types and style, and runs
+// every test. Ends with `N passed, N failed`.
+import { spawnSync } from 'node:child_process';
+import process from 'node:process';
+import { buildBundle, installPackages, root, run } from './install.mjs';
+
+/** Debian packages the system tests use, by the command that shows they are there. */
+const needed = [
+  ['ip', 'iproute2'],
+  ['unshare', 'util-linux'],
+  ['strace', 'strace'],
+  ['etcd', 'etcd-server'],
+  ['busybox', 'busybox-static'],
+  ['openssl', 'openssl'],
+  ['curl', 'curl'],
+];
+
+function installDebianPackages() {
+  const missing = needed.filter(([command]) => spawnSync('sh', ['-c', `command -v ${command}`]).status !== 0).map(([, name]) => name);
+  if (missing.length === 0) return;
+  const hasApt = spawnSync('sh', ['-c', 'command -v apt-get']).status === 0;
+  if (process.getuid?.() !== 0 || !hasApt) {
+    console.log(`the tests also use these Debian packages; without them some are skipped: apt-get install ${missing.join(' ')}`);
+    return;
+  }
+  console.log(`installing Debian packages: ${missing.join(' ')}`);
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  spawnSync('apt-get', ['update', '-qq'], { stdio: 'inherit', env });
+  spawnSync('apt-get', ['install', '-qq', '-y', '--no-install-recommends', ...missing], { stdio: ['ignore', 'ignore', 'inherit'], env });
+}
+
+installPackages();
+installDebianPackages();
+buildBundle();
+const { unpackTool } = await import('./unpack-kubectl.mjs');
+await unpackTool('kubectl');
+await unpackTool('helm');
+const bin = `${root}/node_modules/.bin`;
+run(`${bin}/tsc`, ['-p', '.']);
+run(`${bin}/biome`, ['check', '.']);
+run(process.execPath, ['hack/verify-imports.mjs']);
+run(process.execPath, ['hack/verify-files.mjs']);
+run(`${bin}/vitest`, ['run', ...process.argv.slice(2)]);
