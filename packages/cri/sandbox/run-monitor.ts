@@ -1,0 +1,158 @@
+/**
+ * Watches the directory in which a keeper reports: output that grows, the exit status, the end of the output. Works the same for a
+ * container of this process and for one that an earlier server started. A keeper that was killed from outside cannot report:
+ * then the container's first process is asked for, once a second.
+ */
+import { type FSWatcher, watch } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Clock } from '@coffer/base/time/clock';
+import type { StreamName } from './log-writer.ts';
+
+/** What the keeper's files say. */
+export interface RunState {
+  readonly keeperPid: number | undefined;
+  readonly pid: number | undefined;
+  readonly startedAtMs: number | undefined;
+  readonly exitCode: number | undefined;
+  readonly finishedAtMs: number | undefined;
+  readonly drained: boolean;
+  readonly startError: string;
+}
+
+/** Reads the keeper's files; a file that is not complete yet counts as not there. */
+export async function readRunState(directory: string): Promise<RunState> {
+  const [pid, exit, drained, startError] = await Promise.all([
+    readLine(join(directory, 'pid')),
+    readLine(join(directory, 'exit')),
+    readLine(join(directory, 'drained')),
+    readFile(join(directory, 'start-error'), 'utf8').catch(() => ''),
+  ]);
+  const [keeperPid, firstPid] = (pid?.text ?? '').split(' ').map(Number);
+  return {
+    keeperPid: pid ? keeperPid : undefined,
+    pid: pid ? firstPid : undefined,
+    startedAtMs: pid?.modifiedAtMs,
+    exitCode: exit ? Number(exit.text) : undefined,
+    finishedAtMs: exit?.modifiedAtMs,
+    drained: drained !== undefined,
+    startError,
+  };
+}
+
+async function readLine(path: string): Promise<{ text: string; modifiedAtMs: number } | undefined> {
+  try {
+    const text = await readFile(path, 'utf8');
+    if (!text.endsWith('\n')) return undefined;
+    return { text: text.trimEnd(), modifiedAtMs: Math.floor((await stat(path)).mtimeMs) };
+  } catch {
+    return undefined;
+  }
+}
+
+/** True when `pid` is the keeper of this run directory: numbers of processes are used again, also after a restart of the machine. */
+export async function isKeeper(pid: number, directory: string): Promise<boolean> {
+  const [cmdline, cwd] = await Promise.all([
+    readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => ''),
+    stat(`/proc/${pid}/cwd`).catch(() => undefined),
+  ]);
+  const own = await stat(directory).catch(() => undefined);
+  return cmdline.includes('keeper.sh') && cwd !== undefined && own !== undefined && cwd.ino === own.ino && cwd.dev === own.dev;
+}
+
+/** The parent of a process, or undefined when there is no such process. */
+export async function parentOf(pid: number): Promise<number | undefined> {
+  const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  return fields[0] === undefined || fields[0] === '' || fields[0] === 'Z' ? undefined : Number(fields[1]);
+}
+
+export interface RunMonitorCallbacks {
+  onOutput(stream: StreamName): void;
+  /** At most once, after the exit status is known and the output is complete, or as complete as it will become. */
+  onExit(exitCode: number, finishedAtMs: number): void;
+}
+
+const drainTimeoutMs = 2_000;
+const livenessIntervalMs = 1_000;
+/** What upstream reports for a container whose exit status nobody knows. */
+export const unknownExitCode = 255;
+
+export class RunMonitor {
+  readonly #directory: string;
+  readonly #clock: Clock;
+  readonly #callbacks: RunMonitorCallbacks;
+  #watcher: FSWatcher | undefined;
+  #cancelTimer: (() => void) | undefined;
+  #exited: { code: number; atMs: number } | undefined;
+  #done = false;
+
+  constructor(directory: string, clock: Clock, callbacks: RunMonitorCallbacks) {
+    this.#directory = directory;
+    this.#clock = clock;
+    this.#callbacks = callbacks;
+  }
+
+  /** Starts watching; what happened before is found too. */
+  start(): void {
+    this.#watcher = watch(this.#directory, { persistent: false }, (_event, name) => {
+      if (name === 'stdout' || name === 'stderr') this.#callbacks.onOutput(name);
+      else if (name === 'exit' || name === 'drained') void this.check();
+    });
+    this.#watcher.on('error', () => {});
+    this.#scheduleLiveness();
+    void this.check();
+  }
+
+  /** Looks at the keeper's files now. */
+  async check(): Promise<void> {
+    const state = await readRunState(this.#directory);
+    if (this.#done) return;
+    if (state.exitCode !== undefined && !this.#exited) {
+      this.#exited = { code: state.exitCode, atMs: state.finishedAtMs ?? this.#clock.now() };
+      this.#cancelTimer?.();
+      this.#cancelTimer = this.#clock.setTimer(drainTimeoutMs, () => this.#finish());
+    }
+    if (this.#exited && state.drained) this.#finish();
+  }
+
+  stop(): void {
+    this.#done = true;
+    this.#cancelTimer?.();
+    this.#watcher?.close();
+    this.#watcher = undefined;
+  }
+
+  #finish(): void {
+    if (this.#done || !this.#exited) return;
+    const { code, atMs } = this.#exited;
+    this.stop();
+    this.#callbacks.onExit(code, atMs);
+  }
+
+  #scheduleLiveness(): void {
+    this.#cancelTimer = this.#clock.setTimer(livenessIntervalMs, () => {
+      void this.#checkLiveness().finally(() => {
+        if (!this.#done && !this.#exited) this.#scheduleLiveness();
+      });
+    });
+  }
+
+  async #checkLiveness(): Promise<void> {
+    const state = await readRunState(this.#directory);
+    if (state.exitCode !== undefined) return this.check();
+    if (state.keeperPid === undefined || state.pid === undefined) return;
+    if (await isKeeper(state.keeperPid, this.#directory)) return;
+    const again = await readRunState(this.#directory);
+    if (again.exitCode !== undefined) return this.check();
+    if ((await parentOf(state.pid)) !== undefined && (await sameContainer(state.pid, this.#directory))) return;
+    this.#exited ??= { code: unknownExitCode, atMs: this.#clock.now() };
+    this.#finish();
+  }
+}
+
+/** A first process without its keeper is recognised by its control group, which carries the id of the container. */
+async function sameContainer(pid: number, directory: string): Promise<boolean> {
+  const cgroup = await readFile(`/proc/${pid}/cgroup`, 'utf8').catch(() => '');
+  return cgroup.includes(directory.split('/').at(-2) ?? directory);
+}

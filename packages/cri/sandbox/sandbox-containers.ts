@@ -1,0 +1,388 @@
+/**
+ * Containers of the sandbox runtime: made, started, watched, stopped, removed. The truth about a container is in its directory (see
+ * state-directory.ts); what is in memory here can be rebuilt from it by `load`, which is how a later server adopts.
+ */
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { isAbsolute, join } from 'node:path';
+import type { Readable } from 'node:stream';
+import type { Logger } from '@coffer/base/log/logger';
+import type { Clock } from '@coffer/base/time/clock';
+import { type ContainerConfig, type ContainerStatus, type RuntimeEvent, RuntimeRefusal } from '../runtime/container-runtime.ts';
+import { type CapabilitySet, containerCapabilities } from './capabilities.ts';
+import type { ControlGroups } from './control-groups.ts';
+import { commandLine, containerInstructions } from './launch-plan.ts';
+import { LogWriter } from './log-writer.ts';
+import { encodeProgram, namespaceFlags } from './program.ts';
+import { isKeeper, parentOf, RunMonitor, type RunState, readRunState, unknownExitCode } from './run-monitor.ts';
+import type { PodRecord, SandboxPods } from './sandbox-pods.ts';
+import { type ContainerPaths, readRecord, removeTree, type StateDirectory, writeAtomically } from './state-directory.ts';
+import { toolEnvironment } from './tools.ts';
+import { type ProcessIdentity, resolveIdentity } from './users.ts';
+
+/** What upstream's runtimes report for a container that could not be started. */
+const startErrorExitCode = 128;
+
+/** What is kept of a container; its environment and command are only in the program on tmpfs. */
+export interface ContainerRecord {
+  readonly id: string;
+  readonly sandboxId: string;
+  readonly config: Omit<ContainerConfig, 'env' | 'command' | 'args'>;
+  readonly identity: ProcessIdentity;
+  readonly capabilities: CapabilitySet;
+  readonly createdAtMs: number;
+  readonly logPath: string;
+}
+
+/** A container and what watches it. */
+export interface ContainerEntry {
+  readonly record: ContainerRecord;
+  readonly paths: ContainerPaths;
+  readonly log: LogWriter;
+  state: RunState;
+  status: 'created' | 'running' | 'exited';
+  exitCode: number | undefined;
+  finishedAtMs: number | undefined;
+  outOfMemory: boolean;
+  monitor: RunMonitor | undefined;
+  /** Resolves when the container has ended and its output is in the log. */
+  readonly ended: PromiseWithResolvers<void>;
+}
+
+export interface ContainersDeps {
+  readonly state: StateDirectory;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly groups: ControlGroups;
+  readonly pods: SandboxPods;
+  readonly publish: (event: RuntimeEvent) => void;
+  readonly availableCapabilities: bigint;
+  /** Overlay layers below a container's own, uppermost first. */
+  readonly lowerDirectories: readonly string[];
+  readonly hostDevices: () => Promise<readonly string[]>;
+  readonly unsafeReveal: readonly string[];
+}
+
+export class SandboxContainers {
+  readonly #deps: ContainersDeps;
+  readonly #entries = new Map<string, ContainerEntry>();
+
+  constructor(deps: ContainersDeps) {
+    this.#deps = deps;
+  }
+
+  /** Finds what earlier processes left and watches what still runs. */
+  async load(): Promise<void> {
+    for (const id of await this.#deps.state.ids('containers')) {
+      const paths = this.#deps.state.container(id);
+      const record = await readRecord<ContainerRecord>(paths.record);
+      if (!record) {
+        await removeTree(paths.directory);
+        continue;
+      }
+      const entry = this.#newEntry(record, paths);
+      this.#entries.set(id, entry);
+      await this.#adopt(entry);
+    }
+    for (const id of await this.#deps.groups.ids()) if (!this.#entries.has(id)) await this.#deps.groups.remove(id);
+  }
+
+  get(id: string): ContainerEntry | undefined {
+    return this.#entries.get(id);
+  }
+
+  list(): ContainerEntry[] {
+    return [...this.#entries.values()];
+  }
+
+  async create(pod: PodRecord, config: ContainerConfig): Promise<string> {
+    commandLine(config);
+    const id = randomBytes(32).toString('hex');
+    const paths = this.#deps.state.container(id);
+    const identity = await resolveIdentity(config.security);
+    const capabilities = containerCapabilities(config.security, this.#deps.availableCapabilities);
+    const cgroupProcs = await this.#deps.groups.create(id, config.resources);
+    const podPaths = this.#deps.state.pod(pod.id);
+    const program = encodeProgram(
+      containerInstructions({
+        config,
+        paths,
+        hostname: pod.config.hostname,
+        identity,
+        capabilities,
+        lowerDirectories: this.#deps.lowerDirectories,
+        namespaces: [
+          ...(pod.config.hostIpc ? [] : [{ path: podPaths.ipc, flag: namespaceFlags.ipc }]),
+          ...(this.#deps.pods.hasOwnNetwork(pod.config) ? [{ path: podPaths.net, flag: namespaceFlags.network }] : []),
+        ],
+        cgroupProcs,
+        shm: pod.config.hostIpc ? '/dev/shm' : podPaths.shm,
+        resolvConf: pod.config.dns ? podPaths.resolvConf : undefined,
+        hostnameFile: podPaths.hostname,
+        hostDevices: config.security.privileged ? await this.#deps.hostDevices() : [],
+        unsafeReveal: this.#deps.unsafeReveal,
+      }),
+    );
+    for (const directory of [paths.directory, paths.run]) await mkdir(directory, { mode: 0o700 });
+    for (const directory of [paths.upper, paths.work, paths.root]) await mkdir(directory, { mode: 0o755 });
+    await writeFile(paths.program, program, { mode: 0o600 });
+    const { env: _env, command: _command, args: _args, ...kept } = config;
+    const logPath = isAbsolute(config.logPath) ? config.logPath : join(pod.config.logDirectory, config.logPath);
+    const createdAtMs = this.#deps.clock.now();
+    const record: ContainerRecord = { id, sandboxId: pod.id, config: kept, identity, capabilities, createdAtMs, logPath };
+    await writeAtomically(paths.record, JSON.stringify(record));
+    const entry = this.#newEntry(record, paths);
+    this.#entries.set(id, entry);
+    this.#publish(entry, 'created');
+    return id;
+  }
+
+  async start(entry: ContainerEntry): Promise<void> {
+    if (entry.status !== 'created') throw new Error(`container ${entry.record.id} is in state ${entry.status}, not created`);
+    const pod = this.#deps.pods.get(entry.record.sandboxId);
+    if (!pod || !this.#deps.pods.isReady(pod)) throw new Error(`the sandbox of container ${entry.record.id} is not ready`);
+    await entry.log.convert();
+    this.#watch(entry);
+    await this.#launch(entry, pod);
+    entry.state = await readRunState(entry.paths.run);
+    if (entry.state.startError === '' && entry.state.pid !== undefined) {
+      if (entry.status === 'created') entry.status = 'running';
+      this.#publish(entry, 'started');
+      return;
+    }
+    const message = startErrorMessage(entry.state.startError || 'the keeper could not be started');
+    if (entry.state.pid === undefined) await this.#finish(entry, startErrorExitCode, this.#deps.clock.now());
+    await entry.ended.promise;
+    throw new RuntimeRefusal('RunContainerError', message);
+  }
+
+  async stop(entry: ContainerEntry, timeoutMs: number): Promise<void> {
+    if (entry.status === 'created' || entry.status === 'exited') return;
+    if (timeoutMs > 0) {
+      await this.#kill(entry, 'SIGTERM');
+      if (await this.#endsWithin(entry, timeoutMs)) return;
+    }
+    // SIGKILL is repeated: a process may be born into the group between two looks at it.
+    for (;;) {
+      await this.#kill(entry, 'SIGKILL');
+      if (await this.#endsWithin(entry, 2_000)) return;
+    }
+  }
+
+  async remove(entry: ContainerEntry): Promise<void> {
+    await this.stop(entry, 0);
+    entry.monitor?.stop();
+    await entry.log.close();
+    await rm(entry.paths.program, { force: true });
+    await this.#deps.groups.remove(entry.record.id);
+    await removeTree(entry.paths.directory);
+    this.#entries.delete(entry.record.id);
+    this.#publish(entry, 'deleted');
+  }
+
+  status(entry: ContainerEntry): ContainerStatus {
+    const { record, state } = entry;
+    const failed = state.startError !== '';
+    const exited = entry.status === 'exited';
+    return {
+      id: record.id,
+      sandboxId: record.sandboxId,
+      name: record.config.name,
+      attempt: record.config.attempt,
+      state: entry.status,
+      createdAtMs: record.createdAtMs,
+      startedAtMs: failed ? undefined : state.startedAtMs,
+      finishedAtMs: entry.finishedAtMs,
+      exitCode: exited ? (failed ? startErrorExitCode : entry.exitCode) : undefined,
+      signal: undefined,
+      reason: exited ? this.#reason(entry) : '',
+      message: failed ? startErrorMessage(state.startError) : '',
+      image: record.config.image,
+      imageRef: record.config.image,
+      logPath: record.logPath,
+      pid: entry.status === 'running' ? state.pid : undefined,
+      labels: record.config.labels,
+      annotations: record.config.annotations,
+      user: { uid: record.identity.uid, gid: record.identity.gid, supplementalGroups: record.identity.groups },
+    };
+  }
+
+  /** Stops watching; the containers go on. */
+  async close(): Promise<void> {
+    for (const entry of this.#entries.values()) {
+      entry.monitor?.stop();
+      await entry.log.close();
+    }
+  }
+
+  #reason(entry: ContainerEntry): string {
+    if (entry.state.startError !== '') return 'StartError';
+    if (entry.outOfMemory) return 'OOMKilled';
+    if (entry.exitCode === 0) return 'Completed';
+    return entry.exitCode === unknownExitCode && entry.state.exitCode === undefined ? 'Unknown' : 'Error';
+  }
+
+  #newEntry(record: ContainerRecord, paths: ContainerPaths): ContainerEntry {
+    return {
+      record,
+      paths,
+      log: new LogWriter({ rawDirectory: paths.run, logPath: record.logPath, clock: this.#deps.clock }),
+      state: emptyState,
+      status: 'created',
+      exitCode: undefined,
+      finishedAtMs: undefined,
+      outOfMemory: false,
+      monitor: undefined,
+      ended: withResolvers<void>(),
+    };
+  }
+
+  async #adopt(entry: ContainerEntry): Promise<void> {
+    entry.state = await readRunState(entry.paths.run);
+    const { pid, exitCode, startError, finishedAtMs } = entry.state;
+    if (exitCode !== undefined) return this.#finish(entry, exitCode, finishedAtMs ?? this.#deps.clock.now());
+    if (pid === undefined) {
+      // Died between the two, or was never started: without its program on tmpfs it cannot be started any more either.
+      const startable = startError === '' && (await readFile(entry.paths.program).catch(() => undefined)) !== undefined;
+      if (!startable) await this.#finish(entry, startError === '' ? unknownExitCode : startErrorExitCode, this.#deps.clock.now());
+      return;
+    }
+    if ((await parentOf(pid)) === undefined) {
+      const again = await readRunState(entry.paths.run);
+      return this.#finish(entry, again.exitCode ?? unknownExitCode, again.finishedAtMs ?? this.#deps.clock.now());
+    }
+    entry.status = 'running';
+    this.#watch(entry);
+    await entry.log.convert();
+  }
+
+  #watch(entry: ContainerEntry): void {
+    const failed = (error: unknown) =>
+      this.#deps.logger.error('container log could not be written', { container: entry.record.id, err: error });
+    let converting = false;
+    let again = false;
+    const convert = async (): Promise<void> => {
+      if (converting) {
+        again = true;
+        return;
+      }
+      converting = true;
+      try {
+        do {
+          again = false;
+          await entry.log.convert();
+        } while (again);
+      } finally {
+        converting = false;
+      }
+    };
+    entry.monitor = new RunMonitor(entry.paths.run, this.#deps.clock, {
+      onOutput: (stream) => {
+        entry.log.noteGrowth(stream);
+        convert().catch(failed);
+      },
+      onExit: (code, atMs) => void this.#finish(entry, code, atMs),
+    });
+    entry.monitor.start();
+  }
+
+  async #launch(entry: ContainerEntry, pod: PodRecord): Promise<void> {
+    const { state } = this.#deps;
+    const { config } = entry.record;
+    const flags = `-${config.stdin ? 'i' : ''}${config.tty ? 't' : ''}`;
+    const pidNamespace = pod.config.hostPid ? 'host' : 'new';
+    const keeper = ['sh', state.keeper, state.launchProgram, entry.paths.program];
+    const child = spawn('perl', [state.launchProgram, 'keep', entry.paths.run, flags, pidNamespace, ...keeper], {
+      detached: true,
+      stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
+      env: toolEnvironment,
+      cwd: '/',
+    });
+    child.unref();
+    const report = child.stdio[3] as Readable;
+    await new Promise<void>((resolve, reject) => {
+      child.once('error', reject);
+      report.once('close', resolve);
+      report.resume();
+    });
+  }
+
+  async #finish(entry: ContainerEntry, code: number, atMs: number): Promise<void> {
+    if (entry.status === 'exited') return;
+    entry.monitor?.stop();
+    try {
+      await entry.log.convert(true);
+    } catch (error) {
+      this.#deps.logger.error('container log could not be written', { container: entry.record.id, err: error });
+    }
+    entry.state = await readRunState(entry.paths.run);
+    entry.outOfMemory = await this.#deps.groups.wasOutOfMemory(entry.record.id);
+    entry.exitCode = code;
+    entry.finishedAtMs = atMs;
+    entry.status = 'exited';
+    entry.ended.resolve();
+    this.#publish(entry, 'stopped');
+  }
+
+  /** Signals the first process; SIGKILL ends its process namespace, or where it has none everything in its control group. */
+  async #kill(entry: ContainerEntry, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+    const { pid, keeperPid } = entry.state;
+    if (pid === undefined || keeperPid === undefined) return;
+    const parent = await parentOf(pid);
+    if (parent === keeperPid || (parent !== undefined && !(await isKeeper(keeperPid, entry.paths.run)))) send(pid, signal);
+    const pod = this.#deps.pods.get(entry.record.sandboxId);
+    if (signal === 'SIGKILL' && pod?.config.hostPid)
+      for (const other of await this.#deps.groups.processes(entry.record.id)) send(other, signal);
+  }
+
+  async #endsWithin(entry: ContainerEntry, timeoutMs: number): Promise<boolean> {
+    const timeout = withResolvers<boolean>();
+    const cancel = this.#deps.clock.setTimer(timeoutMs, () => timeout.resolve(false));
+    try {
+      return await Promise.race([entry.ended.promise.then(() => true), timeout.promise]);
+    } finally {
+      cancel();
+    }
+  }
+
+  #publish(entry: ContainerEntry, type: RuntimeEvent['type']): void {
+    const { id, sandboxId } = entry.record;
+    this.#deps.publish({ containerId: id, sandboxId, podUid: this.#deps.pods.get(sandboxId)?.config.uid ?? '', type });
+  }
+}
+
+const emptyState: RunState = {
+  keeperPid: undefined,
+  pid: undefined,
+  startedAtMs: undefined,
+  exitCode: undefined,
+  finishedAtMs: undefined,
+  drained: false,
+  startError: '',
+};
+
+interface PromiseWithResolvers<T> {
+  readonly promise: Promise<T>;
+  readonly resolve: (value: T) => void;
+}
+
+function withResolvers<T>(): PromiseWithResolvers<T> {
+  let resolve: (value: T) => void = () => {};
+  const promise = new Promise<T>((done) => {
+    resolve = done;
+  });
+  return { promise, resolve };
+}
+
+function startErrorMessage(text: string): string {
+  return `unable to start container process: error during container init: ${text}`;
+}
+
+function send(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}

@@ -1,0 +1,291 @@
+/**
+ * The embedded container runtime: each container is a process in Linux namespaces of its own over the machine's root filesystem,
+ * copy-on-write. No daemon and no images. Isolation for development, not a security boundary: see `status().limitations`.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from '@coffer/base/log/logger';
+import type { Clock } from '@coffer/base/time/clock';
+import {
+  type ContainerConfig,
+  type ContainerRuntime,
+  type ContainerStats,
+  type ContainerStatus,
+  type ExecSyncResult,
+  type ImageStatus,
+  type PodSandboxConfig,
+  type PodSandboxStatus,
+  type RuntimeEvent,
+  RuntimeRefusal,
+  type RuntimeStatus,
+  type StreamExec,
+  type StreamPair,
+} from '../runtime/container-runtime.ts';
+import { ControlGroups, findControlGroups } from './control-groups.ts';
+import { EventHub } from './event-hub.ts';
+import { type ExecDeps, execStreams, execSync } from './exec-session.ts';
+import { keeperScript } from './keeper-script.ts';
+import { identityInstructions } from './launch-plan.ts';
+import { launchScript } from './launch-script.ts';
+import { buildMaskLayer } from './masking.ts';
+import { argumentsOf, encodeProgram, type Instruction, namespaceFlags } from './program.ts';
+import { type ContainerEntry, SandboxContainers } from './sandbox-containers.ts';
+import { SandboxPods } from './sandbox-pods.ts';
+import { StateDirectory } from './state-directory.ts';
+import { requireTool, runTool } from './tools.ts';
+
+export interface SandboxRuntimeOptions {
+  /** Absolute; made when missing, mode 0700. One server at a time may use it. */
+  readonly stateDir: string;
+  /** Paths of this machine that no container may see, with everything below. The state directory and the usual ones are added. */
+  readonly maskedPaths: readonly string[];
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly version?: string;
+  /** Only for the test that shows what masking is for: containers see the machine's files and processes. */
+  readonly unsafeDisableMasking?: boolean;
+}
+
+/** Starts the runtime on this machine and adopts what earlier processes left in the state directory. */
+export async function createSandboxRuntime(options: SandboxRuntimeOptions): Promise<ContainerRuntime> {
+  const state = new StateDirectory(options.stateDir);
+  await state.prepare({ launch: launchScript, keeper: keeperScript });
+  await mountMemory(state);
+  await mkdir(state.masks, { recursive: true, mode: 0o700 });
+  const runProgram = async (instructions: readonly Instruction[]): Promise<void> => {
+    const path = join(state.memory, `program-${randomBytes(8).toString('hex')}`);
+    await writeFile(path, encodeProgram(instructions), { mode: 0o600 });
+    try {
+      await requireTool('perl', [state.launchProgram, 'run', path]);
+    } finally {
+      await rm(path, { force: true });
+    }
+  };
+  const unsafe = options.unsafeDisableMasking === true;
+  const lower = unsafe ? ['/'] : [await buildMaskLayer(state, options.maskedPaths, runProgram, 'trusted.overlay.opaque'), '/'];
+  const name = `coffer-${createHash('sha256').update(state.root).digest('hex').slice(0, 8)}`;
+  const groups = new ControlGroups(await findControlGroups('/sys/fs/cgroup'), name);
+  const events = new EventHub();
+  const pods = new SandboxPods({ state, clock: options.clock, logger: options.logger, runProgram, network: undefined });
+  const containers = new SandboxContainers({
+    state,
+    clock: options.clock,
+    logger: options.logger,
+    groups,
+    pods,
+    publish: (event) => events.publish(event),
+    availableCapabilities: await availableCapabilities(),
+    lowerDirectories: lower,
+    hostDevices,
+    unsafeReveal: unsafe ? [state.root, ...options.maskedPaths] : [],
+  });
+  await pods.load();
+  await containers.load();
+  return new SandboxRuntime({ ...options, state, groups, events, pods, containers });
+}
+
+interface RuntimeParts extends SandboxRuntimeOptions {
+  readonly state: StateDirectory;
+  readonly groups: ControlGroups;
+  readonly events: EventHub;
+  readonly pods: SandboxPods;
+  readonly containers: SandboxContainers;
+}
+
+class SandboxRuntime implements ContainerRuntime {
+  readonly #parts: RuntimeParts;
+
+  constructor(parts: RuntimeParts) {
+    this.#parts = parts;
+  }
+
+  async version(): Promise<{ name: string; version: string }> {
+    return { name: 'sandbox', version: this.#parts.version ?? '0.1.0' };
+  }
+
+  async status(): Promise<RuntimeStatus> {
+    return {
+      ready: true,
+      limitations: [
+        'images are recorded, not pulled: containers run the programs of this machine, and need a command',
+        'seccomp profiles are not applied',
+        ...this.#parts.groups.limitations(),
+      ],
+      runsOnHostFiles: true,
+    };
+  }
+
+  async runPodSandbox(config: PodSandboxConfig): Promise<string> {
+    return (await this.#parts.pods.run(config)).id;
+  }
+
+  async stopPodSandbox(sandboxId: string): Promise<void> {
+    const running = this.#parts.containers.list().filter((entry) => entry.record.sandboxId === sandboxId);
+    await Promise.all(running.map((entry) => this.#parts.containers.stop(entry, 0)));
+    await this.#parts.pods.stop(sandboxId);
+  }
+
+  async removePodSandbox(sandboxId: string): Promise<void> {
+    await this.stopPodSandbox(sandboxId);
+    const own = this.#parts.containers.list().filter((entry) => entry.record.sandboxId === sandboxId);
+    await Promise.all(own.map((entry) => this.#parts.containers.remove(entry)));
+    await this.#parts.pods.remove(sandboxId);
+  }
+
+  async podSandboxStatus(sandboxId: string): Promise<PodSandboxStatus | undefined> {
+    const record = this.#parts.pods.get(sandboxId);
+    return record && this.#parts.pods.status(record);
+  }
+
+  async listPodSandboxes(): Promise<readonly PodSandboxStatus[]> {
+    return this.#parts.pods.list().map((record) => this.#parts.pods.status(record));
+  }
+
+  async createContainer(sandboxId: string, config: ContainerConfig): Promise<string> {
+    const pod = this.#parts.pods.get(sandboxId);
+    if (!pod) throw new Error(`sandbox ${sandboxId} not found`);
+    return this.#parts.containers.create(pod, config);
+  }
+
+  async startContainer(containerId: string): Promise<void> {
+    return this.#parts.containers.start(this.#entry(containerId));
+  }
+
+  async stopContainer(containerId: string, timeoutMs: number): Promise<void> {
+    const entry = this.#parts.containers.get(containerId);
+    if (entry) await this.#parts.containers.stop(entry, timeoutMs);
+  }
+
+  async removeContainer(containerId: string): Promise<void> {
+    const entry = this.#parts.containers.get(containerId);
+    if (entry) await this.#parts.containers.remove(entry);
+  }
+
+  async containerStatus(containerId: string): Promise<ContainerStatus | undefined> {
+    const entry = this.#parts.containers.get(containerId);
+    return entry && this.#parts.containers.status(entry);
+  }
+
+  async listContainers(): Promise<readonly ContainerStatus[]> {
+    return this.#parts.containers.list().map((entry) => this.#parts.containers.status(entry));
+  }
+
+  async execSync(containerId: string, command: readonly string[], timeoutMs: number): Promise<ExecSyncResult> {
+    return execSync(await this.#execDeps(containerId, command, false), timeoutMs, this.#parts.clock);
+  }
+
+  async exec(containerId: string, options: StreamExec, signal: AbortSignal): Promise<number> {
+    return execStreams(await this.#execDeps(containerId, options.command, options.tty), options, signal);
+  }
+
+  async attach(_containerId: string, _options: Omit<StreamExec, 'command'>, _signal: AbortSignal): Promise<number> {
+    throw new RuntimeRefusal('NotSupported', 'attach is not supported by the sandbox runtime');
+  }
+
+  async portForward(_sandboxId: string, _port: number, _stream: StreamPair, _signal: AbortSignal): Promise<void> {
+    throw new RuntimeRefusal('NotSupported', 'port-forward is not supported by the sandbox runtime');
+  }
+
+  async imageStatus(image: string): Promise<ImageStatus | undefined> {
+    return { id: image, repoTags: [image], repoDigests: [], sizeBytes: 0, uid: 0, username: '', pinned: true };
+  }
+
+  async pullImage(image: string): Promise<string> {
+    return image;
+  }
+
+  async listImages(): Promise<readonly ImageStatus[]> {
+    return [];
+  }
+
+  async removeImage(): Promise<void> {}
+
+  async containerStats(): Promise<readonly ContainerStats[]> {
+    const running = this.#parts.containers.list().filter((entry) => entry.status === 'running');
+    const stats = running.map(async ({ record }) => {
+      const usage = await this.#parts.groups.usage(record.id);
+      return usage && { containerId: record.id, ...usage, writableLayerBytes: 0 };
+    });
+    return (await Promise.all(stats)).filter((entry) => entry !== undefined);
+  }
+
+  async reopenContainerLog(containerId: string): Promise<void> {
+    await this.#entry(containerId).log.reopen();
+  }
+
+  events(signal: AbortSignal): AsyncIterable<RuntimeEvent> {
+    return this.#parts.events.subscribe(signal);
+  }
+
+  async close(): Promise<void> {
+    await this.#parts.containers.close();
+    if (this.#parts.pods.list().length > 0 || this.#parts.containers.list().length > 0) return;
+    await this.#parts.groups.removeRoot();
+    await runTool('umount', [this.#parts.state.memory]);
+  }
+
+  #entry(containerId: string): ContainerEntry {
+    const entry = this.#parts.containers.get(containerId);
+    if (!entry) throw new Error(`container ${containerId} not found`);
+    return entry;
+  }
+
+  async #execDeps(containerId: string, command: readonly string[], tty: boolean): Promise<ExecDeps> {
+    const { state, groups } = this.#parts;
+    const entry = this.#entry(containerId);
+    const { record, paths } = entry;
+    const pid = entry.state.pid;
+    if (entry.status !== 'running' || pid === undefined) {
+      throw new RuntimeRefusal('ExecFailed', `container ${containerId} is not running: its state is ${entry.status}`);
+    }
+    const program = await readFile(paths.program);
+    const namespace = (name: string, flag: number): Instruction => ['enter', `/proc/${pid}/ns/${name}`, flag];
+    const config: ContainerConfig = { ...record.config, env: [], command: [], args: [] };
+    return {
+      launchProgram: state.launchProgram,
+      programPath: join(state.memory, `exec-${randomBytes(8).toString('hex')}`),
+      instructions: [
+        ['report_errors'],
+        ...groups.entryFiles(record.id).map((file): Instruction => ['write', file, '0']),
+        namespace('pid', namespaceFlags.pid),
+        namespace('ipc', namespaceFlags.ipc),
+        namespace('uts', namespaceFlags.uts),
+        namespace('net', namespaceFlags.network),
+        namespace('cgroup', namespaceFlags.cgroup),
+        namespace('mnt', namespaceFlags.mount),
+        ['descend', tty ? 'terminal' : 'pipes', record.identity.uid],
+        ...identityInstructions({ identity: record.identity, capabilities: record.capabilities, config }).filter(
+          ([name]) => name !== 'own_streams',
+        ),
+        ['chdir', config.workingDir === '' ? '/' : config.workingDir],
+        ['env', ...(argumentsOf(program, 'env') ?? []), ...(tty ? ['TERM=xterm'] : [])],
+        ['exec', ...command],
+      ],
+    };
+  }
+}
+
+/** A tmpfs for environments and commands, without swap where the kernel can. */
+async function mountMemory(state: StateDirectory): Promise<void> {
+  if ((await stat(state.memory)).dev !== (await stat(state.root)).dev) return;
+  const mount = (options: string) => runTool('mount', ['-t', 'tmpfs', '-o', options, 'coffer-memory', state.memory]);
+  if ((await mount('mode=0700,nosuid,nodev,noexec,noswap')).code === 0) return;
+  const result = await mount('mode=0700,nosuid,nodev,noexec');
+  if (result.code !== 0) throw new Error(`cannot mount a tmpfs at ${state.memory}: ${result.stderr.trim()}`);
+}
+
+async function availableCapabilities(): Promise<bigint> {
+  const text = await readFile('/proc/self/status', 'utf8');
+  return BigInt(`0x${/^CapBnd:\s*([0-9a-f]+)$/m.exec(text)?.[1] ?? '0'}`);
+}
+
+/** Device files directly below /dev, for privileged containers. */
+async function hostDevices(): Promise<string[]> {
+  const found: string[] = [];
+  for (const name of await readdir('/dev')) {
+    const info = await stat(join('/dev', name)).catch(() => undefined);
+    if (info?.isCharacterDevice() || info?.isBlockDevice()) found.push(join('/dev', name));
+  }
+  return found;
+}

@@ -1,0 +1,119 @@
+/**
+ * Where the sandbox runtime keeps what must outlive the server. Everything is below one directory of mode 0700:
+ *
+ *     bin/                  the launch program and the keeper
+ *     pods/ID/pod.json      a pod sandbox; beside it its namespaces (`net`, `ipc`), `shm`, `resolv.conf`, `hostname`
+ *     containers/ID/        `container.json`, overlay `upper` and `work`, mount point `root`
+ *     containers/ID/run/    what the keeper writes: `pid`, `exit`, `drained`, `stdout`, `stderr`, `start-error`
+ *     memory/ID             environment and command of a container: a tmpfs, because they may hold secrets
+ *     memory/masks/HASH/    overlay layers that hide files of the machine: here, because the kernel refuses layers inside each other
+ */
+import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** Paths of one container. */
+export interface ContainerPaths {
+  readonly directory: string;
+  readonly record: string;
+  readonly run: string;
+  readonly upper: string;
+  readonly work: string;
+  readonly root: string;
+  /** On tmpfs. */
+  readonly program: string;
+}
+
+/** Paths of one pod sandbox. */
+export interface PodPaths {
+  readonly directory: string;
+  readonly record: string;
+  readonly net: string;
+  readonly ipc: string;
+  readonly shm: string;
+  readonly resolvConf: string;
+  readonly hostname: string;
+}
+
+export class StateDirectory {
+  readonly root: string;
+  readonly memory: string;
+
+  constructor(root: string) {
+    // Overlay options are separated by these; nothing else may be ambiguous either.
+    if (!/^\/[^:,\\\n"']*$/.test(root)) throw new Error(`state directory ${root}: must be absolute and free of : , \\ and quotes`);
+    this.root = root;
+    this.memory = join(root, 'memory');
+  }
+
+  get launchProgram(): string {
+    return join(this.root, 'bin', 'launch.pl');
+  }
+
+  get keeper(): string {
+    return join(this.root, 'bin', 'keeper.sh');
+  }
+
+  get masks(): string {
+    return join(this.memory, 'masks');
+  }
+
+  pod(id: string): PodPaths {
+    const directory = join(this.root, 'pods', id);
+    return {
+      directory,
+      record: join(directory, 'pod.json'),
+      net: join(directory, 'net'),
+      ipc: join(directory, 'ipc'),
+      shm: join(directory, 'shm'),
+      resolvConf: join(directory, 'resolv.conf'),
+      hostname: join(directory, 'hostname'),
+    };
+  }
+
+  container(id: string): ContainerPaths {
+    const directory = join(this.root, 'containers', id);
+    return {
+      directory,
+      record: join(directory, 'container.json'),
+      run: join(directory, 'run'),
+      upper: join(directory, 'upper'),
+      work: join(directory, 'work'),
+      root: join(directory, 'root'),
+      program: join(this.memory, id),
+    };
+  }
+
+  /** Makes the directories and writes the programs. */
+  async prepare(programs: { readonly launch: string; readonly keeper: string }): Promise<void> {
+    await mkdir(this.root, { recursive: true, mode: 0o700 });
+    await chmod(this.root, 0o700);
+    for (const name of ['bin', 'pods', 'containers', 'memory']) await mkdir(join(this.root, name), { recursive: true, mode: 0o700 });
+    await writeAtomically(this.launchProgram, programs.launch);
+    await writeAtomically(this.keeper, programs.keeper);
+  }
+
+  /** Ids that have a directory, complete or not. */
+  async ids(kind: 'pods' | 'containers'): Promise<string[]> {
+    return await readdir(join(this.root, kind));
+  }
+}
+
+/** Writes a file so that a reader, or a start after a crash, sees the old content or the new one. */
+export async function writeAtomically(path: string, content: string): Promise<void> {
+  await writeFile(`${path}.new`, content, { mode: 0o600 });
+  await rename(`${path}.new`, path);
+}
+
+/** A record written by `writeAtomically`, or undefined when there is none or it is not readable as JSON. */
+export async function readRecord<T>(path: string): Promise<T | undefined> {
+  try {
+    return JSON.parse(await readFile(path, 'utf8')) as T;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Removes a directory tree; one that is not there is fine. */
+export async function removeTree(path: string): Promise<void> {
+  await rm(path, { recursive: true, force: true });
+}
