@@ -280,7 +280,12 @@ export class FakeApi {
     } as FakeObject['metadata'];
     if (old.metadata.deletionTimestamp !== undefined) metadata.deletionTimestamp = old.metadata.deletionTimestamp;
     let merged: FakeObject;
-    if (target.subresource === 'status') merged = { ...old, status: next.status, metadata: { ...old.metadata } };
+    if (target.subresource === 'status')
+      merged = {
+        ...old,
+        status: next.status,
+        metadata: { ...old.metadata, ...(metadata.annotations === undefined ? {} : { annotations: metadata.annotations }) },
+      };
     else if (target.subresource === 'finalize') merged = { ...old, spec: next.spec, metadata: { ...old.metadata } };
     else merged = { ...next, ...(old.status === undefined ? {} : { status: old.status }), metadata };
     if (JSON.stringify(merged.spec) !== JSON.stringify(old.spec)) merged.metadata.generation = (old.metadata.generation ?? 1) + 1;

@@ -1,0 +1,50 @@
+/**
+ * What every control loop gets. Each loop runs under an identity of its own and therefore reads through informers of its own: what a
+ * loop may see is exactly what its role says, at the price of a second copy of the few resources that two loops watch.
+ */
+import type { UserInfo } from '@coffer/base/http/handler';
+import type { Logger } from '@coffer/base/log/logger';
+import type { Clock } from '@coffer/base/time/clock';
+import type { EventRecorder } from '@coffer/client/events/event-recorder';
+import { ApiEventRecorder } from '@coffer/client/events/event-recorder';
+import { InformerFactory } from '@coffer/client/informer/informer-factory';
+import { ApiClient } from '@coffer/client/rest/api-client';
+import type { Transport } from '@coffer/client/transport/transport';
+
+export interface LoopDeps {
+  readonly api: ApiClient;
+  readonly informers: InformerFactory;
+  readonly events: EventRecorder;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** What loops of one process share. */
+export interface LoopEnvironment {
+  /** A transport whose requests are made as `identity` and name the loop as user agent. */
+  transportFor(identity: UserInfo): Transport;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** The identity of a loop: a service account of kube-system. */
+export function loopIdentity(name: string): UserInfo {
+  return {
+    name: `system:serviceaccount:kube-system:${name}`,
+    groups: ['system:serviceaccounts', 'system:serviceaccounts:kube-system', 'system:authenticated'],
+  };
+}
+
+/** Client, informers and event recorder of one loop. `component` names it in events. */
+export function makeLoopDeps(environment: LoopEnvironment, identity: UserInfo, component: string, signal: AbortSignal): LoopDeps {
+  const { clock } = environment;
+  const logger = environment.logger.child({ loop: component });
+  const api = new ApiClient({ transport: environment.transportFor(identity), clock });
+  return {
+    api,
+    clock,
+    logger,
+    informers: new InformerFactory({ api, clock, logger }, signal),
+    events: new ApiEventRecorder({ api, clock, logger, component }, signal),
+  };
+}
