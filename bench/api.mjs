@@ -1,0 +1,87 @@
+// Start-up, memory, writes, reads, lists and watch fan-out of the control plane, beside the targets.
+import https from 'node:https';
+import { call, fill, percentile, residentMegabytes, sleep, startServer, stopServer, token, wrk } from './support.mjs';
+
+/** Runs everything and calls `report(figure, value, target)` for each figure. */
+export async function benchApi(report) {
+  const first = await startServer(['--runtime', 'none']);
+  report('first start → /readyz ok', `${first.readyMs.toFixed(0)} ms`, '');
+  await stopServer(first, { keepData: true });
+  const server = await startServer(['--runtime', 'none'], { dataDir: first.dataDir });
+  report('start → /readyz ok', `${server.readyMs.toFixed(0)} ms`, '≤ 500 ms');
+  await sleep(3000);
+  report('resident memory idle', `${residentMegabytes(server.child.pid).toFixed(0)} MB`, '≤ 110 MB');
+  await fill(server, 'bench', 'p', 500);
+  const rate = (label, load, connections, target, namespace = 'bench') => {
+    const result = wrk(server, load, connections, namespace);
+    report(label, `${result.perSecond.toFixed(0)} /s, p50 ${result.p50.toFixed(2)} ms, p99 ${result.p99.toFixed(2)} ms`, target);
+    return result;
+  };
+  rate('create ConfigMap, 1 connection', 'create-configmap', 1, '≥ 900 /s');
+  rate('create ConfigMap, 64 connections', 'create-configmap', 64, '≥ 6 000 /s');
+  rate('create Secret, 64 connections', 'create-secret', 64, '≥ 5 000 /s');
+  rate('merge-PATCH ConfigMap, 64 connections', 'patch', 64, '≥ 4 500 /s');
+  rate('GET ConfigMap, 1 connection', 'get', 1, '≥ 4 000 /s');
+  rate('GET ConfigMap, 64 connections', 'get', 64, '≥ 12 000 /s');
+  await fill(server, 'lists', 'l', 4999); // with kube-root-ca.crt the namespace holds 5 000
+  const list = rate('LIST 5 000 objects, 4 connections', 'list', 4, '≥ 75 /s', 'lists');
+  report('LIST 5 000 objects, bytes', `${list.megabytesPerSecond.toFixed(0)} MB/s`, '');
+  rate('LIST limit=500, 4 connections', 'list-limit', 4, '≥ 750 /s', 'lists');
+  await fanOut(server, report, 300, 50, 'p99 ≤ 12 ms');
+  await fanOut(server, report, 1000, 20, 'p99 ≤ 25 ms');
+  const { status, body } = await call(server, 'GET', '/api/v1/configmaps?limit=1');
+  const total = status === 200 ? (JSON.parse(body).metadata.remainingItemCount ?? 0) + 1 : 0;
+  report(
+    `resident memory with ${total} ConfigMaps, after the load`,
+    `${residentMegabytes(server.child.pid).toFixed(0)} MB`,
+    '≤ 300 MB at 30 k',
+  );
+  await stopServer(server);
+}
+
+/** N connections watch one namespace while one writer patches one ConfigMap at a fixed rate. */
+async function fanOut(server, report, watchers, writesPerSecond, target) {
+  const agent = new https.Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY, rejectUnauthorized: false });
+  const latencies = [];
+  const { body } = await call(server, 'GET', '/api/v1/namespaces/bench/configmaps?limit=1');
+  const revision = JSON.parse(body).metadata.resourceVersion;
+  const requests = [];
+  await Promise.all(
+    Array.from({ length: watchers }, () => {
+      return new Promise((resolve, reject) => {
+        const request = https.get(
+          `${server.base}/api/v1/namespaces/bench/configmaps?watch=true&resourceVersion=${revision}`,
+          { agent, headers: { authorization: `Bearer ${token}` } },
+          (response) => {
+            resolve();
+            response.setEncoding('latin1');
+            response.on('data', (text) => {
+              for (const match of text.matchAll(/"sent":"(\d+\.\d+)"/g)) latencies.push(performance.now() - Number(match[1]));
+            });
+            response.on('error', () => {});
+          },
+        );
+        request.on('error', reject);
+        requests.push(request);
+      });
+    }),
+  );
+  const writes = writesPerSecond * 8;
+  for (let i = 0; i < writes; i++) {
+    const due = performance.now() + 1000 / writesPerSecond;
+    const sent = performance.now().toFixed(3);
+    await call(
+      server,
+      'PATCH',
+      '/api/v1/namespaces/bench/configmaps/p1',
+      { data: { sent } },
+      { 'content-type': 'application/merge-patch+json' },
+    );
+    await sleep(Math.max(0, due - performance.now()));
+  }
+  await sleep(500);
+  for (const request of requests) request.on('error', () => {}).destroy();
+  const share = ((latencies.length / (writes * watchers)) * 100).toFixed(1);
+  const text = `p50 ${percentile(latencies, 50).toFixed(1)} ms, p99 ${percentile(latencies, 99).toFixed(1)} ms (${share} % of events seen)`;
+  report(`watch fan-out, ${watchers} watchers, ${writesPerSecond} writes/s`, text, target);
+}

@@ -1,0 +1,103 @@
+// From a ConfigMap's update to the file in a running container, and from a pod's creation to Running, on the sandbox runtime.
+import fs from 'node:fs';
+import { call, percentile, residentMegabytes, sleep, startServer, stopServer } from './support.mjs';
+
+const updates = Number(process.env.COFFER_BENCH_UPDATES ?? 1000);
+
+export async function benchNode(report) {
+  const server = await startServer(['--runtime', 'sandbox']);
+  await sleep(2000);
+  report('idle memory of the whole in one process', `${residentMegabytes(server.child.pid).toFixed(0)} MB`, '≤ 150 MB');
+  const ns = '/api/v1/namespaces/default';
+  await call(server, 'POST', `${ns}/configmaps`, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'c' }, data: { v: '0' } });
+  const pod = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'reader' },
+    spec: {
+      terminationGracePeriodSeconds: 0,
+      containers: [{ name: 'c', image: 'x', command: ['sleep', '3600'], volumeMounts: [{ name: 'v', mountPath: '/etc/v' }] }],
+      volumes: [{ name: 'v', configMap: { name: 'c' } }],
+    },
+  };
+  await call(server, 'POST', `${ns}/pods`, pod);
+  await untilPhase(server, 'reader', 'Running');
+  await updateToFile(server, report, ns);
+  await podStarts(server, report, ns, pod);
+  await deployment(server, report);
+  await stopServer(server, { down: true });
+}
+
+async function untilPhase(server, name, phase) {
+  for (;;) {
+    const { body } = await call(server, 'GET', `/api/v1/namespaces/default/pods/${name}`);
+    if (JSON.parse(body).status?.phase === phase) return;
+    await sleep(2);
+  }
+}
+
+/** The file as the container sees it: through the root of its first process. */
+async function updateToFile(server, report, ns) {
+  const file = await fileOf();
+  const latencies = [];
+  for (let i = 1; i <= updates; i++) {
+    const startedMs = performance.now();
+    await call(server, 'PATCH', `${ns}/configmaps/c`, { data: { v: String(i) } }, { 'content-type': 'application/merge-patch+json' });
+    while (fs.readFileSync(file, 'utf8') !== String(i)) await sleep(1);
+    latencies.push(performance.now() - startedMs);
+  }
+  const text = `p50 ${percentile(latencies, 50).toFixed(1)} ms, p99 ${percentile(latencies, 99).toFixed(1)} ms (${updates} updates)`;
+  report('ConfigMap update → content of the file in a running container', text, 'p99 ≤ 50 ms');
+}
+
+/** Finds a process of the container whose root shows the mounted file. */
+async function fileOf() {
+  for (;;) {
+    for (const pid of fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+      const file = `/proc/${pid}/root/etc/v/v`;
+      try {
+        if (fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8') === 'sleep\x003600\0' && fs.existsSync(file)) return file;
+      } catch {
+        // the process has gone
+      }
+    }
+    await sleep(50);
+  }
+}
+
+async function podStarts(server, report, ns, template) {
+  const latencies = [];
+  for (let i = 0; i < 20; i++) {
+    const name = `start-${i}`;
+    const startedMs = performance.now();
+    await call(server, 'POST', `${ns}/pods`, { ...template, metadata: { name } });
+    await untilPhase(server, name, 'Running');
+    latencies.push(performance.now() - startedMs);
+    await call(server, 'DELETE', `${ns}/pods/${name}?gracePeriodSeconds=0`);
+  }
+  report(
+    'pod create → Running, sandbox',
+    `p50 ${percentile(latencies, 50).toFixed(0)} ms, p99 ${percentile(latencies, 99).toFixed(0)} ms`,
+    '≤ 200 ms to Ready; p50 ≤ 60 ms',
+  );
+}
+
+async function deployment(server, report) {
+  const apps = '/apis/apps/v1/namespaces/default/deployments';
+  const spec = {
+    replicas: 50,
+    selector: { matchLabels: { app: 'fifty' } },
+    template: {
+      metadata: { labels: { app: 'fifty' } },
+      spec: { terminationGracePeriodSeconds: 0, containers: [{ name: 'c', image: 'x', command: ['sleep', '3600'] }] },
+    },
+  };
+  const startedMs = performance.now();
+  await call(server, 'POST', apps, { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'fifty' }, spec });
+  for (;;) {
+    const { body } = await call(server, 'GET', `${apps}/fifty`);
+    if (JSON.parse(body).status?.readyReplicas === 50) break;
+    await sleep(10);
+  }
+  report('Deployment of 50 pods → rolled out, sandbox', `${((performance.now() - startedMs) / 1000).toFixed(2)} s`, '≤ 2.5 s');
+}

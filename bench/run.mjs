@@ -1,0 +1,19 @@
+#!/usr/bin/env node
+// `npm run bench [api] [node]`: prints every figure beside its target. Needs wrk for the api part.
+import { spawnSync } from 'node:child_process';
+import os from 'node:os';
+import { benchApi } from './api.mjs';
+import { benchNode } from './node.mjs';
+import { root } from './support.mjs';
+
+const parts = process.argv.slice(2);
+const commit = spawnSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: root, encoding: 'utf8' }).stdout.trim();
+console.log(`# ${new Date().toISOString().slice(0, 10)}, commit ${commit}, ${os.cpus().length} cores, Node.js ${process.version}\n`);
+console.log('| figure | measured | target |\n|--|--|--|');
+const report = (figure, value, target) => console.log(`| ${figure} | ${value} | ${target} |`);
+if (parts.length === 0 || parts.includes('api')) {
+  if (spawnSync('wrk', ['-v']).error) console.error('wrk is not installed (Debian: apt-get install wrk): the api part is left out');
+  else await benchApi(report);
+}
+if (parts.length === 0 || parts.includes('node')) await benchNode(report);
+process.exit(0);

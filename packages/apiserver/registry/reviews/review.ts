@@ -1,0 +1,14 @@
+import type { KubeObject } from '@coffer/api/meta/object';
+import type { UserInfo } from '@coffer/base/http/handler';
+
+/** Who asks, and in which namespace (empty at cluster scope). */
+export interface ReviewContext {
+  readonly user: UserInfo;
+  readonly namespace: string;
+}
+
+/**
+ * A kind that is only ever created and never stored: the answer is the object with its status filled in. The object is
+ * decoded, defaulted and validated; it is the request's own and may be changed.
+ */
+export type Review = (object: KubeObject, context: ReviewContext) => KubeObject | Promise<KubeObject>;
