@@ -29,3 +29,21 @@ export class StorageError extends Error {
     this.revision = options.revision;
   }
 }
+
+/** A read that covers damaged values: which ones (at most `maxDamaged`), and why each cannot be read. */
+export class UnreadableError extends StorageError {
+  static readonly maxDamaged = 100;
+  readonly damaged: readonly { readonly key: string; readonly message: string }[];
+
+  constructor(damaged: readonly { readonly key: string; readonly message: string }[]) {
+    const first = damaged[0];
+    const more = damaged.length > 1 ? ` and ${damaged.length - 1} more` : '';
+    super(
+      'unreadable',
+      `${first?.key ?? 'a value'}${more} cannot be read: ${first?.message ?? 'unknown reason'}`,
+      first === undefined ? {} : { key: first.key },
+    );
+    this.name = 'UnreadableError';
+    this.damaged = damaged.slice(0, UnreadableError.maxDamaged);
+  }
+}

@@ -26,6 +26,8 @@ export interface Backend {
    * behind `afterRevision` are gone.
    */
   watch(prefix: string, afterRevision: number, signal: AbortSignal): AsyncIterable<BackendBatch>;
+  /** Asks open watches for a progress mark soon. Absent when they are never behind. */
+  requestProgress?(): void;
   /** The newest durable revision, linearizable. A fresh store starts at 1. */
   currentRevision(): Promise<number>;
   /** Forgets superseded versions and tombstones with a revision ≤ `revision`. One winner among several servers. */

@@ -75,7 +75,7 @@ export function decodeHead(bytes: Buffer): Head {
   return { deleted: bytes[0] === 2, revision: decodeRevision(bytes, 1), createRevision: decodeRevision(bytes, 9) };
 }
 
-/** Key of `past`. No key holds a zero byte, so versions of one key are neighbours and never mix with another's. */
+/** Key of `past`: versions of one key lie side by side, oldest first. */
 export function encodePastKey(key: string, revision: number): Buffer {
   const keyBytes = Buffer.byteLength(key);
   const bytes = Buffer.allocUnsafe(keyBytes + 9);

@@ -209,8 +209,12 @@ export class LmdbBackend implements LocalBackend, Snapshot {
       if (kv === undefined) throw new StorageError('unreadable', `version ${head.revision} of ${key} is missing in the store`, { key });
       return kv;
     }
-    const range = { start: encodePastKey(key, revision), end: encodePastKey(key, 0), inclusiveEnd: true, reverse: true, limit: 1 };
-    for (const found of this.#files.past.getKeys(range)) return this.version(key, revisionOfPastKey(found));
+    const start = encodePastKey(key, revision);
+    const range = { start, end: encodePastKey(key, 0), inclusiveEnd: true, reverse: true };
+    for (const found of this.#files.past.getKeys(range)) {
+      // Longer ones belong to keys that go on with a zero byte.
+      if (found.length === start.length) return this.version(key, revisionOfPastKey(found));
+    }
     return undefined;
   }
 
@@ -275,7 +279,7 @@ export class LmdbBackend implements LocalBackend, Snapshot {
     }
     if (cleaning !== undefined) this.#cleaned = cleaning.cleaned;
     this.#publish(plan);
-    plan.results.forEach((result, i) => writes[i]?.resolve(result));
+    for (const [i, result] of plan.results.entries()) writes[i]?.resolve(result);
     this.#compactions = this.#compactions.filter((compaction) => {
       if (compaction.revision > this.#cleaned) return true;
       compaction.resolve();

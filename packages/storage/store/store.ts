@@ -24,7 +24,7 @@ export interface ResourceStore {
     options?: { readonly mayCreate?: boolean; readonly dryRun?: boolean },
   ): Promise<UpdateResult>;
 
-  /** The object from the watch cache, as fresh as the cache is. Synchronous: no I/O. See `whenFresh`. */
+  /** The object from the watch cache, as fresh as the cache is. Synchronous: no I/O. See `whenFresh`. Throws `unreadable`. */
   get(namespace: string, name: string): StoredObject | undefined;
 
   /**
@@ -37,18 +37,24 @@ export interface ResourceStore {
   /** Revision of the watch cache: every change up to it is visible. */
   readonly revision: number;
 
-  /** Objects in key order at one revision. `namespace` undefined lists all namespaces. */
+  /** Objects in key order at one revision. `namespace` undefined lists all namespaces. Throws UnreadableError. */
   list(options: StoreListOptions): Promise<StoreListResult> | StoreListResult;
 
   /**
    * Calls `sink.events` for every change after `options.afterRevision`, in order; with `initialState` first one ADDED per
-   * object. Returns the function that ends the watch. Throws StorageError `compacted` when the revision is too old and
-   * `future-revision` when it is newer than the cache.
+   * object. Returns the function that ends the watch. Throws StorageError `compacted` when the revision is too old,
+   * `future-revision` when it is newer than the cache, and UnreadableError when it covers a damaged value.
    */
   watch(options: StoreWatchOptions, sink: WatchSink): () => void;
 
   /** Number of objects. */
   count(namespace?: string): number;
+
+  /**
+   * Deletes an object whose stored value cannot be read, without reading it: no finalizers, no DELETED event. Throws
+   * `key-not-found` when there is none, `precondition-failed` when it is readable.
+   */
+  deleteUnreadable(namespace: string, name: string): Promise<void>;
 }
 
 export interface ResourceStoreConfig {
@@ -143,6 +149,11 @@ export interface WatchSink {
   events(events: readonly StoreEvent[]): void;
   /** All initial ADDED events have been delivered, as of `revision`. */
   initialDone?(revision: number): void;
+  /**
+   * Asked between chunks of a large initial state: the store goes on when the promise resolves. Without it, chunks follow each
+   * other in successive turns of the event loop.
+   */
+  drained?(): Promise<void> | undefined;
   /** Nothing further for this watch up to `revision`; at most every few hundred milliseconds. Source of bookmarks. */
   progress?(revision: number): void;
   /** The watch has ended from the store's side (history gone, store closed). */

@@ -1,6 +1,11 @@
 /** Codec between the plaintext of an object and the bytes in the backend: encryption at rest hangs here. */
 export interface Transformer {
   /**
+   * What `toStorage` writes with now (provider and key), if that can change while the server runs: an object that was read or
+   * written under another one counts as stale from the moment this changes.
+   */
+  readonly writeId?: string;
+  /**
    * `stale` is true when the bytes are readable but would be written differently now (older key, older provider): the next
    * write of the object goes through even if nothing else changed. Throws StorageError `unreadable`.
    */

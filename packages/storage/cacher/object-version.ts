@@ -1,0 +1,229 @@
+import type { KubeObject } from '@coffer/api/meta/object';
+import { setOwn } from '@coffer/api/meta/safe-object';
+import type { ResourceStoreConfig, StoredObject } from '../store/store.ts';
+import {
+  asBuffer,
+  decodeObject,
+  encodeObject,
+  hasLayout,
+  metadataOpening,
+  type ObjectLayout,
+  objectLayout,
+} from '../value/object-layout.ts';
+import type { Transformer } from '../value/transformer.ts';
+import { MemoRing } from './memo-ring.ts';
+
+/** What all versions of one resource share; each holds a reference instead of copies. */
+export class ObjectKind {
+  readonly config: ResourceStoreConfig;
+  readonly keyPrefix: string;
+  readonly layout: ObjectLayout;
+  readonly transformer: Transformer;
+  readonly parsed = new MemoRing(256);
+  readonly lines = new MemoRing(256);
+  readonly #namespaces = new Map<string, string>();
+
+  constructor(config: ResourceStoreConfig, transformer: Transformer) {
+    this.config = config;
+    this.keyPrefix = `/registry/${config.prefix}/`;
+    this.layout = objectLayout(config.apiVersion, config.kind);
+    this.transformer = transformer;
+  }
+
+  /** What the transformer writes with now. */
+  get writeId(): string {
+    return this.transformer.writeId ?? '';
+  }
+
+  /** `namespace/name`, or `name` alone when the resource has no namespaces: the key without its prefix, and the list order. */
+  path(namespace: string, name: string): string {
+    return this.config.namespaced ? `${namespace}/${name}` : name;
+  }
+
+  /** A version that is not committed yet: revision 0. */
+  draft(object: KubeObject): ObjectVersion {
+    return this.#version(object, encodeObject(this.layout, object), 0, this.writeId);
+  }
+
+  /** A version read from the backend. Throws `unreadable` when `plain` is not an object. */
+  fromPlain(plain: Uint8Array, path: string, revision: number, stale: boolean): ObjectVersion {
+    const key = this.keyPrefix + path;
+    const object = decodeObject(plain, key);
+    const bytes = hasLayout(this.layout, plain, object) ? asBuffer(plain) : encodeObject(this.layout, object);
+    return this.#version(object, bytes, revision, stale ? readStale : this.writeId, path);
+  }
+
+  #version(object: KubeObject, plain: Buffer, revision: number, writtenWith: string, knownPath?: string): ObjectVersion {
+    const { metadata } = object;
+    const slash = knownPath === undefined ? -1 : knownPath.indexOf('/');
+    const name = knownPath === undefined ? (metadata.name ?? '') : knownPath.slice(slash + 1);
+    const namespace =
+      knownPath === undefined ? (this.config.namespaced ? (metadata.namespace ?? '') : '') : knownPath.slice(0, Math.max(0, slash));
+    return new ObjectVersion({
+      objectKind: this,
+      path: knownPath ?? this.path(namespace, name),
+      namespace: this.#intern(namespace),
+      name,
+      revision,
+      labels: copyStrings(metadata.labels),
+      fields: this.config.selectableFields(object),
+      uid: metadata.uid ?? '',
+      ownerUids: metadata.ownerReferences === undefined ? none : metadata.ownerReferences.map((owner) => owner.uid),
+      plain,
+      writtenWith,
+    });
+  }
+
+  #intern(namespace: string): string {
+    const known = this.#namespaces.get(namespace);
+    if (known !== undefined) return known;
+    if (this.#namespaces.size > 100_000) this.#namespaces.clear();
+    this.#namespaces.set(namespace, namespace);
+    return namespace;
+  }
+}
+
+/** `writtenWith` of a value that its transformer called stale; never equal to a writeId. */
+const readStale = '\u0000stale';
+const none: readonly string[] = [];
+const noLabels: Readonly<Record<string, string>> = Object.freeze({});
+const openingLength = metadataOpening.length;
+
+interface VersionParts {
+  readonly objectKind: ObjectKind;
+  readonly path: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly revision: number;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly fields: Readonly<Record<string, string>>;
+  readonly uid: string;
+  readonly ownerUids: readonly string[];
+  readonly plain: Buffer;
+  readonly writtenWith: string;
+}
+
+/** One version of an object in the watch cache: its plaintext bytes and a small index, see `StoredObject`. */
+export class ObjectVersion implements StoredObject {
+  readonly objectKind: ObjectKind;
+  /** The key without the resource's prefix. */
+  readonly path: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly revision: number;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly fields: Readonly<Record<string, string>>;
+  readonly uid: string;
+  readonly ownerUids: readonly string[];
+  readonly plain: Buffer;
+  readonly #writtenWith: string;
+  #parsed: KubeObject | undefined;
+
+  constructor(parts: VersionParts) {
+    this.objectKind = parts.objectKind;
+    this.path = parts.path;
+    this.namespace = parts.namespace;
+    this.name = parts.name;
+    this.revision = parts.revision;
+    this.labels = parts.labels;
+    this.fields = parts.fields;
+    this.uid = parts.uid;
+    this.ownerUids = parts.ownerUids;
+    this.plain = parts.plain;
+    this.#writtenWith = parts.writtenWith;
+  }
+
+  get key(): string {
+    return this.objectKind.keyPrefix + this.path;
+  }
+
+  get headLength(): number {
+    return this.objectKind.layout.head.length;
+  }
+
+  get stale(): boolean {
+    return this.#writtenWith !== this.objectKind.writeId;
+  }
+
+  /** The same content under another revision. */
+  at(revision: number): ObjectVersion {
+    const { objectKind, path, namespace, name, labels, fields, uid, ownerUids, plain } = this;
+    return new ObjectVersion({
+      objectKind,
+      path,
+      namespace,
+      name,
+      revision,
+      labels,
+      fields,
+      uid,
+      ownerUids,
+      plain,
+      writtenWith: this.#writtenWith,
+    });
+  }
+
+  toBytes(withHead: boolean): Uint8Array {
+    const bytes = Buffer.allocUnsafe(this.byteLength(withHead));
+    this.copyTo(bytes, 0, withHead);
+    return bytes;
+  }
+
+  byteLength(withHead: boolean): number {
+    return this.plain.length + this.#revisionField().length - (withHead ? 0 : this.headLength - 1);
+  }
+
+  copyTo(target: Uint8Array, offset: number, withHead: boolean): number {
+    const buffer = asBuffer(target);
+    const field = this.#revisionField();
+    const metadataStart = this.headLength + openingLength;
+    let at = offset;
+    if (withHead) {
+      at += this.plain.copy(buffer, at, 0, metadataStart);
+    } else {
+      buffer[at++] = 0x7b;
+      at += buffer.write(metadataOpening, at, openingLength, 'latin1');
+    }
+    at += buffer.write(field, at, field.length, 'latin1');
+    at += this.plain.copy(buffer, at, metadataStart);
+    return at - offset;
+  }
+
+  decode(): KubeObject {
+    const object = decodeObject(this.plain, this.key);
+    if (this.revision > 0) object.metadata.resourceVersion = String(this.revision);
+    return object;
+  }
+
+  peek(): KubeObject {
+    if (this.#parsed === undefined) {
+      this.#parsed = this.decode();
+      this.objectKind.parsed.add(this);
+    }
+    return this.#parsed;
+  }
+
+  /** Drops the parsed copy. */
+  forget(): void {
+    this.#parsed = undefined;
+  }
+
+  /** Bytes this version keeps in memory, roughly. */
+  get memoryBytes(): number {
+    return this.plain.length + 512;
+  }
+
+  /** `"resourceVersion":"N",`; empty before the commit. The comma is left out when nothing follows in metadata. */
+  #revisionField(): string {
+    if (this.revision === 0) return '';
+    const last = this.plain[this.headLength + openingLength] === 0x7d;
+    return last ? `"resourceVersion":"${this.revision}"` : `"resourceVersion":"${this.revision}",`;
+  }
+}
+
+function copyStrings(labels: Readonly<Record<string, string>> | undefined): Readonly<Record<string, string>> {
+  if (labels === undefined || labels === null) return noLabels;
+  const copy: Record<string, string> = {};
+  for (const key of Object.keys(labels)) setOwn(copy, key, labels[key] ?? '');
+  return copy;
+}
