@@ -1,0 +1,333 @@
+import { quoteGo } from '../errors/field-error.ts';
+import { setOwn } from '../meta/safe-object.ts';
+import type { TypeSchema } from '../schema/schema.ts';
+import type { BuiltInSchemaTable, GoFieldSchema, GoStructSchema } from '../schema/schema-table.ts';
+import { canonicalizeBase64, canonicalizeMicroTime, canonicalizeTime, ScalarError } from './go-scalars.ts';
+import { type KeySequences, NumberLiteral, plainNumbers } from './json-text.ts';
+import { canonicalizeQuantity } from './quantity.ts';
+
+/**
+ * Makes a parsed JSON tree conform to a type, in place, as decoding into the Go struct would: unknown fields go away, types are
+ * checked, nulls become absent (or zero inside lists and maps), so do zero values that Go cannot tell from absent ones, and times,
+ * quantities and base64 take their canonical form. The first wrong type is reported as Go reports it; unknown and repeated fields
+ * are collected.
+ */
+export interface ConformOptions {
+  readonly table: BuiltInSchemaTable;
+  /** Collect unknown and repeated fields. */
+  readonly strict: boolean;
+  /** Key sequences of objects that repeat a key, from the exact JSON reader. */
+  readonly sequences?: KeySequences;
+}
+
+export interface Conformed {
+  /** In document order: `unknown field "spec.foo"`, `duplicate field "data.k"`. */
+  readonly strictErrors: readonly string[];
+  /** Numbers were read as integers or quantities: how they were written in the text matters. */
+  readonly sawExactNumber: boolean;
+}
+
+/** The tree does not fit the type. The message is Go's, e.g. `json: cannot unmarshal string into Go struct field …`. */
+export class DecodeError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'DecodeError';
+  }
+}
+
+/** Upstream stops collecting there. */
+const maxStrictErrors = 100;
+
+/** `value` must be a JSON object; it is changed. Throws DecodeError. */
+export function conform(value: Record<string, unknown>, schema: GoStructSchema, options: ConformOptions): Conformed {
+  const walk = new ConformWalk(options);
+  walk.struct(value, schema);
+  if (walk.firstError !== undefined) throw new DecodeError(walk.firstError);
+  return { strictErrors: [...walk.strictErrors], sawExactNumber: walk.sawExactNumber };
+}
+
+class ConformWalk {
+  readonly #table: BuiltInSchemaTable;
+  readonly #strict: boolean;
+  readonly #sequences: KeySequences | undefined;
+  readonly strictErrors = new Set<string>();
+  sawExactNumber = false;
+  firstError: string | undefined;
+  /** Where the walk is: Go's name of the struct and the fields from the root, for type errors. */
+  #structName = '';
+  readonly #fields: string[] = [];
+  /** The same with indexes and map keys, for strict errors. */
+  readonly #path: string[] = [];
+
+  constructor(options: ConformOptions) {
+    this.#table = options.table;
+    this.#strict = options.strict;
+    this.#sequences = options.sequences;
+  }
+
+  struct(object: Record<string, unknown>, schema: GoStructSchema): void {
+    const sequence = this.#sequences?.get(object);
+    if (sequence !== undefined && this.#strict) this.#repetitions(sequence, (key) => schema.fields.has(key), true);
+    const outer = this.#structName;
+    for (const key of Object.keys(object)) {
+      const field = schema.fields.get(key);
+      if (field === undefined) {
+        if (this.#strict && sequence === undefined) this.#strictError('unknown', key);
+        delete object[key];
+        continue;
+      }
+      this.#structName = schema.goName;
+      if (field.embeddedIn !== undefined) this.#fields.push(field.embeddedIn.name);
+      this.#fields.push(key);
+      this.#path.push(this.#path.length === 0 ? key : `.${key}`);
+      this.#field(object, field);
+      this.#path.pop();
+      this.#fields.pop();
+      if (field.embeddedIn !== undefined) this.#fields.pop();
+    }
+    this.#structName = outer;
+  }
+
+  #field(object: Record<string, unknown>, field: GoFieldSchema): void {
+    const value = object[field.name];
+    if (value === null) {
+      // JSON null leaves a Go field as it is: absent.
+      delete object[field.name];
+      return;
+    }
+    const result = this.#value(value, field.type, field.goType);
+    if (result === undefined || (field.omitEmpty && !field.pointer && isZero(result, field.type))) delete object[field.name];
+    else if (result !== value) object[field.name] = result;
+  }
+
+  /** The value to keep; undefined for one that is to be absent. */
+  #value(value: unknown, type: TypeSchema, goType: string): unknown {
+    switch (type.kind) {
+      case 'scalar':
+        return this.#scalar(value, type, goType);
+      case 'special':
+        return this.#special(value, type.type);
+      case 'struct': {
+        if (!isObject(value)) return this.#wrongType(value, goType);
+        this.struct(value, this.#table.struct(type.name));
+        return value;
+      }
+      case 'list':
+        return this.#list(value, type.element, goType);
+      case 'map':
+        return this.#map(value, type.value, goType);
+    }
+  }
+
+  #scalar(value: unknown, type: TypeSchema & { kind: 'scalar' }, goType: string): unknown {
+    switch (type.type) {
+      case 'string':
+        if (type.format === 'byte') return this.#bytes(value, goType);
+        return typeof value === 'string' ? value : this.#wrongType(value, goType);
+      case 'boolean':
+        return typeof value === 'boolean' ? value : this.#wrongType(value, goType);
+      case 'integer':
+        return this.#integer(value, type.format === 'int32', goType);
+      case 'number':
+        if (value instanceof NumberLiteral) return Number(value.text);
+        return typeof value === 'number' ? value : this.#wrongType(value, goType);
+    }
+  }
+
+  #integer(value: unknown, is32Bit: boolean, goType: string): unknown {
+    if (value instanceof NumberLiteral) {
+      const large = /^-?\d+$/.test(value.text) ? BigInt(value.text) : undefined;
+      if (large === undefined || is32Bit || BigInt.asIntN(64, large) !== large) return this.#wrongNumber(value.text, goType);
+      return Number(large);
+    }
+    if (typeof value !== 'number') return this.#wrongType(value, goType);
+    this.sawExactNumber = true;
+    if (!Number.isInteger(value) || (is32Bit && value !== (value | 0))) return this.#wrongNumber(String(value), goType);
+    return value;
+  }
+
+  #bytes(value: unknown, goType: string): unknown {
+    if (Array.isArray(value)) return this.#byteList(value, goType);
+    if (typeof value !== 'string') return this.#wrongType(value, goType);
+    try {
+      return canonicalizeBase64(value);
+    } catch (error) {
+      if (!(error instanceof ScalarError)) throw error;
+      this.firstError ??= error.message;
+      return '';
+    }
+  }
+
+  /** Go reads a list of small numbers into bytes. */
+  #byteList(list: readonly unknown[], goType: string): unknown {
+    const bytes = Buffer.alloc(list.length);
+    list.forEach((item, i) => {
+      if (typeof item !== 'number') this.#wrongType(item, 'uint8');
+      else if (item !== (item & 255)) this.#wrongNumber(String(item), 'uint8');
+      else bytes[i] = item;
+    });
+    return goType === '[]uint8' ? bytes.toString('base64') : this.#wrongType(list, goType);
+  }
+
+  #special(value: unknown, type: (TypeSchema & { kind: 'special' })['type']): unknown {
+    switch (type) {
+      case 'any':
+      case 'fields-v1':
+        return plainNumbers(value);
+      case 'time':
+        return this.#text(value, canonicalizeTime);
+      case 'micro-time':
+        return this.#text(value, canonicalizeMicroTime);
+      case 'duration':
+        return this.#text(value, (text) => text);
+      case 'quantity':
+        return this.#quantity(value);
+      case 'int-or-string':
+        return typeof value === 'string' ? value : this.#fatalInteger(value);
+    }
+  }
+
+  #quantity(value: unknown): string {
+    this.sawExactNumber ||= typeof value === 'number';
+    const text = value instanceof NumberLiteral ? value.text : typeof value === 'object' ? JSON.stringify(value) : String(value);
+    return this.#fatal(() => canonicalizeQuantity(text));
+  }
+
+  /** Types that decode themselves stop the whole decoding at their first error. */
+  #text(value: unknown, read: (text: string) => string | undefined): string | undefined {
+    if (typeof value !== 'string') throw new DecodeError(this.#typeMessage(describe(value), 'string'));
+    return this.#fatal(() => read(value));
+  }
+
+  #fatalInteger(value: unknown): number {
+    this.sawExactNumber = true;
+    if (typeof value === 'number' && value === (value | 0)) return value;
+    const isNumber = typeof value === 'number' || value instanceof NumberLiteral;
+    const text = value instanceof NumberLiteral ? value.text : String(value);
+    throw new DecodeError(this.#typeMessage(isNumber ? `number ${text}` : describe(value), 'int32'));
+  }
+
+  #fatal<T>(read: () => T): T {
+    try {
+      return read();
+    } catch (error) {
+      throw error instanceof ScalarError ? new DecodeError(error.message) : error;
+    }
+  }
+
+  #list(value: unknown, element: TypeSchema, goType: string): unknown {
+    if (!Array.isArray(value)) return this.#wrongType(value, goType);
+    const elementGoType = goType.startsWith('[]') ? goType.slice(2) : goTypeOf(element);
+    for (let i = 0; i < value.length; i++) {
+      this.#path.push(`[${i}]`);
+      const item: unknown = value[i];
+      value[i] = item === null ? zeroOf(element) : (this.#value(item, element, elementGoType) ?? null);
+      this.#path.pop();
+    }
+    return value;
+  }
+
+  #map(value: unknown, type: TypeSchema, goType: string): unknown {
+    if (!isObject(value)) return this.#wrongType(value, goType);
+    if (this.#strict && this.#sequences !== undefined) {
+      const sequence = this.#sequences.get(value);
+      if (sequence !== undefined) this.#repetitions(sequence, () => true, false);
+    }
+    const plainText = type.kind === 'scalar' && type.type === 'string' && type.format === undefined;
+    const valueGoType = goType.startsWith('map[') ? goType.slice(goType.indexOf(']') + 1) : goTypeOf(type);
+    for (const key of Object.keys(value)) {
+      const item = value[key];
+      if (plainText && typeof item === 'string') continue;
+      this.#path.push(this.#path.length === 0 ? key : `.${key}`);
+      const result = item === null ? zeroOf(type) : (this.#value(item, type, valueGoType) ?? null);
+      if (result !== item) setOwn(value, key, result);
+      this.#path.pop();
+    }
+    return value;
+  }
+
+  /** Reports what a key sequence repeats and, in a struct, what it does not know, in document order. */
+  #repetitions(sequence: readonly string[], known: (key: string) => boolean, reportUnknown: boolean): void {
+    const seen = new Set<string>();
+    for (const key of sequence) {
+      if (!known(key)) {
+        if (reportUnknown) this.#strictError('unknown', key);
+      } else if (seen.has(key)) this.#strictError('duplicate', key);
+      seen.add(key);
+    }
+  }
+
+  #strictError(what: 'unknown' | 'duplicate', key: string): void {
+    if (this.strictErrors.size >= maxStrictErrors) return;
+    const path = this.#path.length === 0 ? key : `${this.#path.join('')}.${key}`;
+    this.strictErrors.add(`${what} field ${quoteGo(path)}`);
+  }
+
+  #wrongType(value: unknown, goType: string): undefined {
+    this.firstError ??= this.#typeMessage(describe(value), goType);
+    return undefined;
+  }
+
+  #wrongNumber(text: string, goType: string): undefined {
+    this.firstError ??= this.#typeMessage(`number ${text}`, goType);
+    return undefined;
+  }
+
+  #typeMessage(what: string, goType: string): string {
+    if (this.#fields.length === 0) return `json: cannot unmarshal ${what} into Go value of type ${goType}`;
+    return `json: cannot unmarshal ${what} into Go struct field ${this.#structName}.${this.#fields.join('.')} of type ${goType}`;
+  }
+}
+
+/** Zero and absent are one for these fields: Go's types cannot tell them apart. */
+function isZero(value: unknown, type: TypeSchema): boolean {
+  if (type.kind === 'scalar') return value === '' || value === 0 || value === false;
+  if (type.kind === 'list') return (value as readonly unknown[]).length === 0;
+  if (type.kind !== 'map') return false;
+  for (const key in value as object) if (Object.hasOwn(value as object, key)) return false;
+  return true;
+}
+
+/** What Go calls the kind of a JSON value in type errors. */
+export function describe(value: unknown): string {
+  if (Array.isArray(value)) return 'array';
+  if (typeof value === 'number' || value instanceof NumberLiteral) return 'number';
+  if (typeof value === 'boolean') return 'bool';
+  return typeof value;
+}
+
+/** The JSON form of the zero value of a Go type, for null inside a list or map; null where Go writes null. */
+function zeroOf(type: TypeSchema): unknown {
+  switch (type.kind) {
+    case 'scalar':
+      return type.type === 'string' ? '' : type.type === 'boolean' ? false : 0;
+    case 'special':
+      return type.type === 'quantity' ? '0' : type.type === 'int-or-string' ? 0 : null;
+    case 'struct':
+      return {};
+    case 'list':
+    case 'map':
+      return null;
+  }
+}
+
+/** How Go prints a type that has no name of its own. */
+function goTypeOf(type: TypeSchema): string {
+  switch (type.kind) {
+    case 'scalar':
+      if (type.type === 'string') return type.format === 'byte' ? '[]uint8' : 'string';
+      return type.type === 'boolean' ? 'bool' : type.type === 'number' ? 'float64' : (type.format ?? 'int64');
+    case 'special':
+      return type.type === 'quantity' ? 'resource.Quantity' : 'interface {}';
+    case 'struct':
+      return `v1.${type.name.slice(type.name.lastIndexOf('.') + 1)}`;
+    case 'list':
+      return `[]${goTypeOf(type.element)}`;
+    case 'map':
+      return `map[string]${goTypeOf(type.value)}`;
+  }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof NumberLiteral);
+}

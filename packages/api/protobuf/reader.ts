@@ -1,0 +1,113 @@
+/**
+ * Reads the protobuf wire format from untrusted bytes. Every length is checked before use; anything wrong is a ProtobufError with
+ * the message that gogo/protobuf, and so the API server, gives.
+ */
+export class ProtobufError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'ProtobufError';
+  }
+}
+
+export const WIRE_VARINT = 0;
+export const WIRE_64_BIT = 1;
+export const WIRE_BYTES = 2;
+export const WIRE_32_BIT = 5;
+const WIRE_START_GROUP = 3;
+const WIRE_END_GROUP = 4;
+
+export class ProtobufReader {
+  readonly #bytes: Uint8Array;
+  #at = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  get done(): boolean {
+    return this.#at >= this.#bytes.length;
+  }
+
+  /** Field number and wire type of the next field. */
+  tag(messageName: string): { readonly number: number; readonly wireType: number } {
+    const tag = this.varint();
+    const number = Number(BigInt.asIntN(32, tag >> 3n));
+    const wireType = Number(tag & 7n);
+    if (wireType === WIRE_END_GROUP) throw new ProtobufError(`proto: ${messageName}: wiretype end group for non-group`);
+    if (number <= 0) throw new ProtobufError(`proto: ${messageName}: illegal tag ${number} (wire type ${tag})`);
+    return { number, wireType };
+  }
+
+  /** 64 bits, unsigned. */
+  varint(): bigint {
+    let low = 0;
+    // The usual case: up to four bytes, within a number.
+    for (let shift = 0; shift < 28; shift += 7) {
+      const byte = this.#byte();
+      low |= (byte & 0x7f) << shift;
+      if (byte < 0x80) return BigInt(low);
+    }
+    let value = BigInt(low);
+    for (let shift = 28n; shift < 70n; shift += 7n) {
+      const byte = this.#byte();
+      value |= BigInt(byte & 0x7f) << shift;
+      if (byte < 0x80) return BigInt.asUintN(64, value);
+    }
+    throw new ProtobufError('proto: integer overflow');
+  }
+
+  bytes(): Uint8Array {
+    const length = Number(BigInt.asIntN(64, this.varint()));
+    if (length < 0) throw new ProtobufError('proto: negative length found during unmarshaling');
+    if (length > this.#bytes.length - this.#at) throw new ProtobufError('unexpected EOF');
+    const part = this.#bytes.subarray(this.#at, this.#at + length);
+    this.#at += length;
+    return part;
+  }
+
+  double(): number {
+    const part = this.#fixed(8);
+    return new DataView(part.buffer, part.byteOffset, 8).getFloat64(0, true);
+  }
+
+  /** Passes over a field that nobody knows. */
+  skip(wireType: number, depth = 0): void {
+    switch (wireType) {
+      case WIRE_VARINT:
+        this.varint();
+        return;
+      case WIRE_64_BIT:
+        this.#fixed(8);
+        return;
+      case WIRE_BYTES:
+        this.bytes();
+        return;
+      case WIRE_32_BIT:
+        this.#fixed(4);
+        return;
+      case WIRE_START_GROUP:
+        if (depth > 100) throw new ProtobufError('proto: integer overflow');
+        for (;;) {
+          const inner = Number((this.varint() as bigint) & 7n);
+          if (inner === WIRE_END_GROUP) return;
+          this.skip(inner, depth + 1);
+        }
+      default:
+        throw new ProtobufError(`proto: illegal wireType ${wireType}`);
+    }
+  }
+
+  #fixed(length: number): Uint8Array {
+    if (length > this.#bytes.length - this.#at) throw new ProtobufError('unexpected EOF');
+    const part = this.#bytes.subarray(this.#at, this.#at + length);
+    this.#at += length;
+    return part;
+  }
+
+  #byte(): number {
+    const byte = this.#bytes[this.#at];
+    if (byte === undefined) throw new ProtobufError('unexpected EOF');
+    this.#at++;
+    return byte;
+  }
+}
