@@ -1,0 +1,25 @@
+import path from 'node:path';
+
+/** Where things lie below the data directory. Keys are beside the store, never in it. */
+export interface DataPaths {
+  readonly root: string;
+  readonly store: string;
+  readonly keys: string;
+  readonly kubelet: string;
+  readonly runtime: string;
+  readonly kubeconfig: string;
+  readonly pidFile: string;
+}
+
+export function dataPaths(dataDir: string): DataPaths {
+  const root = path.resolve(dataDir);
+  return {
+    root,
+    store: path.join(root, 'db'),
+    keys: path.join(root, 'pki'),
+    kubelet: path.join(root, 'kubelet'),
+    runtime: path.join(root, 'runtime'),
+    kubeconfig: path.join(root, 'kubeconfig'),
+    pidFile: path.join(root, 'coffer.pid'),
+  };
+}

@@ -1,0 +1,28 @@
+// Entry point: picks the command and loads only what it needs. Flags and wiring of each command are in its own file.
+import { Command } from 'commander';
+import { build } from './build-info.ts';
+
+const program = new Command('coffer')
+  .description("Kubernetes' configuration plane as one small program")
+  .version(`coffer ${build.version} (${build.commit})`)
+  .showHelpAfterError()
+  .enablePositionalOptions();
+
+const { addUpCommand } = await import('./up/command.ts');
+addUpCommand(program);
+const { addDownCommand } = await import('./down/command.ts');
+addDownCommand(program);
+
+try {
+  await program.parseAsync(process.argv);
+} catch (error) {
+  process.stderr.write(`coffer: ${describe(error)}\n`);
+  process.exitCode = 1;
+}
+
+/** The message with its causes; stacks go to the log at debug level only. */
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const cause = error.cause instanceof Error && !error.message.includes(error.cause.message) ? `: ${describe(error.cause)}` : '';
+  return error.message + cause;
+}
