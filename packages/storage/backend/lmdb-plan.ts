@@ -37,6 +37,23 @@ export interface Snapshot {
 
 const nothing = new Uint8Array(0);
 
+/** An event whose `prev` is read from the store only when somebody asks: the watch cache has it anyway. */
+class CommittedEvent implements BackendEvent {
+  readonly type: BackendEvent['type'];
+  readonly kv: KeyValue;
+  readonly #readPrev: () => KeyValue | undefined;
+
+  constructor(type: BackendEvent['type'], kv: KeyValue, readPrev: () => KeyValue | undefined) {
+    this.type = type;
+    this.kv = kv;
+    this.#readPrev = readPrev;
+  }
+
+  get prev(): KeyValue | undefined {
+    return this.#readPrev();
+  }
+}
+
 export function planBatch(writes: readonly PendingWrite[], durable: Snapshot): PlannedBatch {
   const written = new Map<string, { readonly head: Head; readonly kv: KeyValue | undefined }>();
   const records: PlannedRecord[] = [];
@@ -50,13 +67,12 @@ export function planBatch(writes: readonly PendingWrite[], durable: Snapshot): P
     const current = () => (ours !== undefined ? ours.kv : exists ? durable.version(key, modRevision) : undefined);
     if (modRevision !== expected || (value === undefined && !exists)) return { ok: false, current: current() };
 
-    const prev = current();
     revision++;
     const createRevision = value === undefined ? 0 : exists ? head.createRevision : revision;
     const kv: KeyValue = { key, value: value ?? nothing, modRevision: revision, createRevision };
     const type = value === undefined ? 'delete' : 'put';
     records.push({ revision, record: { type, key, value: kv.value, createRevision, previousRevision: head?.revision ?? 0 } });
-    events.push({ type, kv, prev });
+    events.push(new CommittedEvent(type, kv, current));
     written.set(key, { head: { revision, createRevision, deleted: value === undefined }, kv: value === undefined ? undefined : kv });
     return { ok: true, revision };
   });

@@ -6,7 +6,7 @@ import { CommitSignal, followLog } from './follow-log.ts';
 import { prefixEnd } from './key-order.ts';
 import { planCleaning } from './lmdb-cleaning.ts';
 import { describeCommitFailure } from './lmdb-failure.ts';
-import { type LmdbFiles, metaKeys, openLmdbFiles } from './lmdb-files.ts';
+import { append, type LmdbFiles, metaKeys, openLmdbFiles } from './lmdb-files.ts';
 import { type PendingWrite, type PlannedBatch, planBatch, type Snapshot } from './lmdb-plan.ts';
 import {
   decodeHead,
@@ -37,6 +37,7 @@ export async function openLmdbBackend(options: LmdbOptions): Promise<LmdbBackend
   return new LmdbBackend(await openLmdbFiles(options.directory, options));
 }
 
+const noValue = Buffer.alloc(0);
 const maxBatchWrites = 1024;
 const maxBatchBytes = 16 * 1024 * 1024;
 const cleaningEntriesPerBatch = 256;
@@ -290,9 +291,9 @@ export class LmdbBackend implements LocalBackend, Snapshot {
   #put(plan: PlannedBatch): void {
     const { log, head, past } = this.#files;
     for (const { revision, record } of plan.records) {
-      log.put(encodeRevision(revision), encodeLogRecord(record));
+      append(log, encodeRevision(revision), encodeLogRecord(record));
       head.put(Buffer.from(record.key), encodeHead({ revision, createRevision: record.createRevision, deleted: record.type === 'delete' }));
-      if (record.previousRevision > 0) past.put(encodePastKey(record.key, record.previousRevision), Buffer.alloc(0));
+      if (record.previousRevision > 0) past.put(encodePastKey(record.key, record.previousRevision), noValue);
     }
   }
 

@@ -51,7 +51,10 @@ export class Compactor {
   observe(batch: BackendBatch): void {
     this.#revision = batch.revision;
     let bytes = 0;
-    for (const { kv, prev } of batch.events) bytes += prev === undefined ? 0 : prev.value.length + kv.key.length + 64;
+    for (const { kv } of batch.events) {
+      // What was replaced is about as large as what replaces it; a deletion leaves at least a record behind.
+      if (kv.createRevision !== kv.modRevision) bytes += kv.value.length + kv.key.length + 64;
+    }
     this.#unsampledBytes += bytes;
     this.#totalBytes += bytes;
     if (this.#unsampledBytes > this.#deps.maxBytes / 32) this.#sample();
