@@ -2,7 +2,7 @@
  * The entries of `metadata.managedFields` as a map from the manager's identity to what it owns, and back. An identity is the
  * manager's name, operation, subresource and, for updates, apiVersion.
  */
-import type { ManagedFieldsEntry } from '../meta/object.ts';
+import type { ManagedFieldsEntry, Mutable } from '../meta/object.ts';
 import { equalJson } from '../meta/safe-object.ts';
 import type { FieldSet } from './field-set.ts';
 import { isEmptySet, parseFieldSet, union } from './field-set.ts';
@@ -60,22 +60,14 @@ export function decodeManagers(
 export function encodeManagers(managers: Managers): ManagedFieldsEntry[] {
   const sorted = [...managers.values()];
   if (sorted.length > 1) sorted.sort(compareManagers);
-  return sorted.map((m) => ({
-    ...(m.manager === '' ? {} : { manager: m.manager }),
-    operation: m.operation,
-    ...(m.apiVersion === '' ? {} : { apiVersion: m.apiVersion }),
-    ...(m.time === undefined ? {} : { time: m.time }),
-    fieldsType: 'FieldsV1',
-    fieldsV1: m.set,
-    ...(m.subresource === '' ? {} : { subresource: m.subresource }),
-  }));
+  return sorted.map(encodeEntry);
 }
 
 /** Merges the oldest update managers, one bucket per apiVersion, until there are not more than the maximum. In place. */
 export function capUpdateManagers(managers: Managers): void {
+  if (managers.size <= MAX_UPDATE_MANAGERS) return;
   const updaters = [...managers].filter(([, m]) => m.operation === 'Update');
   let count = updaters.length;
-  if (count <= MAX_UPDATE_MANAGERS) return;
   updaters.sort(([idA, a], [idB, b]) => seconds(a.time) - seconds(b.time) || (idA < idB ? -1 : 1));
   const firstOfVersion = new Map<string, string>();
   for (const [id, updater] of updaters) {
@@ -110,6 +102,19 @@ export function capUpdateManagers(managers: Managers): void {
 /** Removes managers that own nothing. In place. */
 export function dropEmptyManagers(managers: Managers): void {
   for (const [id, manager] of managers) if (isEmptySet(manager.set)) managers.delete(id);
+}
+
+/** Without spreads: this runs once per manager on every write. */
+function encodeEntry(m: Manager): ManagedFieldsEntry {
+  const entry: Mutable<ManagedFieldsEntry> = {};
+  if (m.manager !== '') entry.manager = m.manager;
+  entry.operation = m.operation;
+  if (m.apiVersion !== '') entry.apiVersion = m.apiVersion;
+  if (m.time !== undefined) entry.time = m.time;
+  entry.fieldsType = 'FieldsV1';
+  entry.fieldsV1 = m.set;
+  if (m.subresource !== '') entry.subresource = m.subresource;
+  return entry;
 }
 
 function decodeEntry(entry: ManagedFieldsEntry, trusted: ManagedFieldsEntry | undefined): Manager | undefined {

@@ -5,8 +5,8 @@ import type { Comparison } from './compare.ts';
 import { compareObjects, NEW_OBJECT } from './compare.ts';
 import type { Conflict } from './conflicts.ts';
 import type { FieldSet } from './field-set.ts';
-import { difference, EMPTY_SET, intersection, isEmptySet, listPaths, recursiveDifference, SetBuilder, union } from './field-set.ts';
-import type { Managers } from './managers.ts';
+import { difference, intersection, isEmptySet, listPaths, recursiveDifference, SetBuilder, union } from './field-set.ts';
+import type { Manager, Managers } from './managers.ts';
 import { dropEmptyManagers, managerIdentity } from './managers.ts';
 import type { StructType } from './merge-type.ts';
 import { mergeTypeOf } from './merge-type.ts';
@@ -89,15 +89,17 @@ export function recordUpdate(
   releaseFields(context, managers, live, next, comparison);
   const own = stripUnowned(union(comparison.modified, comparison.added));
   if (isEmptySet(own)) return;
-  const entry = {
+  const manager: Manager = {
     manager: updater.manager === '' ? 'unknown' : updater.manager,
     operation: 'Update',
     apiVersion: context.apiVersion,
     subresource: updater.subresource,
-  } as const;
-  const identity = managerIdentity(entry);
+    set: own,
+    time: updater.now,
+  };
+  const identity = managerIdentity(manager);
   const previous = managers.get(identity);
-  managers.set(identity, { ...entry, set: union(own, previous?.set ?? EMPTY_SET), time: updater.now });
+  managers.set(identity, previous === undefined ? manager : { ...manager, set: union(own, previous.set) });
 }
 
 /** The set without apiVersion, kind and the metadata that only the server writes. */
