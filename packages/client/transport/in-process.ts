@@ -3,6 +3,7 @@
  * sockets. What the handler streams is buffered up to `maxBufferedBytes`; beyond that the sink reports back-pressure, exactly as a
  * slow network client would.
  */
+import { setMaxListeners } from 'node:events';
 import type { Handler, HttpHeaders, HttpRequest, HttpResponse, StreamSink, UserInfo } from '@coffer/base/http/handler';
 import { BodyTooLargeError } from '@coffer/base/http/handler';
 import type { Transport, TransportRequest, TransportResponse, TransportStream } from './transport.ts';
@@ -27,6 +28,8 @@ export function inProcessTransport(options: InProcessTransportOptions): Transpor
     const signals = request.signal === undefined ? [closed.signal] : [closed.signal, request.signal];
     const onAbort = (event: Event) => controller.abort((event.target as AbortSignal).reason);
     for (const signal of signals) {
+      // One signal ends many requests at a time; that is no leak.
+      setMaxListeners(0, signal);
       if (signal.aborted) controller.abort(signal.reason);
       else signal.addEventListener('abort', onAbort, { once: true });
     }

@@ -2,6 +2,7 @@
  * What every control loop gets. Each loop runs under an identity of its own and therefore reads through informers of its own: what a
  * loop may see is exactly what its role says, at the price of a second copy of the few resources that two loops watch.
  */
+import { setMaxListeners } from 'node:events';
 import type { UserInfo } from '@coffer/base/http/handler';
 import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
@@ -37,6 +38,8 @@ export function loopIdentity(name: string): UserInfo {
 
 /** Client, informers and event recorder of one loop. `component` names it in events. */
 export function makeLoopDeps(environment: LoopEnvironment, identity: UserInfo, component: string, signal: AbortSignal): LoopDeps {
+  // Everything a loop has open hangs on this signal; that is no leak.
+  setMaxListeners(0, signal);
   const { clock } = environment;
   const logger = environment.logger.child({ loop: component });
   const api = new ApiClient({ transport: environment.transportFor(identity), clock });

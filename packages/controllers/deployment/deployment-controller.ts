@@ -13,6 +13,7 @@ import { WorkQueue } from '@coffer/client/workqueue/work-queue';
 import { claimChildren } from '../common/claim-children.ts';
 import { controllerOf } from '../common/controller-ref.ts';
 import type { LoopDeps } from '../common/loop-deps.ts';
+import { isNamespaceTerminating } from '../common/namespace-terminating.ts';
 import { DeploymentSync } from './deployment-sync.ts';
 
 const WORKERS = 5;
@@ -93,7 +94,7 @@ class DeploymentController {
       await new DeploymentSync(syncDeps, deployment, sets, this.#signal).run();
     } catch (error) {
       // The deployment was deleted, or its namespace is: nothing is left to do here.
-      if (!isReason(error, 'NotFound') && !isTerminating(error)) throw error;
+      if (!isReason(error, 'NotFound') && !isNamespaceTerminating(error)) throw error;
     }
   }
 
@@ -125,10 +126,6 @@ class DeploymentController {
     const set = this.#sets.get(`${namespaceOf(pod)}/${reference.name}`);
     if (set !== undefined && uidOf(set) === reference.uid) this.#setChanged(set);
   }
-}
-
-function isTerminating(error: unknown): boolean {
-  return isReason(error, 'Forbidden') && (error.status.details?.causes?.some((cause) => cause.reason === 'NamespaceTerminating') ?? false);
 }
 
 function toList(value: string | undefined): readonly string[] {

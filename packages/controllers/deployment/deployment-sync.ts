@@ -8,6 +8,7 @@ import { equalJson } from '@coffer/api/meta/safe-object';
 import { nameOf, namespaceOf, uidOf } from '@coffer/client/rest/api-object';
 import { DEPLOYMENTS } from '@coffer/client/rest/well-known';
 import type { LoopDeps } from '../common/loop-deps.ts';
+import { isNamespaceTerminating } from '../common/namespace-terminating.ts';
 import { isPodTerminal } from '../common/pods.ts';
 import { REVISION } from './annotations.ts';
 import { findCondition, makeCondition, REASONS, setCondition } from './conditions.ts';
@@ -130,8 +131,7 @@ export class DeploymentSync {
       await this.#update({ ...this.#deployment, status: { ...status, collisionCount: (status.collisionCount ?? 0) + 1 } });
       return;
     }
-    const terminating = error instanceof Error && /because it is being terminated/.test(error.message);
-    if (terminating) return;
+    if (isNamespaceTerminating(error)) return;
     const message = `Failed to create new replica set "${nameOf(this.#deployment)}": ${error instanceof Error ? error.message : String(error)}`;
     if (hasProgressDeadline(this.#deployment)) {
       const condition = makeCondition('Progressing', 'False', REASONS.failedCreate, message, this.#deps.clock.now());

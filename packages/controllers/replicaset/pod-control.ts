@@ -6,6 +6,7 @@ import { nameOf, namespaceOf } from '@coffer/client/rest/api-object';
 import { PODS, REPLICA_SETS } from '@coffer/client/rest/well-known';
 import { controllerReference } from '../common/controller-ref.ts';
 import type { LoopDeps } from '../common/loop-deps.ts';
+import { isNamespaceTerminating } from '../common/namespace-terminating.ts';
 
 const MAX_NAME = 253;
 
@@ -45,11 +46,6 @@ export async function deletePod(deps: LoopDeps, set: V1ReplicaSet, pod: V1Pod, s
     throw error;
   }
   deps.events.record(set, 'Normal', 'SuccessfulDelete', `Deleted pod: ${nameOf(pod)}`);
-}
-
-/** The namespace is going away: nothing can be created in it and nobody needs to be told. */
-export function isNamespaceTerminating(error: unknown): boolean {
-  return isReason(error, 'Forbidden') && (error.status.details?.causes?.some((cause) => cause.reason === 'NamespaceTerminating') ?? false);
 }
 
 /** The owner's name and a dash, or the bare name when that could not start a pod's name. */
