@@ -66,6 +66,7 @@ export function containerInstructions(input: LaunchInput): Instruction[] {
     ['report'],
     ['errors', `${paths.run}/start-error`],
     ['session'],
+    ...(config.tty ? [['controlling_terminal'] as const] : []),
     ...input.cgroupProcs.map((file): Instruction => ['write', file, '0']),
     ...oomScore(config),
     ...input.namespaces.map(({ path, flag }): Instruction => ['enter', path, flag]),
@@ -172,6 +173,7 @@ function deviceMounts(input: LaunchInput): { name: string; source: string; targe
   for (const name of standardDevices) byTarget.set(`/dev/${name}`, `/dev/${name}`);
   for (const device of input.hostDevices) byTarget.set(device, device);
   for (const device of input.config.devices ?? []) byTarget.set(device.containerPath, device.hostPath);
+  if (input.config.tty) byTarget.set('/dev/console', '/proc/self/fd/0');
   return [...byTarget].map(([target, source]) => ({ name: `device ${target}`, source, target }));
 }
 

@@ -122,6 +122,8 @@ my %DO = (
   # clone NAME PATH RECURSIVE: keeps a copy of what is mounted at PATH, to be attached after the root has changed.
   clone => sub {
     my ($name, $path, $recursive) = @_;
+    # What a descriptor is open on belongs to another mount namespace: its path is looked up in this one.
+    $path = readlink($path) if $path =~ m{^/proc/self/fd/};
     make_path($path, 0755) unless -e $path;
     my $descriptor = clone_tree($path, $recursive);
     return undef if $descriptor < 0;
@@ -194,7 +196,8 @@ my %DO = (
     syscall($SYS->{prctl}, 22, 2, $program, 0, 0) == 0;
   },
   groups => sub { my $list = pack('L*', @_); syscall($SYS->{setgroups}, scalar @_, $list) == 0 },
-  own_streams => sub { for my $f (\*STDIN, \*STDOUT, \*STDERR) { chown($_[0], -1, $f) if -p $f; } 1 },
+  own_streams => sub { for my $f (\*STDIN, \*STDOUT, \*STDERR) { chown($_[0], -1, $f) if -p $f || -t $f; } 1 },
+  controlling_terminal => sub { ioctl(STDIN, 0x540E, 0) },
   user => sub {
     my ($uid, $gid) = @_;
     syscall($SYS->{setresgid}, $gid + 0, $gid + 0, $gid + 0) == 0 or return undef;
@@ -274,7 +277,7 @@ sub relay {
     next if select($readable, $writable, undef, $wait) < 0;
     if ($control && vec($readable, fileno($control), 1)) {
       if (sysread($control, $lines, 4096, length $lines)) {
-        while ($lines =~ s/^(\d+) (\d+)\n//) { ioctl($pairs[0][1], 0x5414, pack('S4', $1, $2, 0, 0)); }
+        while ($lines =~ s/^(\d+) (\d+)\n//) { my $size = pack('S4', $1, $2, 0, 0); ioctl($pairs[0][1], 0x5414, $size); }
       } else { $control = undef; }
     }
     for my $pair (@pairs) {
@@ -297,12 +300,7 @@ sub descend {
   my ($mode, $owner) = @_;
   my (@pairs, @childs, $control);
   if ($mode eq 'terminal') {
-    sysopen(my $master, '/dev/pts/ptmx', O_RDWR | O_NOCTTY) or stop("/dev/pts/ptmx: $!");
-    ioctl($master, 0x40045431, pack('i', 0)) or stop("unlock terminal: $!");
-    my $number = pack('i', 0);
-    ioctl($master, 0x80045430, $number) or stop("number of the terminal: $!");
-    my $path = '/dev/pts/' . unpack('i', $number);
-    sysopen(my $slave, $path, O_RDWR | O_NOCTTY) or stop("$path: $!");
+    my ($master, $slave, $path) = open_terminal('/dev/pts/ptmx', '/dev/pts');
     chown($owner, -1, $path);
     @childs = ($slave, $slave, $slave);
     @pairs = ([\*STDIN, $master], [$master, \*STDOUT]);
@@ -378,6 +376,37 @@ sub run {
   }
 }
 
+# A process that copies everything to a file of that name, or to another descriptor; it holds the end of $copying until it is done.
+sub copy {
+  my ($from, $to, $copying) = @_;
+  my $child = fork() // stop("fork: $!");
+  return if $child;
+  my $file = ref $to ? $to : undef;
+  if (!$file) { sysopen($file, $to, O_WRONLY | O_CREAT | O_APPEND, 0600) or POSIX::_exit(1); }
+  # High numbers first, so that no descriptor is overwritten before it was copied.
+  my @high = map { fcntl($_, F_DUPFD, 50) } ($from, $file, $copying);
+  POSIX::dup2($high[0], 0);
+  POSIX::dup2($high[1], 1);
+  open(STDERR, '>', '/dev/null');
+  POSIX::close($_) for 3 .. 49;
+  POSIX::dup2($high[2], 5) unless ref $to;
+  POSIX::close($_) for 50 .. 120;
+  chdir '/';
+  exec { 'cat' } 'cat' or POSIX::_exit(1);
+}
+
+# Both ends of a new terminal.
+sub open_terminal {
+  my ($multiplexer, $directory) = @_;
+  sysopen(my $master, $multiplexer, O_RDWR | O_NOCTTY) or stop("$multiplexer: $!");
+  my ($unlocked, $number) = ("\0\0\0\0", "\0\0\0\0");
+  ioctl($master, 0x40045431, $unlocked) or stop("unlock terminal: $!");
+  ioctl($master, 0x80045430, $number) or stop("number of the terminal: $!");
+  my $path = "$directory/" . unpack('i', $number);
+  sysopen(my $slave, $path, O_RDWR | O_NOCTTY) or stop("$path: $!");
+  return ($master, $slave, $path);
+}
+
 # keep: numbered as the descriptors the keeper gets. 0 to 2 the container's, 3 closes when the command runs, 4 holds standard
 # input open, 5 ends when both copies of the output are complete.
 sub keep {
@@ -395,24 +424,19 @@ sub keep {
   }
   pipe(my $ended, my $copying) or stop("pipe: $!");
   my @outputs;
-  for my $name ('stdout', 'stderr') {
-    pipe(my $from, my $to) or stop("pipe: $!");
-    my $child = fork() // stop("fork: $!");
-    if ($child == 0) {
-      sysopen(my $file, $name, O_WRONLY | O_CREAT | O_APPEND, 0600) or POSIX::_exit(1);
-      POSIX::dup2(fileno($from), 0);
-      POSIX::dup2(fileno($file), 1);
-      POSIX::dup2(fileno($copying), 5);
-      open(STDERR, '>', '/dev/null');
-      for my $descriptor (3, 4, 6 .. 40) { POSIX::close($descriptor); }
-      chdir '/';
-      exec { 'cat' } 'cat' or POSIX::_exit(1);
+  if ($flags =~ /t/) {
+    my ($master, $slave) = open_terminal('/dev/ptmx', '/dev/pts');
+    copy($master, 'stdout', $copying);
+    copy($input, $master, $copying) if $flags =~ /i/;
+    ($input, @outputs) = ($slave, $slave, $slave);
+  } else {
+    for my $name ('stdout', 'stderr') {
+      pipe(my $from, my $to) or stop("pipe: $!");
+      copy($from, $name, $copying);
+      push @outputs, $to;
     }
-    push @outputs, $to;
-    close $from;
   }
   close $copying;
-  # High numbers first, so that no descriptor is overwritten before it was copied.
   my @wanted = ($input, $outputs[0], $outputs[1], undef, $held, $ended);
   my @high = map { defined $_ ? fcntl($_, F_DUPFD, 50) : undef } @wanted;
   for my $number (0, 1, 2, 4, 5) { POSIX::dup2($high[$number], $number); }
@@ -425,7 +449,23 @@ sub keep {
   exec { $keeper[0] } @keeper or stop("exec $keeper[0]: $!");
 }
 
+# pause: the first process of a process namespace that the containers of a pod share; FILE becomes a name of the namespace.
+sub pause {
+  my ($file, @command) = @_;
+  call('unshare', $CLONE_NEWPID) == 0 or stop("unshare: $!");
+  my $child = fork() // stop("fork: $!");
+  if ($child == 0) {
+    POSIX::setsid();
+    open(STDIN, '<', '/dev/null');
+    open(STDOUT, '>', '/dev/null');
+    open(STDERR, '>', '/dev/null');
+    exec { $command[0] } @command or POSIX::_exit(127);
+  }
+  mount_at("/proc/$child/ns/pid", $file, 'none', 4096, '') == 0 or stop("$file: $!");
+  syswrite(STDOUT, "$child\n");
+}
+
 my $mode = shift @ARGV // '';
-if ($mode eq 'keep') { keep(@ARGV); } elsif ($mode eq 'run') { run(@ARGV); } else { stop("unknown mode $mode"); }
+if ($mode eq 'keep') { keep(@ARGV); } elsif ($mode eq 'pause') { pause(@ARGV); } elsif ($mode eq 'run') { run(@ARGV); } else { stop("unknown mode $mode"); }
 POSIX::_exit(0);
 `;

@@ -69,6 +69,8 @@ export async function parentOf(pid: number): Promise<number | undefined> {
 
 export interface RunMonitorCallbacks {
   onOutput(stream: StreamName): void;
+  /** The first process has ended; others may still write. */
+  onFirstProcessEnd(): void;
   /** At most once, after the exit status is known and the output is complete, or as complete as it will become. */
   onExit(exitCode: number, finishedAtMs: number): void;
 }
@@ -111,6 +113,7 @@ export class RunMonitor {
     if (state.exitCode !== undefined && !this.#exited) {
       this.#exited = { code: state.exitCode, atMs: state.finishedAtMs ?? this.#clock.now() };
       this.#cancelTimer?.();
+      this.#callbacks.onFirstProcessEnd();
       this.#cancelTimer = this.#clock.setTimer(drainTimeoutMs, () => this.#finish());
     }
     if (this.#exited && state.drained) this.#finish();

@@ -208,6 +208,11 @@ export class SandboxContainers {
     };
   }
 
+  /** Ends the standard input of a running container: the keeper holds its last open end. */
+  closeStdin(entry: ContainerEntry): void {
+    if (entry.state.keeperPid !== undefined && entry.status === 'running') send(entry.state.keeperPid, 'SIGUSR1');
+  }
+
   /** Stops watching; the containers go on. */
   async close(): Promise<void> {
     for (const entry of this.#entries.values()) {
@@ -282,6 +287,7 @@ export class SandboxContainers {
         entry.log.noteGrowth(stream);
         convert().catch(failed);
       },
+      onFirstProcessEnd: () => void this.#killOthers(entry),
       onExit: (code, atMs) => void this.#finish(entry, code, atMs),
     });
     entry.monitor.start();
@@ -291,7 +297,7 @@ export class SandboxContainers {
     const { state } = this.#deps;
     const { config } = entry.record;
     const flags = `-${config.stdin ? 'i' : ''}${config.tty ? 't' : ''}`;
-    const pidNamespace = pod.config.hostPid ? 'host' : 'new';
+    const pidNamespace = pod.config.hostPid ? 'host' : pod.pausePid === undefined ? 'new' : state.pod(pod.id).pid;
     const keeper = ['sh', state.keeper, state.launchProgram, entry.paths.program];
     const child = spawn('perl', [state.launchProgram, 'keep', entry.paths.run, flags, pidNamespace, ...keeper], {
       detached: true,
@@ -331,9 +337,14 @@ export class SandboxContainers {
     if (pid === undefined || keeperPid === undefined) return;
     const parent = await parentOf(pid);
     if (parent === keeperPid || (parent !== undefined && !(await isKeeper(keeperPid, entry.paths.run)))) send(pid, signal);
+    if (signal === 'SIGKILL') await this.#killOthers(entry);
+  }
+
+  /** Where the process namespace is not the container's own, the rest of its processes is what is in its control group. */
+  async #killOthers(entry: ContainerEntry): Promise<void> {
     const pod = this.#deps.pods.get(entry.record.sandboxId);
-    if (signal === 'SIGKILL' && pod?.config.hostPid)
-      for (const other of await this.#deps.groups.processes(entry.record.id)) send(other, signal);
+    if (!pod?.config.hostPid && pod?.pausePid === undefined) return;
+    for (const pid of await this.#deps.groups.processes(entry.record.id)) send(pid, 'SIGKILL');
   }
 
   async #endsWithin(entry: ContainerEntry, timeoutMs: number): Promise<boolean> {

@@ -3,13 +3,16 @@
  * shared process namespace has one, which adopts orphans.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
 import type { PodSandboxConfig, PodSandboxStatus } from '../runtime/container-runtime.ts';
+import type { BridgeNetwork, PodConnection } from './bridge-network.ts';
 import type { Instruction } from './program.ts';
 import { mountFlags, namespaceFlags } from './program.ts';
 import { type PodPaths, readRecord, removeTree, type StateDirectory, writeAtomically } from './state-directory.ts';
+import { requireTool } from './tools.ts';
 
 const shmBytes = 64 * 1024 * 1024;
 
@@ -21,14 +24,9 @@ export interface PodRecord {
   /** The machine's boot: namespaces do not survive it. */
   readonly bootId: string;
   readonly ips: readonly string[];
+  /** First process of a shared process namespace. */
+  readonly pausePid: number | undefined;
   readonly stopped: boolean;
-}
-
-/** The network of the node: gives a pod's network namespace its address. */
-export interface PodNetwork {
-  /** Called inside `runPodSandbox` after the namespace exists at `path`; resolves to the pod's addresses. */
-  attach(podId: string, path: string, config: PodSandboxConfig): Promise<readonly string[]>;
-  detach(podId: string): Promise<void>;
 }
 
 export interface PodsDeps {
@@ -37,7 +35,7 @@ export interface PodsDeps {
   readonly logger: Logger;
   readonly runProgram: (instructions: readonly Instruction[]) => Promise<void>;
   /** Undefined: pods share the network of the machine. */
-  readonly network: PodNetwork | undefined;
+  readonly network: BridgeNetwork | undefined;
 }
 
 export class SandboxPods {
@@ -55,8 +53,11 @@ export class SandboxPods {
     for (const id of await this.#deps.state.ids('pods')) {
       const paths = this.#deps.state.pod(id);
       const record = await readRecord<PodRecord>(paths.record);
-      if (record) this.#records.set(id, record);
-      else await this.#removeFiles(id, paths);
+      if (record) {
+        this.#records.set(id, record);
+        const ip = record.ips[0];
+        if (ip !== undefined && !record.stopped) this.#deps.network?.adopt(id, ip);
+      } else await this.#removeFiles(id, paths);
     }
   }
 
@@ -83,10 +84,12 @@ export class SandboxPods {
     await mkdir(paths.directory, { mode: 0o700 });
     try {
       await this.#writeFiles(paths, config);
-      await this.#deps.runProgram(this.#instructions(paths, config));
-      const own = this.hasOwnNetwork(config);
-      const ips = own ? ((await this.#deps.network?.attach(id, paths.net, config)) ?? []) : [];
-      const record: PodRecord = { id, config, createdAtMs: this.#deps.clock.now(), bootId: this.#bootId, ips, stopped: false };
+      const connection = this.hasOwnNetwork(config) ? this.#deps.network?.connect(id) : undefined;
+      await this.#deps.runProgram(await this.#instructions(paths, config, connection));
+      const pausePid = config.shareProcessNamespace && !config.hostPid ? await this.#startPause(paths) : undefined;
+      const ips = connection ? [connection.ip] : [];
+      const createdAtMs = this.#deps.clock.now();
+      const record: PodRecord = { id, config, createdAtMs, bootId: this.#bootId, ips, pausePid, stopped: false };
       await writeAtomically(paths.record, JSON.stringify(record));
       this.#records.set(id, record);
       return record;
@@ -129,9 +132,8 @@ export class SandboxPods {
     if (config.dns) await writeFile(paths.resolvConf, resolvConf(config.dns), { mode: 0o644 });
   }
 
-  #instructions(paths: PodPaths, config: PodSandboxConfig): Instruction[] {
-    const own = this.hasOwnNetwork(config);
-    const flags = (config.hostIpc ? 0 : namespaceFlags.ipc) | (own ? namespaceFlags.network : 0);
+  async #instructions(paths: PodPaths, config: PodSandboxConfig, connection: PodConnection | undefined): Promise<Instruction[]> {
+    const flags = (config.hostIpc ? 0 : namespaceFlags.ipc) | (connection ? namespaceFlags.network : 0);
     const instructions: Instruction[] = [];
     if (!config.hostIpc) {
       const { noSuid, noDev, noExec } = mountFlags;
@@ -139,19 +141,42 @@ export class SandboxPods {
     }
     instructions.push(['unshare', flags]);
     if (!config.hostIpc) instructions.push(['bind_namespace', 'ipc', paths.ipc]);
-    if (own) instructions.push(['bind_namespace', 'net', paths.net], ['loopback']);
     for (const [name, value] of Object.entries(config.sysctls))
       instructions.push(['write', `/proc/sys/${name.replaceAll('.', '/')}`, value]);
+    if (connection) {
+      const inside = join(paths.directory, 'network-inside');
+      const outside = join(paths.directory, 'network-outside');
+      await writeFile(inside, connection.inside);
+      await writeFile(outside, connection.outside);
+      instructions.push(
+        ['bind_namespace', 'net', paths.net],
+        ['loopback'],
+        ['system', 'ip', '-batch', inside],
+        ['enter', `/proc/${process.pid}/ns/net`, namespaceFlags.network],
+        ['system', 'ip', '-batch', outside],
+      );
+    }
     return instructions;
   }
 
+  async #startPause(paths: PodPaths): Promise<number> {
+    await writeFile(paths.pid, '');
+    const { launchProgram, pause } = this.#deps.state;
+    return Number(await requireTool('perl', [launchProgram, 'pause', paths.pid, 'sh', pause]));
+  }
+
+  /** The first process of the shared namespace, when it still is that one: process numbers are used again. */
+  async #endPause(paths: PodPaths, pid: number): Promise<void> {
+    const [file, process_] = await Promise.all([stat(paths.pid), stat(`/proc/${pid}/ns/pid`)].map((found) => found.catch(() => undefined)));
+    if (file && process_ && file.ino === process_.ino && file.dev === process_.dev) process.kill(pid, 'SIGKILL');
+  }
+
   async #release(id: string, paths: PodPaths): Promise<void> {
-    await this.#deps.network?.detach(id);
-    await this.#deps.runProgram([
-      ['unmount', paths.net],
-      ['unmount', paths.ipc],
-      ['unmount', paths.shm],
-    ]);
+    const pausePid = this.#records.get(id)?.pausePid;
+    if (pausePid !== undefined) await this.#endPause(paths, pausePid);
+    await this.#deps.network?.disconnect(id);
+    const files = [paths.net, paths.ipc, paths.pid, paths.shm];
+    await this.#deps.runProgram(files.map((file): Instruction => ['unmount', file]));
   }
 
   async #removeFiles(id: string, paths: PodPaths): Promise<void> {

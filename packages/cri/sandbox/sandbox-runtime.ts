@@ -22,13 +22,16 @@ import {
   type StreamExec,
   type StreamPair,
 } from '../runtime/container-runtime.ts';
+import { attachStreams } from './attach-session.ts';
+import { BridgeNetwork, type PodNetworkInfo } from './bridge-network.ts';
 import { ControlGroups, findControlGroups } from './control-groups.ts';
 import { EventHub } from './event-hub.ts';
 import { type ExecDeps, execStreams, execSync } from './exec-session.ts';
-import { keeperScript } from './keeper-script.ts';
+import { keeperScript, pauseScript } from './keeper-script.ts';
 import { identityInstructions } from './launch-plan.ts';
 import { launchScript } from './launch-script.ts';
 import { buildMaskLayer } from './masking.ts';
+import { forwardInNamespace, forwardOnHost } from './port-forward-session.ts';
 import { argumentsOf, encodeProgram, type Instruction, namespaceFlags } from './program.ts';
 import { type ContainerEntry, SandboxContainers } from './sandbox-containers.ts';
 import { SandboxPods } from './sandbox-pods.ts';
@@ -43,14 +46,22 @@ export interface SandboxRuntimeOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly version?: string;
+  /** Every pod gets a network namespace with an address on a bridge of the node. Undefined: pods share the machine's network. */
+  readonly network?: { readonly podCidr?: string } | undefined;
   /** Only for the test that shows what masking is for: containers see the machine's files and processes. */
   readonly unsafeDisableMasking?: boolean;
 }
 
+/** The sandbox runtime, and what the node needs to know of its network. */
+export interface SandboxContainerRuntime extends ContainerRuntime {
+  /** Undefined when pods share the machine's network. */
+  readonly podNetwork: PodNetworkInfo | undefined;
+}
+
 /** Starts the runtime on this machine and adopts what earlier processes left in the state directory. */
-export async function createSandboxRuntime(options: SandboxRuntimeOptions): Promise<ContainerRuntime> {
+export async function createSandboxRuntime(options: SandboxRuntimeOptions): Promise<SandboxContainerRuntime> {
   const state = new StateDirectory(options.stateDir);
-  await state.prepare({ launch: launchScript, keeper: keeperScript });
+  await state.prepare({ launch: launchScript, keeper: keeperScript, pause: pauseScript });
   await mountMemory(state);
   await mkdir(state.masks, { recursive: true, mode: 0o700 });
   const runProgram = async (instructions: readonly Instruction[]): Promise<void> => {
@@ -67,7 +78,8 @@ export async function createSandboxRuntime(options: SandboxRuntimeOptions): Prom
   const name = `coffer-${createHash('sha256').update(state.root).digest('hex').slice(0, 8)}`;
   const groups = new ControlGroups(await findControlGroups('/sys/fs/cgroup'), name);
   const events = new EventHub();
-  const pods = new SandboxPods({ state, clock: options.clock, logger: options.logger, runProgram, network: undefined });
+  const network = options.network === undefined ? undefined : await BridgeNetwork.open(state.root, options.network.podCidr);
+  const pods = new SandboxPods({ state, clock: options.clock, logger: options.logger, runProgram, network });
   const containers = new SandboxContainers({
     state,
     clock: options.clock,
@@ -82,7 +94,7 @@ export async function createSandboxRuntime(options: SandboxRuntimeOptions): Prom
   });
   await pods.load();
   await containers.load();
-  return new SandboxRuntime({ ...options, state, groups, events, pods, containers });
+  return new SandboxRuntime({ ...options, state, groups, events, pods, containers, bridge: network });
 }
 
 interface RuntimeParts extends SandboxRuntimeOptions {
@@ -91,13 +103,16 @@ interface RuntimeParts extends SandboxRuntimeOptions {
   readonly events: EventHub;
   readonly pods: SandboxPods;
   readonly containers: SandboxContainers;
+  readonly bridge: BridgeNetwork | undefined;
 }
 
-class SandboxRuntime implements ContainerRuntime {
+class SandboxRuntime implements SandboxContainerRuntime {
+  readonly podNetwork: PodNetworkInfo | undefined;
   readonly #parts: RuntimeParts;
 
   constructor(parts: RuntimeParts) {
     this.#parts = parts;
+    this.podNetwork = parts.bridge?.info;
   }
 
   async version(): Promise<{ name: string; version: string }> {
@@ -110,6 +125,7 @@ class SandboxRuntime implements ContainerRuntime {
       limitations: [
         'images are recorded, not pulled: containers run the programs of this machine, and need a command',
         'seccomp profiles are not applied',
+        this.podNetwork ? 'host ports are not served' : 'pods share the network of this machine',
         ...this.#parts.groups.limitations(),
       ],
       runsOnHostFiles: true,
@@ -179,12 +195,30 @@ class SandboxRuntime implements ContainerRuntime {
     return execStreams(await this.#execDeps(containerId, options.command, options.tty), options, signal);
   }
 
-  async attach(_containerId: string, _options: Omit<StreamExec, 'command'>, _signal: AbortSignal): Promise<number> {
-    throw new RuntimeRefusal('NotSupported', 'attach is not supported by the sandbox runtime');
+  async attach(containerId: string, options: Omit<StreamExec, 'command'>, signal: AbortSignal): Promise<number> {
+    const { containers } = this.#parts;
+    const entry = this.#entry(containerId);
+    const { config } = entry.record;
+    if (entry.status !== 'running' || entry.state.pid === undefined) {
+      throw new RuntimeRefusal('AttachFailed', `container ${containerId} is not running: its state is ${entry.status}`);
+    }
+    const stdin = config.stdin ? { closeAfterFirst: config.stdinOnce, close: () => containers.closeStdin(entry) } : undefined;
+    const deps = { runDirectory: entry.paths.run, log: entry.log, ended: entry.ended.promise, pid: entry.state.pid, stdin };
+    return attachStreams(deps, options, signal);
   }
 
-  async portForward(_sandboxId: string, _port: number, _stream: StreamPair, _signal: AbortSignal): Promise<void> {
-    throw new RuntimeRefusal('NotSupported', 'port-forward is not supported by the sandbox runtime');
+  async portForward(sandboxId: string, port: number, stream: StreamPair, signal: AbortSignal): Promise<void> {
+    const { pods, state } = this.#parts;
+    const pod = pods.get(sandboxId);
+    if (!pod || !pods.isReady(pod)) throw new RuntimeRefusal('PortForwardFailed', `sandbox ${sandboxId} is not running`);
+    if (!pods.hasOwnNetwork(pod.config)) return forwardOnHost(port, stream, signal);
+    const programPath = join(state.memory, `forward-${randomBytes(8).toString('hex')}`);
+    return forwardInNamespace(
+      { launchProgram: state.launchProgram, programPath, networkNamespace: state.pod(sandboxId).net },
+      port,
+      stream,
+      signal,
+    );
   }
 
   async imageStatus(image: string): Promise<ImageStatus | undefined> {
@@ -222,6 +256,7 @@ class SandboxRuntime implements ContainerRuntime {
     await this.#parts.containers.close();
     if (this.#parts.pods.list().length > 0 || this.#parts.containers.list().length > 0) return;
     await this.#parts.groups.removeRoot();
+    await this.#parts.bridge?.close();
     await runTool('umount', [this.#parts.state.memory]);
   }
 

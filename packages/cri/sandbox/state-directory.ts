@@ -2,7 +2,7 @@
  * Where the sandbox runtime keeps what must outlive the server. Everything is below one directory of mode 0700:
  *
  *     bin/                  the launch program and the keeper
- *     pods/ID/pod.json      a pod sandbox; beside it its namespaces (`net`, `ipc`), `shm`, `resolv.conf`, `hostname`
+ *     pods/ID/pod.json      a pod sandbox; beside it its namespaces (`net`, `ipc`, `pid`), `shm`, `resolv.conf`, `hostname`
  *     containers/ID/        `container.json`, overlay `upper` and `work`, mount point `root`
  *     containers/ID/run/    what the keeper writes: `pid`, `exit`, `drained`, `stdout`, `stderr`, `start-error`
  *     memory/ID             environment and command of a container: a tmpfs, because they may hold secrets
@@ -29,6 +29,7 @@ export interface PodPaths {
   readonly record: string;
   readonly net: string;
   readonly ipc: string;
+  readonly pid: string;
   readonly shm: string;
   readonly resolvConf: string;
   readonly hostname: string;
@@ -53,6 +54,10 @@ export class StateDirectory {
     return join(this.root, 'bin', 'keeper.sh');
   }
 
+  get pause(): string {
+    return join(this.root, 'bin', 'pause.sh');
+  }
+
   get masks(): string {
     return join(this.memory, 'masks');
   }
@@ -64,6 +69,7 @@ export class StateDirectory {
       record: join(directory, 'pod.json'),
       net: join(directory, 'net'),
       ipc: join(directory, 'ipc'),
+      pid: join(directory, 'pid'),
       shm: join(directory, 'shm'),
       resolvConf: join(directory, 'resolv.conf'),
       hostname: join(directory, 'hostname'),
@@ -84,12 +90,13 @@ export class StateDirectory {
   }
 
   /** Makes the directories and writes the programs. */
-  async prepare(programs: { readonly launch: string; readonly keeper: string }): Promise<void> {
+  async prepare(programs: { readonly launch: string; readonly keeper: string; readonly pause: string }): Promise<void> {
     await mkdir(this.root, { recursive: true, mode: 0o700 });
     await chmod(this.root, 0o700);
     for (const name of ['bin', 'pods', 'containers', 'memory']) await mkdir(join(this.root, name), { recursive: true, mode: 0o700 });
     await writeAtomically(this.launchProgram, programs.launch);
     await writeAtomically(this.keeper, programs.keeper);
+    await writeAtomically(this.pause, programs.pause);
   }
 
   /** Ids that have a directory, complete or not. */

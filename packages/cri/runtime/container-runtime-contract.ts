@@ -1,0 +1,537 @@
+/** The behaviour every container runtime has in common: one suite that each implementation runs, with real containers. */
+import { mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { ContainerRuntime, ContainerStatus, PodSandboxConfig, RuntimeEvent } from './container-runtime.ts';
+import {
+  bind,
+  type ContainerOverrides,
+  collectingStreams,
+  eventually,
+  exited,
+  logLines,
+  logText,
+  podConfig,
+  shellContainer,
+} from './contract-fixtures.ts';
+
+/** One runtime under test. */
+export interface ContractSubject {
+  /** Connects, or starts. Called again after `close` to show that containers are adopted. */
+  readonly open: () => Promise<ContainerRuntime>;
+  /** An image with `sh`, `env`, `cat`, `id`, `sleep`, `ls`, `stty` and `nc` or `perl`. */
+  readonly image: string;
+  /** Called once at the end. */
+  readonly dispose: () => Promise<void>;
+}
+
+/** Registers the suite. `setUp` runs once; a reason in `skip` skips everything and is printed. */
+export function describeContainerRuntime(name: string, skip: string | undefined, setUp: () => Promise<ContractSubject>): void {
+  describe.skipIf(skip !== undefined)(`ContainerRuntime ${name}${skip === undefined ? '' : ` (skipped: ${skip})`}`, () => {
+    let subject: ContractSubject;
+    let runtime: ContainerRuntime;
+    let directory: string;
+    const pods: string[] = [];
+
+    beforeAll(async () => {
+      directory = await mkdtemp('/tmp/runtime-contract-');
+      subject = await setUp();
+      runtime = await subject.open();
+    });
+
+    afterEach(async () => {
+      for (const id of pods.splice(0)) await runtime.removePodSandbox(id);
+    });
+
+    afterAll(async () => {
+      await runtime?.close();
+      await subject?.dispose();
+      await rm(directory, { recursive: true, force: true });
+    });
+
+    const newPod = async (overrides: Partial<PodSandboxConfig> = {}): Promise<{ id: string; config: PodSandboxConfig }> => {
+      const config = podConfig(directory, overrides);
+      await mkdir(config.logDirectory, { recursive: true });
+      const id = await runtime.runPodSandbox(config);
+      pods.push(id);
+      return { id, config };
+    };
+
+    const start = async (script: string, overrides: ContainerOverrides = {}, podOverrides: Partial<PodSandboxConfig> = {}) => {
+      const pod = await newPod(podOverrides);
+      const id = await runtime.createContainer(pod.id, shellContainer(subject.image, script, overrides));
+      await runtime.startContainer(id);
+      return { id, pod, log: join(pod.config.logDirectory, 'main/0.log') };
+    };
+
+    const run = async (
+      script: string,
+      overrides: ContainerOverrides = {},
+      podOverrides: Partial<PodSandboxConfig> = {},
+    ): Promise<{ text: string; status: ContainerStatus; log: string }> => {
+      const { id, log } = await start(script, overrides, podOverrides);
+      const status = await exited(runtime, id);
+      return { text: await logText(log), status, log };
+    };
+
+    describe('a container', () => {
+      it('runs to its end and reports its exit status', async () => {
+        const { status } = await run('exit 42');
+        expect(status).toMatchObject({ state: 'exited', exitCode: 42, reason: 'Error', name: 'main', attempt: 0 });
+        expect(status.startedAtMs).toBeLessThanOrEqual(status.finishedAtMs ?? 0);
+        expect((await run('true')).status).toMatchObject({ exitCode: 0, reason: 'Completed' });
+      });
+
+      it('reports 128 plus the signal that ended it', async () => {
+        const { status } = await run('sh -c "kill -9 \\$\\$" & wait $!; exit $?');
+        expect(status.exitCode).toBe(137);
+      });
+
+      it('writes its log in CRI format, both streams, with what has no newline at the end', async () => {
+        const { log } = await run('echo one; sleep 0.1; echo two >&2; sleep 0.1; printf three');
+        expect(await logLines(log)).toEqual([
+          { stream: 'stdout', tag: 'F', content: 'one' },
+          { stream: 'stderr', tag: 'F', content: 'two' },
+          { stream: 'stdout', tag: 'P', content: 'three' },
+        ]);
+      });
+
+      it('loses none of a lot of output, and splits long lines', async () => {
+        const script = 'i=0; while [ $i -lt 3000 ]; do echo "line $i"; i=$((i+1)); done; head -c 40000 /dev/zero | tr "\\0" x; echo';
+        const { log } = await run(script);
+        const lines = await logLines(log);
+        expect(lines.slice(0, 3000).map(({ content }) => content)).toEqual(Array.from({ length: 3000 }, (_, i) => `line ${i}`));
+        expect(lines.slice(3000).map(({ tag }) => tag)).toEqual(['P', 'P', 'F']);
+        expect(
+          lines
+            .slice(3000)
+            .map(({ content }) => content)
+            .join(''),
+        ).toBe('x'.repeat(40_000));
+      });
+
+      it('can open its standard streams by name', async () => {
+        const { text } = await run('echo a > /dev/stdout; echo b >> /dev/stderr; echo c > /proc/self/fd/1');
+        expect(text.split('\n').sort()).toEqual(['', 'a', 'b', 'c']);
+      });
+
+      it('gets its environment byte for byte under any name', async () => {
+        const awkward = Buffer.from([0x01, 0x0a, 0x27, 0x22, 0x24, 0x60, 0x5c, 0xff, 0xfe, 0x3d]);
+        const env: [string, string | Uint8Array][] = [
+          ['plain', 'x'],
+          ['with.dot', 'two\nlines\n'],
+          ['with-dash', ''],
+          ['__proto__', 'p'],
+          ['constructor', 'c'],
+          ['BYTES', awkward],
+          ['twice', 'first'],
+          ['twice', 'second'],
+        ];
+        const { text } = await run('', { command: ['cat', '/proc/self/environ'], env });
+        const found = new Map(text.split('\0').map((entry) => [entry.slice(0, entry.indexOf('=')), entry.slice(entry.indexOf('=') + 1)]));
+        expect(found.get('plain')).toBe('x');
+        expect(found.get('with.dot')).toBe('two\nlines\n');
+        expect(found.get('with-dash')).toBe('');
+        expect(found.get('__proto__')).toBe('p');
+        expect(found.get('constructor')).toBe('c');
+        expect(found.get('BYTES')).toBe(awkward.toString('latin1'));
+        expect(found.get('twice')).toBe('second');
+        expect(found.get('PATH')).toContain('/usr/bin');
+        expect(text.split('\0').filter((entry) => entry.startsWith('twice='))).toHaveLength(1);
+      });
+
+      it('takes values as large as the kernel does', async () => {
+        const { text } = await run('printf %s "$BIG" | wc -c', { env: { BIG: 'x'.repeat(120_000) } });
+        expect(text).toBe('120000\n');
+      });
+
+      it('runs command and args with every byte as given', async () => {
+        const { text } = await run('', { command: ['printf', '%s|'], args: ['a b', '', '$HOME', '"', "'", 'ü\n'] });
+        expect(Buffer.from(text, 'latin1').toString()).toBe('a b||$HOME|"|\'|ü\n|');
+      });
+
+      it('is process 1 of a process namespace of its own', async () => {
+        const { text } = await run('echo $$; ls -d /proc/[0-9]* | wc -l');
+        const [own, count] = text.trim().split('\n').map(Number);
+        expect(own).toBe(1);
+        expect(count).toBeLessThanOrEqual(4);
+      });
+
+      it('has the host name of its pod', async () => {
+        expect((await run('hostname', {}, { hostname: 'my-pod' })).text).toBe('my-pod\n');
+      });
+
+      it('starts in its working directory, which is made when missing', async () => {
+        expect((await run('pwd', { workingDir: '/made/for/it' })).text).toBe('/made/for/it\n');
+        expect((await run('pwd')).text).toBe('/\n');
+      });
+
+      it('fails to start in the words of upstream when its command does not exist', async () => {
+        const pod = await newPod();
+        const id = await runtime.createContainer(pod.id, shellContainer(subject.image, '', { command: ['no-such-program'] }));
+        await expect(runtime.startContainer(id)).rejects.toThrow('exec: "no-such-program": executable file not found in $PATH');
+        expect(await exited(runtime, id)).toMatchObject({ exitCode: 128, reason: 'StartError' });
+        const other = await runtime.createContainer(
+          pod.id,
+          shellContainer(subject.image, '', { name: 'other', logPath: 'other/0.log', command: ['/no/such'] }),
+        );
+        await expect(runtime.startContainer(other)).rejects.toThrow('exec: "/no/such": stat /no/such: no such file or directory');
+      });
+
+      it('keeps its state in statuses and lists', async () => {
+        const pod = await newPod({ labels: { app: 'x' }, annotations: { note: 'y' } });
+        const id = await runtime.createContainer(pod.id, shellContainer(subject.image, 'sleep 100', { labels: { l: '1' }, attempt: 3 }));
+        expect(await runtime.containerStatus(id)).toMatchObject({
+          id,
+          sandboxId: pod.id,
+          state: 'created',
+          attempt: 3,
+          labels: { l: '1' },
+        });
+        await runtime.startContainer(id);
+        expect((await runtime.listContainers()).find((container) => container.id === id)).toMatchObject({ state: 'running', attempt: 3 });
+        const found = (await runtime.listPodSandboxes()).find((sandbox) => sandbox.id === pod.id);
+        expect(found).toMatchObject({ state: 'ready', uid: pod.config.uid, labels: { app: 'x' }, annotations: { note: 'y' } });
+        expect(await runtime.containerStatus('0'.repeat(64))).toBeUndefined();
+        expect(await runtime.podSandboxStatus('0'.repeat(64))).toBeUndefined();
+      });
+    });
+
+    describe('stopping', () => {
+      it('sends SIGTERM first and lets the container end by itself', async () => {
+        const { id, log } = await start('trap "echo bye; exit 5" TERM; echo ready; while :; do sleep 0.05; done');
+        await eventually('the trap', async () => ((await logText(log)) === 'ready\n' ? true : undefined));
+        await runtime.stopContainer(id, 10_000);
+        expect(await runtime.containerStatus(id)).toMatchObject({ state: 'exited', exitCode: 5 });
+        expect(await logText(log)).toBe('ready\nbye\n');
+      });
+
+      it('kills what does not end in time', async () => {
+        const { id } = await start('trap "" TERM; while :; do sleep 1; done');
+        await runtime.stopContainer(id, 200);
+        expect(await runtime.containerStatus(id)).toMatchObject({ state: 'exited', exitCode: 137 });
+      });
+
+      it('is idempotent, also for what does not exist', async () => {
+        const { id, pod } = await start('sleep 100');
+        await runtime.stopContainer(id, 0);
+        await runtime.stopContainer(id, 0);
+        await runtime.removeContainer(id);
+        await runtime.removeContainer(id);
+        await runtime.stopPodSandbox(pod.id);
+        await runtime.stopPodSandbox(pod.id);
+        await runtime.removePodSandbox(pod.id);
+        await runtime.removePodSandbox(pod.id);
+        await runtime.stopContainer('0'.repeat(64), 0);
+      });
+
+      it('stops the containers of a stopped pod, which is then not ready', async () => {
+        const { id, pod } = await start('sleep 100');
+        await runtime.stopPodSandbox(pod.id);
+        expect(await runtime.containerStatus(id)).toMatchObject({ state: 'exited', exitCode: 137 });
+        expect((await runtime.podSandboxStatus(pod.id))?.state).toBe('not-ready');
+      });
+    });
+
+    describe('files', () => {
+      it('mounts directories and files where the spec says, also below each other', async () => {
+        const data = join(directory, 'data');
+        await mkdir(join(data, 'inner'), { recursive: true });
+        await writeFile(join(data, 'file'), 'content\n');
+        await writeFile(join(directory, 'single'), 'single\n');
+        const { text } = await run('cat /etc/x/file /etc/x/inner/file /etc/hosts; echo new > /etc/x/inner/written', {
+          mounts: [bind(data, '/etc/x/inner'), bind(data, '/etc/x', true), bind(join(directory, 'single'), '/etc/hosts')],
+        });
+        expect(text).toBe('content\ncontent\nsingle\n');
+        expect(await readFile(join(data, 'written'), 'utf8')).toBe('new\n');
+      });
+
+      it('keeps read-only mounts and a read-only root as they are', async () => {
+        const data = join(directory, 'read-only');
+        await mkdir(data);
+        const { text } = await run(
+          'touch /ro/x 2>&1 | grep -o "Read-only"; touch /x 2>&1 | grep -o "Read-only"; touch /rw/x && echo written',
+          {
+            mounts: [bind(data, '/ro', true), bind(data, '/rw')],
+            security: { readOnlyRootFilesystem: true },
+          },
+        );
+        expect(text).toBe('Read-only\nRead-only\nwritten\n');
+      });
+
+      it('has a root of its own: what one container writes another does not see', async () => {
+        await run('echo x > /only-here');
+        expect((await run('ls /only-here 2>/dev/null || echo absent')).text).toBe('absent\n');
+      });
+
+      it('shows a change of a mounted directory at once', async () => {
+        const data = join(directory, 'live');
+        await mkdir(data);
+        const { id } = await start('sleep 100', { mounts: [bind(data, '/live', true)] });
+        await writeFile(join(data, 'now'), 'here');
+        const { stdout } = await runtime.execSync(id, ['cat', '/live/now'], 5_000);
+        expect(Buffer.from(stdout).toString()).toBe('here');
+      });
+
+      it('has the devices that programs expect, and no disks', async () => {
+        const script =
+          'for f in null zero full random urandom tty stdin stdout stderr fd ptmx shm; do [ -e /dev/$f ] || echo no $f; done; find /dev -type b';
+        expect((await run(script)).text).toBe('');
+        expect((await run('echo x > /dev/null && head -c 4 /dev/zero | wc -c; echo y > /dev/shm/f && cat /dev/shm/f')).text).toBe('4\ny\n');
+      });
+    });
+
+    describe('identity', () => {
+      it('runs as the user, group and groups asked for', async () => {
+        const security = { runAsUser: 1234, runAsGroup: 4321, supplementalGroups: [2000, 3000] };
+        const { text, status } = await run('id -u; id -g; id -G', { security });
+        const [uid, gid, groups] = text.trim().split('\n');
+        expect([uid, gid]).toEqual(['1234', '4321']);
+        expect((groups ?? '').split(' ').sort()).toEqual(['2000', '3000', '4321']);
+        expect(status.state).toBe('exited');
+      });
+
+      it('is root without a user, in the default capabilities', async () => {
+        const { text } = await run('id -u; grep -E "^Cap(Prm|Eff|Bnd)" /proc/self/status | cut -f 2');
+        expect(text).toBe(`0\n${'00000000a80425fb\n'.repeat(3)}`);
+      });
+
+      it('adds and drops capabilities', async () => {
+        const caps = 'grep ^CapBnd /proc/self/status | cut -f 2';
+        expect((await run(caps, { security: { dropCapabilities: ['ALL'], addCapabilities: ['NET_BIND_SERVICE'] } })).text).toBe(
+          '0000000000000400\n',
+        );
+        expect((await run(caps, { security: { dropCapabilities: ['CAP_CHOWN'], addCapabilities: ['SYS_TIME'] } })).text).toBe(
+          '00000000aa0425fa\n',
+        );
+      });
+
+      it('gives a user no capabilities', async () => {
+        const { text } = await run('grep ^CapEff /proc/self/status | cut -f 2', { security: { runAsUser: 1000 } });
+        expect(text).toBe('0000000000000000\n');
+      });
+
+      it('forbids new privileges when asked', async () => {
+        const { text } = await run('grep ^NoNewPrivs /proc/self/status | cut -f 2', { security: { noNewPrivileges: true } });
+        expect(text).toBe('1\n');
+      });
+
+      it('cannot write to what would change the machine', async () => {
+        const { text } = await run(
+          'for f in /proc/sys/kernel/hostname /proc/sysrq-trigger /sys/kernel/uevent_helper; do (echo x > $f) 2>/dev/null && echo wrote $f; done; mount -t tmpfs none /mnt 2>/dev/null && echo mounted; true',
+        );
+        expect(text.replace('wrote /proc/sysrq-trigger\n', '')).toBe('');
+      });
+    });
+
+    describe('exec', () => {
+      it('runs in the container and returns output and exit status', async () => {
+        const { id } = await start('sleep 100', {
+          env: { 'a.b': 'value' },
+          workingDir: '/tmp',
+          security: { runAsUser: 1000, runAsGroup: 1001 },
+        });
+        const result = await runtime.execSync(
+          id,
+          ['sh', '-c', 'id -u; id -g; pwd; tr "\\0" "\\n" < /proc/$$/environ | grep ^a.b; echo err > /dev/stderr; exit 3'],
+          10_000,
+        );
+        expect(Buffer.from(result.stdout).toString()).toBe('1000\n1001\n/tmp\na.b=value\n');
+        expect(Buffer.from(result.stderr).toString()).toBe('err\n');
+        expect(result).toMatchObject({ exitCode: 3, timedOut: false });
+      });
+
+      it('says so when the command does not exist, and when the container does not run', async () => {
+        const { id } = await start('sleep 100');
+        const missing = runtime.execSync(id, ['no-such-program'], 5_000);
+        await expect(missing).rejects.toThrow('exec: "no-such-program": executable file not found in $PATH');
+        await runtime.stopContainer(id, 0);
+        await expect(runtime.execSync(id, ['true'], 5_000)).rejects.toThrow();
+      });
+
+      it('ends a command that takes too long', async () => {
+        const { id } = await start('sleep 100');
+        const started = Date.now();
+        const result = await runtime.execSync(id, ['sleep', '50'], 1_000).catch((error: unknown) => error);
+        expect(Date.now() - started).toBeLessThan(10_000);
+        if (!(result instanceof Error)) expect(result).toMatchObject({ timedOut: true });
+      });
+
+      it('streams, and closes the input of the command when its own ends', async () => {
+        const { id } = await start('sleep 100');
+        const streams = collectingStreams(['one\n', 'two\n']);
+        const code = await runtime.exec(
+          id,
+          { ...streams, command: ['sh', '-c', 'cat; echo done >&2; exit 4'] },
+          new AbortController().signal,
+        );
+        expect(code).toBe(4);
+        expect(streams.output).toEqual({ stdout: 'one\ntwo\n', stderr: 'done\n' });
+      });
+
+      it('carries a megabyte both ways', async () => {
+        const { id } = await start('sleep 100');
+        const block = 'x'.repeat(65_536);
+        const streams = collectingStreams(Array.from({ length: 16 }, () => block));
+        await runtime.exec(id, { ...streams, command: ['cat'] }, new AbortController().signal);
+        expect(streams.output.stdout.length).toBe(1_048_576);
+      });
+
+      it('has a terminal with a size when asked', async () => {
+        const { id } = await start('sleep 100');
+        const open = new AbortController();
+        const sizes = (async function* () {
+          yield { width: 101, height: 37 };
+        })();
+        const streams = collectingStreams([], { tty: true, keepOpen: open.signal, resize: sizes });
+        const script =
+          'for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do [ "$(stty size)" = "37 101" ] && break; sleep 0.05; done; stty size; test -t 0 && echo terminal';
+        const code = await runtime.exec(id, { ...streams, command: ['sh', '-c', script] }, new AbortController().signal);
+        open.abort();
+        expect(code).toBe(0);
+        expect(streams.output.stdout).toBe('37 101\r\nterminal\r\n');
+      });
+
+      it('ends when it is aborted', async () => {
+        const { id } = await start('sleep 100');
+        const abort = new AbortController();
+        const running = runtime.exec(id, { ...collectingStreams(undefined), command: ['sleep', '90'] }, abort.signal);
+        setTimeout(() => abort.abort(new Error('enough')), 100);
+        await expect(running).rejects.toThrow('enough');
+      });
+    });
+
+    describe('attach', () => {
+      it('carries input and output, and ends the input after the first client when asked', async () => {
+        const { id, log } = await start('while read line; do echo "got $line"; done; echo end', { stdin: true, stdinOnce: true });
+        const streams = collectingStreams(['one\n', 'two\n']);
+        await runtime.attach(id, streams, new AbortController().signal);
+        expect((await exited(runtime, id)).exitCode).toBe(0);
+        expect(streams.output.stdout).toBe('got one\ngot two\nend\n');
+        expect(await logText(log)).toBe('got one\ngot two\nend\n');
+      });
+
+      it('reaches a container with a terminal', async () => {
+        const { id } = await start('stty -echo; echo ready; read line; echo "got $line"; test -t 0 && echo terminal', {
+          stdin: true,
+          tty: true,
+        });
+        const open = new AbortController();
+        const streams = collectingStreams(['word\n'], { tty: true, keepOpen: open.signal });
+        await runtime.attach(id, streams, new AbortController().signal);
+        open.abort();
+        expect((await exited(runtime, id)).exitCode).toBe(0);
+        expect(streams.output.stdout).toContain('got word\r\nterminal\r\n');
+      });
+    });
+
+    it('forwards a port of the pod', async () => {
+      const server =
+        'perl -MSocket -e \'socket(S,2,1,0);setsockopt(S,1,2,1);bind(S,pack_sockaddr_in(18080,inet_aton("127.0.0.1")))||die;listen(S,5);print "up\\n";$|=1;while(accept(C,S)){while(sysread(C,$b,9999)){$t.=$b}syswrite(C,"echo:$t");close C;$t=""}\'';
+      const script = `if command -v perl >/dev/null; then ${server.replace('print "up\\n";$|=1;', '$|=1;print "up\\n";')}; else echo up; while :; do echo -n "echo:ping" | nc -l -p 18080 -s 127.0.0.1; done; fi`;
+      const { pod, log } = await start(script);
+      await eventually('the server', async () => ((await logText(log)).includes('up') ? true : undefined));
+      let received = '';
+      const answer = await eventually('an answer', async () => {
+        const stream = {
+          input: (async function* () {
+            yield Buffer.from('ping');
+          })(),
+          write: async (chunk: Uint8Array) => {
+            received += Buffer.from(chunk).toString();
+          },
+          end: () => {},
+        };
+        await runtime.portForward(pod.id, 18_080, stream, AbortSignal.timeout(10_000)).catch(() => {});
+        return received === '' ? undefined : received;
+      });
+      expect(answer).toBe('echo:ping');
+    });
+
+    describe('a pod', () => {
+      it('shares processes between its containers when asked', async () => {
+        const pod = await newPod({ shareProcessNamespace: true });
+        const first = await runtime.createContainer(pod.id, shellContainer(subject.image, '', { command: ['sleep', '7654'] }));
+        await runtime.startContainer(first);
+        const second = shellContainer(subject.image, 'cat /proc/[0-9]*/cmdline | tr "\\0" " "; echo; [ $$ != 1 ] && echo not first', {
+          name: 'second',
+          logPath: 'second/0.log',
+        });
+        const id = await runtime.createContainer(pod.id, second);
+        await runtime.startContainer(id);
+        await exited(runtime, id);
+        const text = await logText(join(pod.config.logDirectory, 'second/0.log'));
+        expect(text).toContain('sleep 7654');
+        expect(text).toContain('not first');
+        await runtime.stopContainer(first, 0);
+        expect(await runtime.containerStatus(first)).toMatchObject({ state: 'exited', exitCode: 137 });
+      });
+
+      it('shares memory between its containers', async () => {
+        const pod = await newPod();
+        const write = await runtime.createContainer(pod.id, shellContainer(subject.image, 'echo shared > /dev/shm/word'));
+        await runtime.startContainer(write);
+        await exited(runtime, write);
+        const read = shellContainer(subject.image, 'cat /dev/shm/word', { name: 'second', logPath: 'second/0.log' });
+        const id = await runtime.createContainer(pod.id, read);
+        await runtime.startContainer(id);
+        await exited(runtime, id);
+        expect(await logText(join(pod.config.logDirectory, 'second/0.log'))).toBe('shared\n');
+      });
+
+      it('has the name servers of its configuration', async () => {
+        const dns = { servers: ['10.0.0.10'], searches: ['default.svc.cluster.local', 'svc.cluster.local'], options: ['ndots:5'] };
+        const { text } = await run('cat /etc/resolv.conf', {}, { dns });
+        expect(text).toBe('search default.svc.cluster.local svc.cluster.local\nnameserver 10.0.0.10\noptions ndots:5\n');
+      });
+    });
+
+    it('reopens a log that was moved away', async () => {
+      const { id, log } = await start('echo before; while [ ! -e /tmp/go ]; do sleep 0.02; done; echo after');
+      await eventually('the first line', async () => ((await logText(log)) === 'before\n' ? true : undefined));
+      await rename(log, `${log}.1`);
+      await runtime.reopenContainerLog(id);
+      await runtime.execSync(id, ['touch', '/tmp/go'], 5_000);
+      await exited(runtime, id);
+      expect(await logText(`${log}.1`)).toBe('before\n');
+      expect(await logText(log)).toBe('after\n');
+    });
+
+    it('tells what happens to containers', async () => {
+      const abort = new AbortController();
+      const events = runtime.events(abort.signal);
+      if (!events) return;
+      const seen: RuntimeEvent[] = [];
+      const reading = (async () => {
+        for await (const event of events) seen.push(event);
+      })();
+      const { id, pod } = await start('true');
+      await eventually('the end', async () =>
+        seen.some((event) => event.containerId === id && event.type === 'stopped') ? true : undefined,
+      );
+      const own = seen.filter((event) => event.containerId === id);
+      expect(own.map(({ type }) => type)).toEqual(['created', 'started', 'stopped']);
+      expect(own[0]).toMatchObject({ sandboxId: pod.id, podUid: pod.config.uid });
+      abort.abort();
+      await reading.catch(() => {});
+    });
+
+    it('ends a container that takes more memory than its limit, and says so', async () => {
+      const { status } = await run('x=a; while :; do x=$x$x; done', { resources: { memoryLimitBytes: 32 * 1024 * 1024 } });
+      expect(status).toMatchObject({ exitCode: 137, reason: 'OOMKilled' });
+    });
+
+    it('adopts running containers after it was closed and opened again', async () => {
+      const { id, log } = await start('echo first; while [ ! -e /tmp/go ]; do sleep 0.02; done; echo last; exit 9');
+      const before = await runtime.containerStatus(id);
+      await eventually('the first line', async () => ((await logText(log)) === 'first\n' ? true : undefined));
+      await runtime.close();
+      runtime = await subject.open();
+      expect(await runtime.containerStatus(id)).toEqual(before);
+      await runtime.execSync(id, ['touch', '/tmp/go'], 5_000);
+      expect(await exited(runtime, id)).toMatchObject({ exitCode: 9, attempt: 0 });
+      expect(await logText(log)).toBe('first\nlast\n');
+      expect((await stat(log)).size).toBeGreaterThan(0);
+    });
+  });
+}
