@@ -354,12 +354,14 @@ function collect(backend: Backend, prefix: string, afterRevision: number) {
     done,
     async until(revision: number) {
       while (reached < revision) {
-        await Promise.race([
-          done,
-          new Promise<void>((resolve) => {
-            wake = resolve;
-          }),
-        ]);
+        let timer: NodeJS.Timeout | undefined;
+        const woken = new Promise<void>((resolve) => {
+          wake = resolve;
+          timer = setTimeout(resolve, 20);
+        });
+        await Promise.race([done, woken]);
+        clearTimeout(timer);
+        backend.requestProgress?.();
       }
     },
     async stop() {

@@ -29,7 +29,7 @@ export class SortedObjects {
     const isNew = !this.#byPath.has(object.path);
     this.#byPath.set(object.path, object);
     if (isNew) this.#perNamespace.set(object.namespace, this.countIn(object.namespace) + 1);
-    const c = this.#chunkOf(object.path);
+    const c = this.#isLast(object.path) ? this.#chunks.length - 1 : this.#chunkOf(object.path);
     const chunk = this.#chunks[c];
     if (chunk === undefined) {
       this.#chunks.push([object]);
@@ -84,6 +84,12 @@ export class SortedObjects {
     for (let i = 0; i < c; i++) rank += this.#chunks[i]?.length ?? 0;
     const chunk = this.#chunks[c];
     return chunk === undefined ? rank : rank + lowerBound(chunk, path);
+  }
+
+  /** True when `path` comes behind all others: how objects are loaded. */
+  #isLast(path: string): boolean {
+    const last = this.#chunks.at(-1)?.at(-1);
+    return last !== undefined && compareKeys(last.path, path) < 0;
   }
 
   /** The chunk where `path` is or belongs: the last one whose first path is not behind it. */

@@ -11,7 +11,7 @@ export interface FreshnessDeps {
 }
 
 const maxWaitMs = 3000;
-const progressEveryMs = 50;
+const progressEveryMs = 25;
 
 export class Freshness {
   readonly #deps: FreshnessDeps;
@@ -79,10 +79,12 @@ export class Freshness {
       await new Promise<void>((resolve, reject) => {
         const waiter = { revision, resolve, reject };
         this.#waiting.add(waiter);
+        // Events on their way arrive within milliseconds; only when there are none does the backend have to be asked.
+        const waitMs = backend.requestProgress === undefined ? maxWaitMs : progressEveryMs;
         const tick = () => {
           if (clock.monotonicMs() < deadlineMs) {
             backend.requestProgress?.();
-            cancel = clock.setTimer(backend.requestProgress === undefined ? maxWaitMs : progressEveryMs, tick);
+            cancel = clock.setTimer(waitMs, tick);
             return;
           }
           this.#waiting.delete(waiter);
@@ -91,7 +93,7 @@ export class Freshness {
             new StorageError('future-revision', `revision ${revision} is newer than the current one, ${current}`, { revision: current }),
           );
         };
-        tick();
+        cancel = clock.setTimer(waitMs, tick);
       });
     } finally {
       cancel();

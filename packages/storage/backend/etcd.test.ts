@@ -1,0 +1,153 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { silentLogger } from '@coffer/base/log/logger';
+import { systemClock } from '@coffer/base/time/clock';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openStorage } from '../store/storage.ts';
+import { configMap, configMaps, recorder, withData } from '../store/store-fixture.ts';
+import { identityTransformer } from '../value/transformer.ts';
+import type { Backend } from './backend.ts';
+import { describeBackend } from './backend-contract.ts';
+import { openEtcdBackend } from './etcd.ts';
+
+const program = ['etcd', '/usr/bin/etcd'].find((path) => spawnSync(path, ['--version']).status === 0);
+if (program === undefined) console.log('skipped: the etcd backend against a real etcd (no etcd on this machine; Debian: etcd-server)');
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return typeof address === 'object' && address !== null ? address.port : 0;
+}
+
+describe.skipIf(program === undefined)('etcd', () => {
+  let etcd: ChildProcess;
+  let directory: string;
+  let endpoint: string;
+  let peer: string;
+
+  async function start(): Promise<void> {
+    const member = ['--name', 'one', '--data-dir', directory, '--listen-client-urls', endpoint, '--advertise-client-urls', endpoint];
+    const cluster = ['--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer, '--initial-cluster', `one=${peer}`];
+    etcd = spawn(program ?? '', [...member, ...cluster, '--log-level', 'error'], { stdio: 'ignore' });
+    for (let attempt = 0; ; attempt++) {
+      const backend = await openEtcdBackend({ endpoints: [endpoint] }).catch((error: unknown) => {
+        if (attempt > 200) throw error;
+      });
+      if (backend !== undefined) return backend.close();
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
+  async function kill(): Promise<void> {
+    const ended = new Promise((resolve) => etcd.once('exit', resolve));
+    etcd.kill('SIGKILL');
+    await ended;
+  }
+
+  beforeAll(async () => {
+    directory = mkdtempSync(join(tmpdir(), 'coffer-etcd-'));
+    endpoint = `http://127.0.0.1:${await freePort()}`;
+    peer = `http://127.0.0.1:${await freePort()}`;
+    await start();
+  });
+
+  afterAll(async () => {
+    await kill();
+    rmSync(directory, { recursive: true });
+  });
+
+  describeBackend('etcd', async () => {
+    let backend: Backend = await openEtcdBackend({ endpoints: [endpoint] });
+    return {
+      backend,
+      async reopen() {
+        await backend.close();
+        backend = await openEtcdBackend({ endpoints: [endpoint] });
+        return backend;
+      },
+      dispose: () => backend.close(),
+    };
+  });
+
+  it('has one winner when several servers compact', async () => {
+    const servers = await Promise.all([1, 2, 3].map(() => openEtcdBackend({ endpoints: [endpoint] })));
+    const [first] = servers;
+    const written = await first?.create(`/registry/compact/${Date.now()}`, Buffer.from('x'));
+    const revision = written?.ok ? written.revision : 0;
+    await Promise.all(servers.map((server) => server.compact(revision)));
+    expect(await Promise.all(servers.map((server) => server.compactedRevision()))).toEqual([revision, revision, revision]);
+    // One more write than ours: the mark was moved once.
+    expect(await first?.currentRevision()).toBe(revision + 1);
+    await Promise.all(servers.map((server) => server.close()));
+  });
+
+  it('goes to another endpoint when one is down', async () => {
+    const dead = `http://127.0.0.1:${await freePort()}`;
+    const backend = await openEtcdBackend({ endpoints: [dead, endpoint] });
+    expect(await backend.create(`/registry/failover/${Date.now()}`, Buffer.from('x'))).toMatchObject({ ok: true });
+    await backend.close();
+  });
+
+  it('says that nothing can be reached', async () => {
+    const dead = `http://127.0.0.1:${await freePort()}`;
+    await expect(openEtcdBackend({ endpoints: [dead] })).rejects.toMatchObject({ code: 'unavailable' });
+  });
+
+  it("carries several servers that see each other's writes", async () => {
+    const open = async () => {
+      const backend = await openEtcdBackend({ endpoints: [endpoint] });
+      const storage = await openStorage({ backend, clock: systemClock, logger: silentLogger, transformerFor: () => identityTransformer });
+      return { storage, store: await storage.resource(configMaps) };
+    };
+    const [one, two] = await Promise.all([open(), open()]);
+    const created = await one.store.create(configMap('ns', 'a', { n: '0' }));
+    expect(one.store.get('ns', 'a')).toBe(created);
+    await two.store.whenFresh('latest');
+    expect(two.store.get('ns', 'a')?.revision).toBe(created.revision);
+    const { seen, sink } = recorder();
+    two.store.watch({ afterRevision: created.revision }, sink);
+    const increment = (store: typeof one.store) =>
+      store.guaranteedUpdate('ns', 'a', (current) =>
+        withData(current, { n: String(Number((current?.peek().data as { n: string } | undefined)?.n) + 1) }),
+      );
+    await Promise.all(Array.from({ length: 20 }, (_, i) => increment(i % 2 === 0 ? one.store : two.store)));
+    await one.store.whenFresh('latest');
+    expect(one.store.get('ns', 'a')?.peek().data).toEqual({ n: '20' });
+    await two.store.guaranteedUpdate('ns', 'a', () => ({ action: 'delete' }));
+    await expect(one.store.guaranteedUpdate('ns', 'a', () => ({ action: 'keep' }))).rejects.toMatchObject({ code: 'key-not-found' });
+    expect((await one.store.create(configMap('ns', 'a'))).revision).toBeGreaterThan(created.revision);
+    await two.store.whenFresh('latest');
+    expect(seen.filter((line) => line.startsWith('MODIFIED'))).toHaveLength(20);
+    await Promise.all([one.storage.close(), two.storage.close()]);
+  });
+
+  it('goes on with a watch where it was when the server has been away', async () => {
+    const backend = await openEtcdBackend({ endpoints: [endpoint] });
+    const prefix = `/registry/restart-${Date.now()}/`;
+    const before = await backend.create(`${prefix}a`, Buffer.from('1'));
+    const controller = new AbortController();
+    const keys: string[] = [];
+    const watching = (async () => {
+      for await (const batch of backend.watch(prefix, before.ok ? before.revision - 1 : 0, controller.signal)) {
+        keys.push(...batch.events.map((event) => event.kv.key.slice(prefix.length)));
+        if (keys.includes('b')) return;
+      }
+    })();
+    await kill();
+    await expect(backend.create(`${prefix}lost`, Buffer.from('1'))).rejects.toMatchObject({
+      code: expect.stringMatching(/unavailable|uncertain/) as string,
+    });
+    await start();
+    const again = await openEtcdBackend({ endpoints: [endpoint] });
+    await again.create(`${prefix}b`, Buffer.from('1'));
+    await watching;
+    expect(keys.filter((key) => key !== 'lost')).toEqual(['a', 'b']);
+    controller.abort();
+    await Promise.all([backend.close(), again.close()]);
+  });
+});
