@@ -8,7 +8,7 @@ export interface MetricsSources {
   /** Objects per resource, e.g. `configmaps`, `deployments.apps`. */
   readonly objectCounts: () => Iterable<readonly [group: string, resource: string, count: number]>;
   readonly storeSizeBytes: () => Promise<number>;
-  readonly openWatches: () => number;
+  readonly openWatches: () => Promise<number>;
 }
 
 export interface ServerMetrics {
@@ -53,7 +53,11 @@ export function createServerMetrics(sources: MetricsSources): ServerMetrics {
       const response = await next(context);
       const labels = requestLabels(context);
       durations.observe(labels, (performance.now() - startedMs) / 1000);
-      requests.inc({ ...labels, code: response.kind === 'upgraded' ? 101 : response.status, dry_run: context.query.get('dryRun') === 'All' ? 'All' : '' });
+      requests.inc({
+        ...labels,
+        code: response.kind === 'upgraded' ? 101 : response.status,
+        dry_run: context.query.get('dryRun') === 'All' ? 'All' : '',
+      });
       return response;
     },
     countWatchEvent: (group, version, kind) => watchEvents.inc({ group, version, kind }),
@@ -64,7 +68,15 @@ export function createServerMetrics(sources: MetricsSources): ServerMetrics {
 function requestLabels({ info }: RequestContext) {
   const scope = info.name !== '' ? 'resource' : info.namespace !== '' ? 'namespace' : 'cluster';
   const { group, version, resource, subresource } = info;
-  return { verb: info.isResourceRequest ? info.verb.toUpperCase() : verbOf(info.verb), group, version, resource, subresource, scope: info.isResourceRequest ? scope : '', component: 'apiserver' };
+  return {
+    verb: info.isResourceRequest ? info.verb.toUpperCase() : verbOf(info.verb),
+    group,
+    version,
+    resource,
+    subresource,
+    scope: info.isResourceRequest ? scope : '',
+    component: 'apiserver',
+  };
 }
 
 const knownMethods = new Set(['get', 'put', 'post', 'delete', 'patch', 'head', 'options', 'connect']);
@@ -90,8 +102,8 @@ function addGauges(registers: Registry[], sources: MetricsSources): void {
     name: 'apiserver_longrunning_requests',
     help: 'Open watches.',
     registers,
-    collect() {
-      this.set(sources.openWatches());
+    async collect() {
+      this.set(await sources.openWatches());
     },
   });
   new Gauge({
@@ -109,7 +121,8 @@ function addGauges(registers: Registry[], sources: MetricsSources): void {
     labelNames: ['resource'],
     registers,
     collect() {
-      for (const [group, resource, count] of sources.objectCounts()) this.set({ resource: group === '' ? resource : `${resource}.${group}` }, count);
+      for (const [group, resource, count] of sources.objectCounts())
+        this.set({ resource: group === '' ? resource : `${resource}.${group}` }, count);
     },
   });
   for (const name of ['apiserver_storage_size_bytes', 'etcd_mvcc_db_total_size_in_bytes', 'etcd_debugging_mvcc_db_total_size_in_bytes']) {

@@ -37,9 +37,8 @@ export class ResponseStreamSink implements StreamSink {
   }
 
   get bufferedBytes(): number {
-    // Over HTTP/1.1 the response hands its bytes to the socket, over HTTP/2 they wait in the stream.
-    const inSocket = this.#response.stream ? 0 : (this.#response.socket?.writableLength ?? 0);
-    return this.#response.writableLength + inSocket;
+    // Over HTTP/1.1 Node counts what waits in the socket too.
+    return this.#response.writableLength;
   }
 
   /** Bytes the client's side has taken so far; grows while the reader reads. */

@@ -1,0 +1,173 @@
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { connect as connectHttp2 } from 'node:http2';
+import { request as httpsRequest } from 'node:https';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { connect as connectTls } from 'node:tls';
+import { BodyTooLargeError, type Handler, type HttpRequest } from '@coffer/base/http/handler';
+import { silentLogger } from '@coffer/base/log/logger';
+import { systemClock } from '@coffer/base/time/clock';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type ClusterKeys, loadOrCreateClusterKeys } from '../pki/cluster-keys.ts';
+import { HttpsListener, type ListenerLimits } from './https-listener.ts';
+
+let directory: string;
+let keys: ClusterKeys;
+
+beforeAll(async () => {
+  directory = await mkdtemp(path.join(tmpdir(), 'coffer-listener-'));
+  keys = await loadOrCreateClusterKeys({ directory, serverNames: ['localhost', '127.0.0.1'], clock: systemClock });
+});
+afterAll(() => rm(directory, { recursive: true }));
+
+async function listening(handler: Handler, limits: Partial<ListenerLimits>, use: (port: number) => Promise<void>): Promise<void> {
+  const tls = {
+    keyPem: keys.serving.keyPem,
+    certificatePem: keys.serving.certificatePem,
+    clientAuthoritiesPem: [keys.authority.certificatePem],
+  };
+  const listener = new HttpsListener({ handler, logger: silentLogger, tls, limits });
+  const { port } = await listener.listen('127.0.0.1', 0);
+  try {
+    await use(port);
+  } finally {
+    await listener.close(100);
+  }
+}
+
+const trust = () => ({ ca: keys.authority.certificatePem, servername: 'localhost' });
+const echo: Handler = async (request) => {
+  const body = Buffer.from(await request.readBody(1000)).toString();
+  return { kind: 'full', status: 200, headers: { 'content-type': 'text/plain' }, body: `${request.method} ${request.url} ${body}` };
+};
+
+function post(port: number, body: string, extra: object = {}): Promise<{ status: number; text: string }> {
+  return new Promise((resolve, reject) => {
+    const request = httpsRequest(
+      { port, host: '127.0.0.1', method: 'POST', path: '/x?y=1', agent: false, ...trust(), ...extra },
+      (response) => {
+        let text = '';
+        response
+          .setEncoding('utf8')
+          .on('data', (chunk) => (text += chunk))
+          .on('end', () => resolve({ status: response.statusCode ?? 0, text }));
+      },
+    );
+    request.on('error', reject).end(body);
+  });
+}
+
+describe('HttpsListener', () => {
+  it('hands HTTP/1.1 and HTTP/2 requests to the same handler', () =>
+    listening(echo, {}, async (port) => {
+      expect(await post(port, 'one')).toEqual({ status: 200, text: 'POST /x?y=1 one' });
+      const session = connectHttp2(`https://127.0.0.1:${port}`, trust());
+      const stream = session.request({ ':method': 'PUT', ':path': '/h2' });
+      stream.end('two');
+      let text = '';
+      for await (const chunk of stream) text += String(chunk);
+      session.close();
+      expect(text).toBe('PUT /h2 two');
+    }));
+
+  it('stops reading a body at the limit and answers', () => {
+    const handler: Handler = async (request) => {
+      try {
+        await request.readBody(1000);
+        return { kind: 'full', status: 200, headers: {}, body: '' };
+      } catch (error) {
+        return { kind: 'full', status: 413, headers: {}, body: error instanceof BodyTooLargeError ? `limit ${error.maxBytes}` : 'other' };
+      }
+    };
+    return listening(handler, {}, async (port) => {
+      expect(await post(port, 'x'.repeat(1001))).toEqual({ status: 413, text: 'limit 1000' });
+      expect((await post(port, 'x'.repeat(1000))).status).toBe(200);
+    });
+  });
+
+  it('marks a client certificate of the authority as verified', () => {
+    let seen: HttpRequest['peer'] | undefined;
+    const handler: Handler = async (request) => {
+      seen = request.peer;
+      return { kind: 'full', status: 200, headers: {}, body: '' };
+    };
+    return listening(handler, {}, async (port) => {
+      await post(port, '', { key: keys.admin.keyPem, cert: keys.admin.certificatePem });
+      expect(seen?.certificateVerified).toBe(true);
+      expect(seen?.certificate?.byteLength).toBeGreaterThan(100);
+      await post(port, '');
+      expect(seen?.certificate).toBeUndefined();
+    });
+  });
+
+  it('ends a reader that takes nothing', () => {
+    let ended: Promise<unknown> | undefined;
+    const handler: Handler = async (request) => ({
+      kind: 'stream',
+      status: 200,
+      headers: {},
+      run: async (sink) => {
+        ended = once(request.signal, 'abort');
+        const chunk = Buffer.alloc(256 * 1024);
+        while (!request.signal.aborted && sink.bufferedBytes < 32 * 1024 * 1024) sink.write(chunk);
+        await ended;
+      },
+    });
+    return listening(handler, { stallTimeoutMs: 200 }, async (port) => {
+      const socket = connectTls({ port, host: '127.0.0.1', ...trust(), ALPNProtocols: ['http/1.1'] });
+      await once(socket, 'secureConnect');
+      socket.on('error', () => {});
+      socket.pause();
+      socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n');
+      const deadline = Date.now() + 10_000;
+      while (!ended && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 5));
+      await ended;
+      socket.destroy();
+    });
+  });
+
+  it(
+    'disconnects a client that never finishes its headers',
+    () =>
+      listening(echo, { headersTimeoutMs: 200 }, async (port) => {
+        const socket = connectTls({ port, host: '127.0.0.1', ...trust(), ALPNProtocols: ['http/1.1'] });
+        await once(socket, 'secureConnect');
+        socket.on('error', () => {});
+        socket.write('GET / HTTP/1.1\r\nX-Slow: ');
+        socket.resume();
+        await once(socket, 'close');
+      }),
+    45_000,
+  );
+
+  it('says which port is taken', () =>
+    listening(echo, {}, async (port) => {
+      const tls = { keyPem: keys.serving.keyPem, certificatePem: keys.serving.certificatePem, clientAuthoritiesPem: [] };
+      const second = new HttpsListener({ handler: echo, logger: silentLogger, tls });
+      await expect(second.listen('127.0.0.1', port)).rejects.toThrow(
+        `port ${port} on 127.0.0.1 is already in use; choose another one with --secure-port`,
+      );
+    }));
+});
+
+describe('cluster keys', () => {
+  it('are private files, kept by the next start', async () => {
+    expect((await stat(directory)).mode & 0o777).toBe(0o700);
+    for (const name of ['ca.key', 'ca.crt', 'apiserver.key', 'admin.key', 'sa.key', 'sa.pub']) {
+      expect((await stat(path.join(directory, name))).mode & 0o777, name).toBe(0o600);
+    }
+    const again = await loadOrCreateClusterKeys({ directory, serverNames: ['127.0.0.1'], clock: systemClock });
+    expect(again).toEqual(keys);
+  });
+
+  it('issue the serving certificate anew for a name it does not cover, under the same authority', async () => {
+    const copy = await mkdtemp(path.join(tmpdir(), 'coffer-keys-'));
+    const first = await loadOrCreateClusterKeys({ directory: copy, serverNames: ['localhost'], clock: systemClock });
+    const second = await loadOrCreateClusterKeys({ directory: copy, serverNames: ['localhost', '10.9.8.7'], clock: systemClock });
+    expect(second.authority).toEqual(first.authority);
+    expect(second.serving.certificatePem).not.toBe(first.serving.certificatePem);
+    expect(await readFile(path.join(copy, 'apiserver.crt'), 'utf8')).toBe(second.serving.certificatePem);
+    await rm(copy, { recursive: true });
+  });
+});
