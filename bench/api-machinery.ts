@@ -1,6 +1,6 @@
 /** Prints what the pure parts of a write cost: ownership tracking, apply, patches and selectors. Run: `node --experimental-strip-types`, or bundled. */
 import { apply } from '@coffer/api/managedfields/apply';
-import { trackUpdate } from '@coffer/api/managedfields/track-update';
+import { trackUpdate } from '@coffer/api/managedfields/manager';
 import type { KubeObject } from '@coffer/api/meta/object';
 import { cloneJson } from '@coffer/api/meta/safe-object';
 import { applyJsonPatch, decodeJsonPatch } from '@coffer/api/patch/json-patch';

@@ -6,8 +6,8 @@ import { cloneJson } from '../meta/safe-object.ts';
 import { builtInSchemaTable } from '../schema/schema-table.ts';
 import { apply } from './apply.ts';
 import { equalIgnoringTimestamps } from './equal.ts';
+import { trackUpdate } from './manager.ts';
 import { resetFieldsOf } from './reset-fields.ts';
-import { trackUpdate } from './track-update.ts';
 
 const table = builtInSchemaTable();
 const T1 = '2026-01-01T00:00:01Z';

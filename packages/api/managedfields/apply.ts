@@ -14,7 +14,6 @@ import { LAST_APPLIED_MANAGER, lastAppliedFields, syncLastApplied } from './last
 import type { Manager, Managers } from './managers.ts';
 import { BEFORE_FIRST_APPLY, capUpdateManagers, decodeManagers, encodeManagers, managerIdentity } from './managers.ts';
 import { mergeValues } from './merge.ts';
-import type { StructType } from './merge-type.ts';
 import { mergeTypeOf } from './merge-type.ts';
 import type { TypeContext } from './ownership.ts';
 import { atVersion, compareVersions, recordUpdate, releaseFields, stripUnowned } from './ownership.ts';
@@ -90,7 +89,7 @@ function applyConfiguration(options: ApplyOptions, config: KubeObject, managers:
   managers.set(identity, applier);
 
   const merged = (live === undefined ? config : mergeValues(type, live, config)) as KubeObject;
-  const pruned = live === undefined ? merged : prune(options, type, merged, managers, last);
+  const pruned = live === undefined ? merged : prune(options, merged, managers, last);
   const conflicts = releaseFields(options, managers, live, pruned, compareVersions(options, live, pruned), identity);
   if (conflicts.length > 0 && !force) throw new ApplyConflictError(conflicts);
 
@@ -107,7 +106,7 @@ function applyConfiguration(options: ApplyOptions, config: KubeObject, managers:
 }
 
 /** Removes what the manager applied last time, does not apply now, and nobody else owns. */
-function prune(options: ApplyOptions, type: StructType, merged: KubeObject, managers: Managers, last: Manager | undefined): KubeObject {
+function prune(options: ApplyOptions, merged: KubeObject, managers: Managers, last: Manager | undefined): KubeObject {
   if (last === undefined || isEmptySet(last.set)) return merged;
   const base = atVersion(options, merged, last.apiVersion);
   if (base === undefined) return merged;
@@ -125,9 +124,7 @@ function prune(options: ApplyOptions, type: StructType, merged: KubeObject, mana
 
   const object = isRecord(result) ? (result as KubeObject) : ({ ...base.object } as KubeObject);
   if (!isRecord(object.metadata)) object.metadata = serverMetadata(base.object);
-  if (last.apiVersion === options.apiVersion) return object;
-  const back = options.convert?.(object, options.apiVersion);
-  return back === undefined ? (mergeValues(type, merged, {}) as KubeObject) : back.object;
+  return atVersion(options, object, options.apiVersion)?.object ?? merged;
 }
 
 function ownedAt(managers: Managers, apiVersion: string): FieldSet {

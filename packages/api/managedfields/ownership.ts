@@ -34,9 +34,11 @@ export interface VersionedValue {
   readonly type: StructType;
 }
 
-/** The object at that version; undefined when the version is not served. */
+/** The object, which may be at any version, at that version; undefined when the version is not served. */
 export function atVersion(context: TypeContext, object: KubeObject, apiVersion: string): VersionedValue | undefined {
-  if (apiVersion === context.apiVersion) return { object, type: mergeTypeOf(context.schema, context.table) };
+  if (apiVersion === context.apiVersion && object.apiVersion === apiVersion) {
+    return { object, type: mergeTypeOf(context.schema, context.table) };
+  }
   const converted = context.convert?.(object, apiVersion);
   return converted === undefined ? undefined : { object: converted.object, type: mergeTypeOf(converted.schema, context.table) };
 }

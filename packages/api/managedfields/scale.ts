@@ -5,8 +5,8 @@
 import type { ManagedFieldsEntry } from '../meta/object.ts';
 import type { FieldSet } from './field-set.ts';
 import { difference, hasPath, isEmptySet, singlePath } from './field-set.ts';
-import type { Managers } from './managers.ts';
-import { decodeManagers, encodeManagers } from './managers.ts';
+import type { Manager, Managers } from './managers.ts';
+import { decodeManagers, encodeManagers, managerIdentity } from './managers.ts';
 import { fieldElement } from './path-element.ts';
 
 const SCALE_API_VERSION = 'autoscaling/v1';
@@ -25,7 +25,7 @@ export function scaleEntries(parentEntries: readonly ManagedFieldsEntry[] | unde
 
 /**
  * The parent's entries after a write of its Scale, whose entries are `scaleAfter`: who lost the replicas there loses them here,
- * who got them there owns them here, as a manager of the parent's apiVersion through `scale`.
+ * who got them there owns them here, in the parent's apiVersion and, as upstream has it, without a time.
  */
 export function parentEntriesAfterScale(
   parentEntries: readonly ManagedFieldsEntry[] | undefined,
@@ -33,7 +33,7 @@ export function parentEntriesAfterScale(
   parentApiVersion: string,
 ): ManagedFieldsEntry[] {
   const parents = decodeManagers(parentEntries, parentEntries) ?? new Map();
-  // Entries taken over from the parent still say the parent's version in their identity: match them without the version.
+  // An entry that came from the parent says another version now: matched without it.
   const scales = [...(decodeManagers(scaleAfter) ?? new Map()).values()].filter((manager) => hasPath(manager.set, REPLICAS));
   const result: Managers = new Map();
   for (const [identity, manager] of parents) {
@@ -53,8 +53,8 @@ export function parentEntriesAfterScale(
     if (!isEmptySet(set)) result.set(identity, { ...manager, set });
   }
   for (const scale of scales) {
-    const manager = { ...scale, apiVersion: parentApiVersion, set: REPLICAS_SET };
-    result.set(JSON.stringify([manager.manager, manager.operation, manager.subresource]), manager);
+    const manager: Manager = { ...scale, apiVersion: parentApiVersion, set: REPLICAS_SET, time: undefined };
+    result.set(managerIdentity(manager), manager);
   }
   return encodeManagers(result);
 }

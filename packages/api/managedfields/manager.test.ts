@@ -3,8 +3,8 @@ import type { KubeObject, ManagedFieldsEntry } from '../meta/object.ts';
 import { cloneJson } from '../meta/safe-object.ts';
 import { builtInSchemaTable } from '../schema/schema-table.ts';
 import { equalIgnoringTimestamps } from './equal.ts';
+import { managerFromUserAgent, trackUpdate } from './manager.ts';
 import { resetFieldsOf } from './reset-fields.ts';
-import { managerFromUserAgent, trackUpdate } from './track-update.ts';
 
 const table = builtInSchemaTable();
 const T1 = '2026-01-01T00:00:01Z';
