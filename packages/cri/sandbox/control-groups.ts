@@ -66,7 +66,9 @@ export class ControlGroups {
 
   /** Files through which a process enters the group of a container. */
   entryFiles(id: string): string[] {
-    return [...new Set(this.#directories(id).values())].map((directory) => join(directory, 'cgroup.procs'));
+    // A process that has just started has one thread: moving a thread is much faster than moving a process.
+    const file = this.layout.version === 1 ? 'tasks' : 'cgroup.procs';
+    return [...new Set(this.#directories(id).values())].map((directory) => join(directory, file));
   }
 
   async wasOutOfMemory(id: string): Promise<boolean> {

@@ -11,8 +11,8 @@
 export const keeperScript = `exec 6<&0
 perl "$1" run "$2" <&6 4<&- 5<&- 6<&- &
 first=$!
-exec 3>&- 6<&- 0</dev/null >/dev/null 2>&1
 echo "$$ $first" >pid
+exec 3>&- 6<&- 0</dev/null >/dev/null 2>&1
 trap 'closed=1; exec 4<&-' USR1
 while :; do
   closed=

@@ -8,27 +8,70 @@
  * Modes: `keep DIR FLAGS…` makes the pipes of a container and becomes its keeper (see keeper-script.ts); `run FILE` carries out
  * the instructions of FILE. Program files are fields ended by NUL: name, number of arguments, arguments.
  */
-export const launchScript = String.raw`use strict;
-use warnings;
-use Fcntl;
-use Errno;
-use POSIX qw(WNOHANG);
+/** Numbers of the system calls by `process.arch`; numbers from 424 on are the same everywhere. */
+const systemCalls: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  x64: {
+    close: 3,
+    execve: 59,
+    setsid: 112,
+    setgroups: 116,
+    setresuid: 117,
+    setresgid: 119,
+    capset: 126,
+    pivot_root: 155,
+    prctl: 157,
+    mount: 165,
+    umount2: 166,
+    sethostname: 170,
+    setxattr: 188,
+    exit_group: 231,
+    keyctl: 250,
+    mknodat: 259,
+    unshare: 272,
+    dup3: 292,
+    setns: 308,
+  },
+  arm64: {
+    setxattr: 5,
+    dup3: 24,
+    mknodat: 33,
+    umount2: 39,
+    mount: 40,
+    pivot_root: 41,
+    close: 57,
+    capset: 91,
+    exit_group: 94,
+    unshare: 97,
+    setresuid: 147,
+    setresgid: 149,
+    setsid: 157,
+    setgroups: 159,
+    sethostname: 161,
+    prctl: 167,
+    keyctl: 219,
+    execve: 221,
+    setns: 268,
+  },
+};
 
-# System call numbers by machine; numbers from 424 on are the same everywhere.
-my %NUMBERS = (
-  x86_64 => { clone => 56, execve => 59, setgroups => 116, setresuid => 117, setresgid => 119, capset => 126, mknod => 133,
-    pivot_root => 155, prctl => 157, mount => 165, umount2 => 166, sethostname => 170, setxattr => 188, keyctl => 250,
-    unshare => 272, setns => 308 },
-  aarch64 => { setxattr => 5, umount2 => 39, mount => 40, pivot_root => 41, mknodat => 33, capset => 91, unshare => 97,
-    setresuid => 147, setresgid => 149, setgroups => 159, sethostname => 161, prctl => 167, keyctl => 219, execve => 221,
-    setns => 268 },
-);
-my $machine = (POSIX::uname())[4];
-my $SYS = $NUMBERS{$machine} or stop("this kind of machine is not supported: $machine");
+/** The program for a kind of machine; undefined where it is not known how to make containers. */
+export function launchScript(arch: string): string | undefined {
+  const numbers = systemCalls[arch];
+  if (!numbers) return undefined;
+  const table = Object.entries(numbers).map(([name, number]) => `${name} => ${number}`);
+  return `my $SYS = { ${table.join(', ')} };\n${script}`;
+}
+
+// No modules, not even POSIX: loading them takes four times as long as making a container.
+const script = String.raw`use strict;
+
 my ($OPEN_TREE, $MOVE_MOUNT, $MOUNT_SETATTR) = (428, 429, 442);
 my ($AT_FDCWD, $AT_EMPTY_PATH, $AT_RECURSIVE, $OPEN_TREE_CLONE, $CLOEXEC) = (-100, 0x1000, 0x8000, 1, 0x80000);
 my $CLONE_NEWPID = 0x20000000;
 my $PR_SET_PDEATHSIG = 1;
+my ($O_RDONLY, $O_WRONLY, $O_RDWR, $O_CREAT, $O_NOCTTY, $O_APPEND, $O_NONBLOCK) = (0, 1, 2, 0100, 0400, 02000, 04000);
+my ($F_DUPFD, $F_SETFD, $F_GETFL, $F_SETFL, $F_DUPFD_CLOEXEC, $FD_CLOEXEC, $WNOHANG) = (0, 2, 3, 4, 1030, 1, 1);
+my ($ENOENT, $EINTR, $EAGAIN, $EEXIST, $EINVAL) = (2, 4, 11, 17, 22);
 
 my $errors;
 my $report;
@@ -38,8 +81,13 @@ my %tree;
 sub stop {
   my ($message) = @_;
   if ($errors) { syswrite($errors, $message); } else { syswrite(STDERR, "$message\n"); }
-  POSIX::_exit(128);
+  leave(128);
 }
+
+sub leave { syscall($SYS->{exit_group}, $_[0] + 0); }
+sub close_descriptor { syscall($SYS->{close}, $_[0] + 0); }
+sub duplicate { my ($from, $to) = @_; syscall($SYS->{dup3}, $from + 0, $to + 0, 0) if $from != $to; }
+sub make_fifo { syscall($SYS->{mknodat}, $AT_FDCWD, my $path = "$_[0]\0", 0010600, 0) == 0 }
 
 sub call {
   my ($name, @arguments) = @_;
@@ -70,7 +118,7 @@ sub make_path {
     next if $part eq '';
     $built .= "/$part";
     next if -d $built;
-    mkdir($built, $mode) or $!{EEXIST} or return 0;
+    mkdir($built, $mode) or $! == $EEXIST or return 0;
     chmod($mode, $built);
   }
   return 1;
@@ -101,24 +149,24 @@ sub mount_at {
 
 # Each instruction returns true, or undef with $! set.
 my %DO = (
-  errors => sub { sysopen($errors, $_[0], O_WRONLY | O_CREAT | O_APPEND, 0600) },
+  errors => sub { sysopen($errors, $_[0], $O_WRONLY | $O_CREAT | $O_APPEND, 0600) },
   # report: descriptor 3 closes when the command runs; report_errors: and says why when it cannot.
-  report => sub { open($report, '>&=', 3) or return 1; fcntl($report, F_SETFD, FD_CLOEXEC); 1 },
-  report_errors => sub { open($errors, '>&=', 3) or return undef; fcntl($errors, F_SETFD, FD_CLOEXEC); 1 },
+  report => sub { open($report, '>&=', 3) or return 1; fcntl($report, $F_SETFD, $FD_CLOEXEC); 1 },
+  report_errors => sub { open($errors, '>&=', 3) or return undef; fcntl($errors, $F_SETFD, $FD_CLOEXEC); 1 },
   unshare => sub { call('unshare', $_[0]) == 0 },
   enter => sub {
     my ($path, $flags) = @_;
-    sysopen(my $handle, $path, O_RDONLY) or return undef;
+    sysopen(my $handle, $path, $O_RDONLY) or return undef;
     return call('setns', fileno($handle), $flags) == 0;
   },
   bind_namespace => sub { mount_at("/proc/self/ns/$_[0]", $_[1], 'none', 4096, '') == 0 },
   hostname => sub { my $name = $_[0]; syscall($SYS->{sethostname}, $name, length $name) == 0 },
-  write => sub { my ($path, $value) = @_; sysopen(my $f, $path, O_WRONLY) or return undef; defined syswrite($f, $value) },
-  try_write => sub { my ($path, $value) = @_; if (sysopen(my $f, $path, O_WRONLY)) { syswrite($f, $value); } 1 },
+  write => sub { my ($path, $value) = @_; sysopen(my $f, $path, $O_WRONLY) or return undef; defined syswrite($f, $value) },
+  try_write => sub { my ($path, $value) = @_; if (sysopen(my $f, $path, $O_WRONLY)) { syswrite($f, $value); } 1 },
   propagation => sub { mount_at('none', $_[0], 'none', $_[1], '') == 0 },
   mount => sub { mount_at(@_) == 0 },
   try_mount => sub { mount_at(@_); 1 },
-  unmount => sub { syscall($SYS->{umount2}, my $p = "$_[0]\0", 2) == 0 || $!{EINVAL} || $!{ENOENT} },
+  unmount => sub { syscall($SYS->{umount2}, my $p = "$_[0]\0", 2) == 0 || $! == $EINVAL || $! == $ENOENT },
   # clone NAME PATH RECURSIVE: keeps a copy of what is mounted at PATH, to be attached after the root has changed.
   clone => sub {
     my ($name, $path, $recursive) = @_;
@@ -137,7 +185,7 @@ my %DO = (
     set_attributes($from->{descriptor}, $set & 1, 0, 0) == 0 or return undef;
     set_attributes($from->{descriptor}, $set & ~1, $propagation, 1) == 0 or return undef;
     my $done = move_tree($from->{descriptor}, target($path, $from->{directory})) == 0;
-    POSIX::close($from->{descriptor});
+    close_descriptor($from->{descriptor});
     delete $tree{$name};
     return $done;
   },
@@ -152,14 +200,14 @@ my %DO = (
   },
   mkdir => sub { make_path($_[0], oct $_[1]) },
   # directory PATH MODE UID GID: exactly these attributes.
-  directory => sub { (mkdir($_[0], 0700) || $!{EEXIST}) && chown($_[2], $_[3], $_[0]) && chmod(oct $_[1], $_[0]) },
+  directory => sub { (mkdir($_[0], 0700) || $! == $EEXIST) && chown($_[2], $_[3], $_[0]) && chmod(oct $_[1], $_[0]) },
   opaque => sub { my $v = 'y'; syscall($SYS->{setxattr}, my $p = "$_[0]\0", my $n = "$_[1]\0", $v, 1, 0) == 0 },
   whiteout => sub {
     my $p = "$_[0]\0";
-    my $failed = $SYS->{mknod} ? syscall($SYS->{mknod}, $p, 0020000, 0) : syscall($SYS->{mknodat}, $AT_FDCWD, $p, 0020000, 0);
-    return $failed == 0 || $!{EEXIST};
+    my $failed = syscall($SYS->{mknodat}, $AT_FDCWD, $p, 0020000, 0);
+    return $failed == 0 || $! == $EEXIST;
   },
-  symlink => sub { symlink($_[0], $_[1]) || $!{EEXIST} },
+  symlink => sub { symlink($_[0], $_[1]) || $! == $EEXIST },
   # mask PATH: nothing can be read there any more.
   mask => sub {
     my ($path) = @_;
@@ -168,7 +216,7 @@ my %DO = (
     my $null = clone_tree('/dev/null', 0);
     return undef if $null < 0;
     my $done = move_tree($null, $path) == 0;
-    POSIX::close($null);
+    close_descriptor($null);
     return $done;
   },
   readonly => sub {
@@ -177,7 +225,7 @@ my %DO = (
     my $copy = clone_tree($path, 1);
     return undef if $copy < 0;
     my $done = set_attributes($copy, 1, 0, 1) == 0 && move_tree($copy, $path) == 0;
-    POSIX::close($copy);
+    close_descriptor($copy);
     return $done;
   },
   readonly_root => sub {
@@ -185,9 +233,9 @@ my %DO = (
     syscall($MOUNT_SETATTR, $AT_FDCWD, my $root = "/\0", 0, $attributes, 32) == 0;
   },
   keyring => sub { syscall($SYS->{keyctl}, 1, 0, 0, 0, 0); 1 },
-  session => sub { POSIX::setsid(); 1 },
+  session => sub { syscall($SYS->{setsid}); 1 },
   # bounding CAPABILITY…: takes these away for good.
-  bounding => sub { for my $c (@_) { my $r = syscall($SYS->{prctl}, 24, $c + 0, 0, 0, 0); return undef if $r != 0 && !$!{EINVAL}; } 1 },
+  bounding => sub { for my $c (@_) { my $r = syscall($SYS->{prctl}, 24, $c + 0, 0, 0, 0); return undef if $r != 0 && $! != $EINVAL; } 1 },
   no_new_privileges => sub { syscall($SYS->{prctl}, 38, 1, 0, 0, 0) == 0 },
   filter => sub {
     my ($code) = @_;
@@ -258,14 +306,14 @@ sub execute {
   my $environment = pack('p*', @env) . pack('J', 0);
   syscall($SYS->{execve}, $path, $arguments, $environment);
   syswrite(STDERR, "exec $file: " . lcfirst_error() . "\n");
-  POSIX::_exit(255);
+  leave(255);
 }
 
 # Copies between descriptors until every source has ended: [from, to, what to do at the end]. Nothing is read before what was read
 # earlier could be written, so memory stays bounded. WHILE is asked between two turns and ends the copying by returning false.
 sub relay {
   my ($while, $control, @pairs) = @_;
-  for my $pair (@pairs) { $pair->[3] = ''; fcntl($pair->[1], F_SETFL, O_NONBLOCK | fcntl($pair->[1], F_GETFL, 0)); }
+  for my $pair (@pairs) { $pair->[3] = ''; fcntl($pair->[1], $F_SETFL, $O_NONBLOCK | fcntl($pair->[1], $F_GETFL, 0)); }
   my $lines = '';
   while (grep { defined $_->[0] } @pairs) {
     my $wait = $while->() // last;
@@ -285,10 +333,10 @@ sub relay {
       if (length $pair->[3]) {
         next unless vec($writable, fileno($to), 1);
         my $written = syswrite($to, $pair->[3]);
-        if (defined $written) { substr($pair->[3], 0, $written) = ''; } elsif (!$!{EAGAIN} && !$!{EINTR}) { $pair->[3] = ''; $pair->[0] = undef; }
+        if (defined $written) { substr($pair->[3], 0, $written) = ''; } elsif ($! != $EAGAIN && $! != $EINTR) { $pair->[3] = ''; $pair->[0] = undef; }
       } elsif (defined $from && vec($readable, fileno($from), 1)) {
         my $read = sysread($from, $pair->[3], 65536);
-        if (!$read && (defined $read || (!$!{EAGAIN} && !$!{EINTR}))) { $pair->[3] = ''; $pair->[0] = undef; $end->() if $end; }
+        if (!$read && (defined $read || ($! != $EAGAIN && $! != $EINTR))) { $pair->[3] = ''; $pair->[0] = undef; $end->() if $end; }
       }
     }
   }
@@ -315,11 +363,11 @@ sub descend {
   }
   my $child = fork() // stop("fork: $!");
   if ($child == 0) {
-    POSIX::setsid();
-    POSIX::dup2(fileno($childs[$_]), $_) for 0 .. 2;
+    syscall($SYS->{setsid});
+    duplicate(fileno($childs[$_]), $_) for 0 .. 2;
     ioctl($childs[0], 0x540E, 0) if $mode eq 'terminal';
     @pairs = @childs = ();
-    POSIX::close($_) for 4 .. 40;
+    close_descriptor($_) for 4 .. 40;
     syscall($SYS->{prctl}, $PR_SET_PDEATHSIG, 9, 0, 0, 0);
     return;
   }
@@ -330,7 +378,7 @@ sub descend {
   $SIG{$_} = sub { kill 'KILL', -$child, $child; } for qw(TERM INT HUP);
   my ($status, $last);
   relay(sub {
-    if (!defined $status) { $status = $? if waitpid($child, WNOHANG) == $child; }
+    if (!defined $status) { $status = $? if waitpid($child, $WNOHANG) == $child; }
     return 0.5 unless defined $status;
     # Whoever else holds the output may keep it for long: what is there already is copied, then the session ends.
     $pairs[0][0] = undef;
@@ -338,7 +386,7 @@ sub descend {
     return time > $last ? undef : 0.2;
   }, $control, @pairs);
   if (!defined $status) { 1 while waitpid($child, 0) != $child; $status = $?; }
-  POSIX::_exit($status & 127 ? 128 + ($status & 127) : $status >> 8);
+  leave($status & 127 ? 128 + ($status & 127) : $status >> 8);
 }
 
 # Copies between our standard streams and a port of the network namespace this process is in.
@@ -353,9 +401,9 @@ sub forward {
     if (connect($socket, $found->{addr})) { $connected = 1; last; }
   }
   stop("failed to connect to localhost:$port inside the pod: " . lcfirst_error()) unless $connected;
-  POSIX::close(3);
+  close_descriptor(3);
   $SIG{PIPE} = 'IGNORE';
-  relay(sub { 60 }, undef, [\*STDIN, $socket, sub { shutdown($socket, 1) }], [$socket, \*STDOUT, sub { close STDOUT; POSIX::_exit(0) }]);
+  relay(sub { 60 }, undef, [\*STDIN, $socket, sub { shutdown($socket, 1) }], [$socket, \*STDOUT, sub { close STDOUT; leave(0) }]);
 }
 
 sub run {
@@ -382,28 +430,28 @@ sub copy {
   my $child = fork() // stop("fork: $!");
   return if $child;
   my $file = ref $to ? $to : undef;
-  if (!$file) { sysopen($file, $to, O_WRONLY | O_CREAT | O_APPEND, 0600) or POSIX::_exit(1); }
+  if (!$file) { sysopen($file, $to, $O_WRONLY | $O_CREAT | $O_APPEND, 0600) or leave(1); }
   # High numbers first, so that no descriptor is overwritten before it was copied.
-  my @high = map { fcntl($_, F_DUPFD, 50) } ($from, $file, $copying);
-  POSIX::dup2($high[0], 0);
-  POSIX::dup2($high[1], 1);
+  my @high = map { fcntl($_, $F_DUPFD, 50) } ($from, $file, $copying);
+  duplicate($high[0], 0);
+  duplicate($high[1], 1);
   open(STDERR, '>', '/dev/null');
-  POSIX::close($_) for 3 .. 49;
-  POSIX::dup2($high[2], 5) unless ref $to;
-  POSIX::close($_) for 50 .. 120;
+  close_descriptor($_) for 3 .. 49;
+  duplicate($high[2], 5) unless ref $to;
+  close_descriptor($_) for 50 .. 120;
   chdir '/';
-  exec { 'cat' } 'cat' or POSIX::_exit(1);
+  exec { 'cat' } 'cat' or leave(1);
 }
 
 # Both ends of a new terminal.
 sub open_terminal {
   my ($multiplexer, $directory) = @_;
-  sysopen(my $master, $multiplexer, O_RDWR | O_NOCTTY) or stop("$multiplexer: $!");
+  sysopen(my $master, $multiplexer, $O_RDWR | $O_NOCTTY) or stop("$multiplexer: $!");
   my ($unlocked, $number) = ("\0\0\0\0", "\0\0\0\0");
   ioctl($master, 0x40045431, $unlocked) or stop("unlock terminal: $!");
   ioctl($master, 0x80045430, $number) or stop("number of the terminal: $!");
   my $path = "$directory/" . unpack('i', $number);
-  sysopen(my $slave, $path, O_RDWR | O_NOCTTY) or stop("$path: $!");
+  sysopen(my $slave, $path, $O_RDWR | $O_NOCTTY) or stop("$path: $!");
   return ($master, $slave, $path);
 }
 
@@ -412,15 +460,15 @@ sub open_terminal {
 sub keep {
   my ($directory, $flags, $pidNamespace, @keeper) = @_;
   chdir($directory) or stop("chdir $directory: $!");
-  sysopen($errors, 'start-error', O_WRONLY | O_CREAT | O_APPEND, 0600) or stop("start-error: $!");
-  open($errors, ">>&=", fcntl($errors, 1030, 100)) or stop("start-error: $!");
+  sysopen($errors, 'start-error', $O_WRONLY | $O_CREAT | $O_APPEND, 0600) or stop("start-error: $!");
+  open($errors, ">>&=", fcntl($errors, $F_DUPFD_CLOEXEC, 100)) or stop("start-error: $!");
   $^F = 1000;
   open(my $held, '<', '/dev/null') or stop("/dev/null: $!");
   open(my $input, '<', '/dev/null') or stop("/dev/null: $!");
   if ($flags =~ /i/) {
-    -p 'stdin' or POSIX::mkfifo('stdin', 0600) or stop("stdin: $!");
-    sysopen($held, 'stdin', O_RDWR) or stop("stdin: $!");
-    sysopen($input, 'stdin', O_RDONLY) or stop("stdin: $!");
+    -p 'stdin' or make_fifo('stdin') or stop("stdin: $!");
+    sysopen($held, 'stdin', $O_RDWR) or stop("stdin: $!");
+    sysopen($input, 'stdin', $O_RDONLY) or stop("stdin: $!");
   }
   pipe(my $ended, my $copying) or stop("pipe: $!");
   my @outputs;
@@ -438,9 +486,9 @@ sub keep {
   }
   close $copying;
   my @wanted = ($input, $outputs[0], $outputs[1], undef, $held, $ended);
-  my @high = map { defined $_ ? fcntl($_, F_DUPFD, 50) : undef } @wanted;
-  for my $number (0, 1, 2, 4, 5) { POSIX::dup2($high[$number], $number); }
-  POSIX::close($_) for 6 .. 80;
+  my @high = map { defined $_ ? fcntl($_, $F_DUPFD, 50) : undef } @wanted;
+  for my $number (0, 1, 2, 4, 5) { duplicate($high[$number], $number); }
+  close_descriptor($_) for 6 .. 80;
   if ($pidNamespace eq 'new') {
     call('unshare', $CLONE_NEWPID) == 0 or stop("unshare: $!");
   } elsif ($pidNamespace ne 'host') {
@@ -455,11 +503,11 @@ sub pause {
   call('unshare', $CLONE_NEWPID) == 0 or stop("unshare: $!");
   my $child = fork() // stop("fork: $!");
   if ($child == 0) {
-    POSIX::setsid();
+    syscall($SYS->{setsid});
     open(STDIN, '<', '/dev/null');
     open(STDOUT, '>', '/dev/null');
     open(STDERR, '>', '/dev/null');
-    exec { $command[0] } @command or POSIX::_exit(127);
+    exec { $command[0] } @command or leave(127);
   }
   mount_at("/proc/$child/ns/pid", $file, 'none', 4096, '') == 0 or stop("$file: $!");
   syswrite(STDOUT, "$child\n");
@@ -467,5 +515,5 @@ sub pause {
 
 my $mode = shift @ARGV // '';
 if ($mode eq 'keep') { keep(@ARGV); } elsif ($mode eq 'pause') { pause(@ARGV); } elsif ($mode eq 'run') { run(@ARGV); } else { stop("unknown mode $mode"); }
-POSIX::_exit(0);
+leave(0);
 `;

@@ -60,8 +60,10 @@ export interface SandboxContainerRuntime extends ContainerRuntime {
 
 /** Starts the runtime on this machine and adopts what earlier processes left in the state directory. */
 export async function createSandboxRuntime(options: SandboxRuntimeOptions): Promise<SandboxContainerRuntime> {
+  const launch = launchScript(process.arch);
+  if (launch === undefined) throw new Error(`the sandbox runtime does not know this kind of machine: ${process.arch}`);
   const state = new StateDirectory(options.stateDir);
-  await state.prepare({ launch: launchScript, keeper: keeperScript, pause: pauseScript });
+  await state.prepare({ launch, keeper: keeperScript, pause: pauseScript });
   await mountMemory(state);
   await mkdir(state.masks, { recursive: true, mode: 0o700 });
   const runProgram = async (instructions: readonly Instruction[]): Promise<void> => {

@@ -3,8 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { silentLogger } from '@coffer/base/log/logger';
 import { systemClock } from '@coffer/base/time/clock';
-import { describeContainerRuntime } from '../runtime/container-runtime-contract.ts';
-import { createSandboxRuntime } from './sandbox-runtime.ts';
+import { describeContainerRuntime } from '@coffer/cri/runtime/container-runtime-contract';
+import { createSandboxRuntime } from '@coffer/cri/sandbox/sandbox-runtime';
 
 const skip = process.platform !== 'linux' || process.getuid?.() !== 0 ? 'needs root on Linux' : undefined;
 
