@@ -2,11 +2,12 @@
 
 import { configMap } from './core/configmap.ts';
 import { namespace } from './core/namespace.ts';
+import { pod } from './core/pod.ts';
 import { secret } from './core/secret.ts';
 import { serviceAccount } from './core/service-account.ts';
 import type { KindDefinition } from './kind.ts';
 
-const kinds: readonly KindDefinition[] = [configMap, namespace, secret, serviceAccount];
+const kinds: readonly KindDefinition[] = [configMap, namespace, pod, secret, serviceAccount];
 
 const byGroupResource: ReadonlyMap<string, KindDefinition> = new Map(
   kinds.map((kind) => [`${kind.resource.group}/${kind.resource.resource}`, kind]),

@@ -1,5 +1,6 @@
 /** Columns that many tables share, and the helpers to build the others. */
 
+import { fieldDescription } from './field-descriptions.ts';
 import type { TableColumn } from './kind.ts';
 
 /** A column; priority 1 is shown with `-o wide` only. */
@@ -20,3 +21,16 @@ export const ageColumn: TableColumn = column(
   'Age',
   'CreationTimestamp is a timestamp representing the server time when this object was created. It is not guaranteed to be set in happens-before order across separate operations. Clients may not set this value. It is represented in RFC3339 form and is in UTC.\n\nPopulated by the system. Read-only. Null for lists. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata',
 );
+
+/** A column that shows a field: it has the field's description. */
+export function fieldColumn(name: string, struct: string, field: string, type: TableColumn['type'] = 'string', priority = 0): TableColumn {
+  return {
+    name,
+    type,
+    format: '',
+    priority,
+    get description() {
+      return fieldDescription(struct, field);
+    },
+  };
+}
