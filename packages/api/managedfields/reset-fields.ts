@@ -39,7 +39,7 @@ function pathsOf({ group, kind, subresource, hasStatus }: ResetScope): readonly 
   if (subresource === '') return hasStatus ? ['status'] : [];
   if (subresource === 'status') return ['spec', ...(STATUS_EXTRAS.get(id) ?? [])];
   if (subresource === 'approval') return ['spec', 'status.certificate'];
-  if (subresource === 'resize' || subresource === 'ephemeralcontainers') return ['status'];
+  if (subresource === 'finalize' || subresource === 'resize' || subresource === 'ephemeralcontainers') return ['status'];
   return [];
 }
 

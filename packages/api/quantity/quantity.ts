@@ -1,12 +1,14 @@
 /**
  * Amounts of resources (`500m`, `1.5Gi`, `12e6`) with upstream's syntax, precision and canonical form. Exact: a quantity is a
- * whole number of billionths; what is finer is rounded away from zero, what is larger than an int64 is capped.
+ * whole number of billionths; what is finer is rounded away from zero, and binary amounts are capped at the largest int64.
  */
 export interface Quantity {
   /** The value in units of 10⁻⁹. */
   readonly nanos: bigint;
   /** Which family of suffixes the text had, and the canonical form will have. */
   readonly format: 'DecimalSI' | 'BinarySI' | 'DecimalExponent';
+  /** The text as it was read, when upstream considers it canonical and gives it back as it is (`+2`, `1500Ki`). */
+  readonly text?: string;
 }
 
 /** Says why a text is not a quantity, in upstream's words. */
@@ -22,7 +24,9 @@ const WRONG_SUFFIX = "unable to parse quantity's suffix";
 const WRONG_NUMBER = 'unable to parse numeric part of quantity';
 
 const NANO = 1_000_000_000n;
-const MAX_VALUE = 2n ** 63n - 1n;
+const MAX_BINARY = (2n ** 63n - 1n) * NANO;
+/** So many decimal digits surely fit an int64. */
+const MAX_DIGITS = 18;
 /** Exponents beyond this are capped or rounded to the smallest amount anyway. */
 const MAX_EXPONENT = 60;
 
@@ -52,13 +56,18 @@ export function parseQuantity(text: string): Quantity {
   }
   const scale = interpretSuffix(suffix);
   if (scale === undefined) throw new QuantityError(WRONG_SUFFIX);
-  const digits = BigInt(`${whole}${fraction ?? ''}`);
-  const magnitude = capped(scaleToNanos(digits, scale.base, scale.exponent, (fraction ?? '').length));
-  return { nanos: sign === '-' ? -magnitude : magnitude, format: scale.format };
+  const decimals = (fraction ?? '').length;
+  const magnitude = scaleToNanos(BigInt(`${whole}${fraction ?? ''}`), scale.base, scale.exponent, decimals);
+  const isBinary = scale.format === 'BinarySI';
+  const capped = isBinary && magnitude > MAX_BINARY ? MAX_BINARY : magnitude;
+  const nanos = sign === '-' ? -capped : capped;
+  if (keepsText(whole, fraction ?? '', scale)) return { nanos, format: scale.format, text };
+  return { nanos, format: isBinary && capped > 0n && capped < NANO ? 'DecimalSI' : scale.format };
 }
 
 /** The canonical text: no fraction, the largest suffix that keeps the number whole. */
-export function formatQuantity({ nanos, format }: Quantity): string {
+export function formatQuantity({ nanos, format, text }: Quantity): string {
+  if (text !== undefined) return text;
   if (nanos === 0n) return '0';
   const isWhole = nanos % NANO === 0n;
   const isSmall = nanos > -1024n * NANO && nanos < 1024n * NANO;
@@ -148,9 +157,16 @@ function scaleToNanos(digits: bigint, base: bigint, exponent: number, decimals: 
   return ceilDivide(numerator, denominator);
 }
 
-function capped(nanos: bigint): bigint {
-  const max = MAX_VALUE * NANO;
-  return nanos > max ? max : nanos;
+/** Upstream's test for a text that need not be rewritten. It is coarse: signs and decimal points may pass it. */
+function keepsText(whole: string, fraction: string, { base, exponent }: Scale): boolean {
+  const significant = whole.replace(/^0+/, '') || '0';
+  const digits = significant + fraction;
+  if (base === 2n) {
+    const fits = 15 - significant.length - Math.trunc((exponent * 3) / 10) - 1 >= 0;
+    return fraction === '' && fits && (BigInt(digits) & 7n) !== 0n;
+  }
+  const scale = exponent - fraction.length;
+  return digits.length <= MAX_DIGITS && scale >= -9 && scale % 3 === 0 && !digits.endsWith('000') && !digits.startsWith('0');
 }
 
 function divideAwayFromZero(value: bigint, divisor: bigint): bigint {
