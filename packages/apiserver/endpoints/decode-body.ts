@@ -1,0 +1,30 @@
+import { bodyFormat, decodeObject } from '@coffer/api/codec/decode';
+import type { KubeObject } from '@coffer/api/meta/object';
+import type { RequestContext } from '../request/context.ts';
+import { headerText } from './negotiation.ts';
+import type { WriteOptions } from './options/write-options.ts';
+import type { BodyKind, EndpointTools } from './scope.ts';
+
+/** As kube-apiserver's `--max-request-bytes` default. */
+export const maxBodyBytes = 3 * 1024 * 1024;
+
+/** Reads and decodes the body as an object of that kind. Throws StatusError 400, 413 or 415. */
+export async function readObject(
+  context: RequestContext,
+  tools: EndpointTools,
+  expected: BodyKind,
+  fieldValidation: WriteOptions['fieldValidation'],
+): Promise<KubeObject> {
+  const contentType = headerText(context.http, 'content-type');
+  bodyFormat(contentType);
+  const body = await context.http.readBody(maxBodyBytes);
+  context.requestObject = body;
+  const { object, strictErrors } = decodeObject(body, {
+    contentType,
+    defaultGvk: expected,
+    fieldValidation,
+    table: tools.table,
+  });
+  for (const text of strictErrors) context.warnings.add(text);
+  return object;
+}

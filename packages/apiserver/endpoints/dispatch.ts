@@ -1,0 +1,124 @@
+import type { Catalog } from '@coffer/api/catalog/catalog';
+import type { ResourceInfo } from '@coffer/api/catalog/resource';
+import type { HttpResponse } from '@coffer/base/http/handler';
+import type { RequestContext } from '../request/context.ts';
+import { splitPath } from '../request/parse-request-info.ts';
+import { genericStatus } from './generic-status.ts';
+import { respondText } from './respond.ts';
+import type { EndpointTools, Scope } from './scope.ts';
+import { createFromBody } from './verbs/create.ts';
+import { deleteOne } from './verbs/delete.ts';
+import { deleteCollection } from './verbs/delete-collection.ts';
+import { getObject } from './verbs/get.ts';
+import { listObjects } from './verbs/list.ts';
+import { patchObject } from './verbs/patch.ts';
+import { updateFromBody } from './verbs/update.ts';
+import { watchObjects } from './verbs/watch.ts';
+
+export type SubresourceHandler = (context: RequestContext, scope: Scope) => Promise<HttpResponse> | HttpResponse;
+
+/** Answers a POST of a kind that is never stored. */
+export type ReviewHandler = (context: RequestContext, resource: ResourceInfo, tools: EndpointTools) => Promise<HttpResponse>;
+
+export interface DispatcherDeps {
+  readonly catalog: Catalog;
+  /** By `group/version/resource`. */
+  readonly scopes: ReadonlyMap<string, Scope>;
+  /** By `group/resource/subresource`, then by verb. */
+  readonly subresources: ReadonlyMap<string, Readonly<Record<string, SubresourceHandler>>>;
+  /** By `group/resource`. */
+  readonly reviews: ReadonlyMap<string, ReviewHandler>;
+  readonly tools: EndpointTools;
+}
+
+/** Finds the endpoint of a resource request: which paths exist, and which methods they have. */
+export class Dispatcher {
+  readonly #deps: DispatcherDeps;
+
+  constructor(deps: DispatcherDeps) {
+    this.#deps = deps;
+  }
+
+  async handle(context: RequestContext): Promise<HttpResponse> {
+    const { info } = context;
+    const key = `${info.group}/${info.version}/${info.resource}`;
+    const scope = this.#deps.scopes.get(key);
+    if (scope === undefined) return this.#withoutStorage(context);
+    if (!isWellPlaced(context, scope.resource)) throw genericStatus(404);
+    if (info.subresource !== '') return this.#subresource(context, scope);
+    return serve(context, scope);
+  }
+
+  async #withoutStorage(context: RequestContext): Promise<HttpResponse> {
+    const { info } = context;
+    const { catalog, reviews, tools } = this.#deps;
+    const resource = catalog.byGroupVersionResource(info.group, info.version, info.resource);
+    if (resource === undefined) {
+      // An unknown group is the business of no one here; within a known one the router of the API group answers.
+      if (catalog.inGroupVersion(info.group, info.version).length === 0) return respondText(404, '404 page not found\n');
+      throw genericStatus(404);
+    }
+    const review = reviews.get(`${info.group}/${info.resource}`);
+    if (review === undefined || info.name !== '' || !isWellPlaced(context, resource)) throw genericStatus(404);
+    if (info.verb !== 'create') throw genericStatus(405);
+    return review(context, resource, tools);
+  }
+
+  async #subresource(context: RequestContext, scope: Scope): Promise<HttpResponse> {
+    const { info } = context;
+    const handlers = this.#deps.subresources.get(`${info.group}/${info.resource}/${info.subresource}`);
+    if (handlers === undefined || !scope.resource.subresources.some((s) => s.name === info.subresource)) throw genericStatus(404);
+    const handler = context.http.method === 'HEAD' ? undefined : handlers[info.verb];
+    if (handler === undefined) throw genericStatus(405);
+    return handler(context, scope);
+  }
+}
+
+/** Whether the path has the shape of a path of this resource: namespace where there must be one, no segments left over. */
+function isWellPlaced(context: RequestContext, resource: ResourceInfo): boolean {
+  const { info } = context;
+  if (resource.namespaced) {
+    if (info.namespace === '' && info.name !== '') return false;
+  } else if (info.namespace !== '' && resource.resource !== 'namespaces') {
+    return false;
+  }
+  return info.subresource === '' || segmentsBehindSubresource(info.path, info.subresource) === 0;
+}
+
+function segmentsBehindSubresource(path: string, subresource: string): number {
+  const parts = splitPath(path);
+  const first = parts[0] === 'apis' ? 3 : 2;
+  const namespaced = parts[first] === 'namespaces' && parts.length > first + 2 && parts[first + 2] !== subresource;
+  return parts.length - (first + (namespaced ? 2 : 0) + 3);
+}
+
+async function serve(context: RequestContext, scope: Scope): Promise<HttpResponse> {
+  const { info } = context;
+  const { resource } = scope;
+  if (!resource.verbs.includes(info.verb) || context.http.method === 'HEAD') throw genericStatus(405);
+  const named = info.name !== '';
+  switch (info.verb) {
+    case 'get':
+      return getObject(context, scope);
+    case 'list':
+      return listObjects(context, scope);
+    case 'watch':
+      return watchObjects(context, scope);
+    case 'create':
+      if (named || (resource.namespaced && info.namespace === '')) throw genericStatus(405);
+      return createFromBody(context, scope);
+    case 'update':
+      if (!named) throw genericStatus(405);
+      return updateFromBody(context, scope, scope.registry.mainRules);
+    case 'patch':
+      if (!named) throw genericStatus(405);
+      return patchObject(context, scope, scope.registry.mainRules);
+    case 'delete':
+      return deleteOne(context, scope);
+    case 'deletecollection':
+      if (resource.namespaced && info.namespace === '') throw genericStatus(405);
+      return deleteCollection(context, scope);
+    default:
+      throw genericStatus(405);
+  }
+}

@@ -1,0 +1,34 @@
+import type { FieldSet } from '@coffer/api/managedfields/field-set';
+import { trackUpdate } from '@coffer/api/managedfields/manager';
+import { resetFieldsOf } from '@coffer/api/managedfields/reset-fields';
+import type { KubeObject } from '@coffer/api/meta/object';
+import type { Scope } from './scope.ts';
+
+export interface FieldWrite {
+  readonly manager: string;
+  readonly subresource: string;
+  readonly now: string;
+}
+
+/** Records in `metadata.managedFields` of `next`, in place, what this write changed and who did it. */
+export function trackFields(scope: Scope, live: KubeObject | undefined, next: KubeObject, write: FieldWrite): void {
+  const entries = trackUpdate({
+    live,
+    next,
+    manager: write.manager,
+    apiVersion: scope.apiVersion,
+    subresource: write.subresource,
+    now: write.now,
+    schema: scope.schema,
+    table: scope.tools.table,
+    resetFields: resetFieldsFor(scope, write.subresource),
+  });
+  if (entries.length === 0) delete next.metadata.managedFields;
+  else next.metadata.managedFields = entries;
+}
+
+/** Fields that a request on this subresource cannot set, so that nobody comes to own them. */
+export function resetFieldsFor(scope: Scope, subresource: string): FieldSet {
+  const { group, kind } = scope.resource;
+  return resetFieldsOf({ group, kind, subresource, hasStatus: scope.registry.kind.hasStatus });
+}

@@ -1,0 +1,146 @@
+import { conform, DecodeError } from '@coffer/api/codec/conform';
+import { decodeObject } from '@coffer/api/codec/decode';
+import { type FieldError, formatFieldError, invalid } from '@coffer/api/errors/field-error';
+import { badRequest, notFound, StatusError } from '@coffer/api/errors/status-error';
+import { apply } from '@coffer/api/managedfields/apply';
+import type { FieldSet } from '@coffer/api/managedfields/field-set';
+import { apiVersionOf, type GroupResource, type KubeObject } from '@coffer/api/meta/object';
+import { formatGoValue } from '@coffer/api/patch/go-format';
+import { applyJsonPatch } from '@coffer/api/patch/json-patch';
+import { applyMergePatch } from '@coffer/api/patch/merge-patch';
+import { applyStrategicMergePatch } from '@coffer/api/patch/strategic-merge-patch';
+import type { BuiltInSchemaTable, GoStructSchema } from '@coffer/api/schema/schema-table';
+import type { WarningList } from '../../request/context.ts';
+import type { PatchOptions } from '../options/write-options.ts';
+import type { BodyKind } from '../scope.ts';
+import { patchedText } from './patched-text.ts';
+import type { Patch } from './read-patch.ts';
+
+/** What a patch is applied to, and in whose name. */
+export interface PatchTarget {
+  readonly body: BodyKind;
+  readonly schema: GoStructSchema;
+  readonly table: BuiltInSchemaTable;
+  readonly gr: GroupResource;
+  readonly name: string;
+  readonly subresource: string;
+  readonly now: string;
+  readonly resetFields: FieldSet | undefined;
+  readonly warnings: WarningList;
+}
+
+export interface Patched {
+  /** Conforms to the schema; not defaulted. The caller's own. */
+  readonly object: KubeObject;
+  /** The object's managedFields are final: server-side apply has decided them. */
+  readonly fieldsTracked: boolean;
+}
+
+/** One patch of any type on the live object, which is not changed. Throws StatusError as upstream does for each type. */
+export function applyPatch(live: KubeObject | undefined, patch: Patch, options: PatchOptions, target: PatchTarget): Patched {
+  if (patch.type === 'apply') return { object: serverSideApply(live, patch, options, target), fieldsTracked: true };
+  if (live === undefined) throw notFound(target.gr, target.name);
+  return { object: checked(changed(live, patch, target), live, patch, options, target), fieldsTracked: false };
+}
+
+function changed(live: KubeObject, patch: Exclude<Patch, { type: 'apply' }>, target: PatchTarget): KubeObject {
+  switch (patch.type) {
+    case 'json':
+      return applyJsonPatch(live, patch.patch);
+    case 'merge':
+      return applyMergePatch(live, patch.patch);
+    case 'strategic':
+      return applyStrategicMergePatch(live, patch.patch, target.schema, target.table);
+  }
+}
+
+/** The patched tree as an object of the kind: pruned and type-checked. */
+function checked(tree: unknown, live: KubeObject, patch: Patch, options: PatchOptions, target: PatchTarget): KubeObject {
+  const refuse = (why: string): StatusError => invalidPatch(describePatched(tree, live, patch, target), why);
+  if (typeof tree !== 'object' || tree === null || Array.isArray(tree)) throw refuse('the patched document is not an object');
+  const object = tree as KubeObject;
+  if (object.kind !== target.body.kind || object.apiVersion !== apiVersionOf(target.body)) throw refuse(otherKind(object, target));
+  const strict = options.fieldValidation !== 'Ignore';
+  let strictErrors: readonly string[];
+  try {
+    strictErrors = conform(object, target.schema, { table: target.table, strict }).strictErrors;
+  } catch (error) {
+    if (error instanceof DecodeError) throw refuse(error.message);
+    throw error;
+  }
+  object.metadata ??= {};
+  const all = strict ? [...patch.strictErrors, ...strictErrors] : [];
+  if (all.length > 0) {
+    if (options.fieldValidation === 'Strict') throw refuse(`strict decoding error: ${all.join(', ')}`);
+    for (const text of all) target.warnings.add(text);
+  }
+  return object;
+}
+
+/** A patch that changes kind or apiVersion: what decoding the result says about it. */
+function otherKind(tree: KubeObject, target: PatchTarget): string {
+  const text = JSON.stringify(tree);
+  if (typeof tree.kind !== 'string' || tree.kind === '') return `Object 'Kind' is missing in '${text}'`;
+  if (typeof tree.apiVersion !== 'string' || tree.apiVersion === '') return `Object 'apiVersion' is missing in '${text}'`;
+  try {
+    decodeObject(Buffer.from(text), {
+      contentType: 'application/json',
+      defaultGvk: target.body,
+      fieldValidation: 'Ignore',
+      table: target.table,
+    });
+  } catch (error) {
+    if (error instanceof StatusError) return error.message.replace(/^.*? cannot be handled as a \w+: /, '');
+    throw error;
+  }
+  return `converting (${tree.apiVersion}.${tree.kind}) to (${target.body.kind}): unknown conversion`;
+}
+
+function describePatched(tree: unknown, live: KubeObject, patch: Patch, target: PatchTarget): string {
+  return patch.type === 'strategic' ? formatGoValue(patch.patch) : patchedText(tree, live, patch, target);
+}
+
+/** 422 about the patch as a whole: it names no kind and no object. */
+function invalidPatch(value: string, why: string): StatusError {
+  const error: FieldError = invalid('patch', value, why);
+  return new StatusError(422, 'Invalid', ` "" is invalid: ${formatFieldError(error)}`, {
+    causes: [{ reason: error.reason, message: error.message, field: error.field }],
+  });
+}
+
+function serverSideApply(live: KubeObject | undefined, patch: Patch, options: PatchOptions, target: PatchTarget): KubeObject {
+  const { object } = apply({
+    live,
+    applied: patch.patch,
+    kind: target.body.kind,
+    apiVersion: apiVersionOf(target.body),
+    manager: options.fieldManager,
+    force: options.force,
+    subresource: target.subresource,
+    now: target.now,
+    schema: target.schema,
+    table: target.table,
+    resetFields: target.resetFields,
+  });
+  if (patch.strictErrors.length > 0 && options.fieldValidation !== 'Ignore') {
+    const text = patch.strictErrors.join(', ');
+    if (options.fieldValidation === 'Strict') throw badRequest(`error strict decoding YAML: ${text}`);
+    target.warnings.add(text);
+  }
+  try {
+    conform(object, target.schema, { table: target.table, strict: false });
+  } catch (error) {
+    if (error instanceof DecodeError) {
+      throw new StatusError(
+        500,
+        '',
+        `failed to convert new object (${target.name}; ${apiVersionOf(target.body)}, Kind=${target.body.kind}) to smd typed: ${error.message}`,
+        undefined,
+        { cause: error },
+      );
+    }
+    throw error;
+  }
+  object.metadata ??= {};
+  return object;
+}

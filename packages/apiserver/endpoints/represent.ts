@@ -1,0 +1,62 @@
+import { notAcceptable } from '@coffer/api/errors/status-error';
+import type { KubeObject } from '@coffer/api/meta/object';
+import type { HttpResponse } from '@coffer/base/http/handler';
+import type { StoredObject } from '@coffer/storage/store/store';
+import type { RequestContext } from '../request/context.ts';
+import type { OutputFormat } from './negotiation.ts';
+import { partialMetadata } from './representation/partial-metadata.ts';
+import { parseIncludeObject, tableOf } from './representation/table.ts';
+import { respondObject, respondSmallBytes } from './respond.ts';
+import type { Scope } from './scope.ts';
+
+/** Answers with one stored object: its bytes as they are where the client takes plain JSON, else parsed and converted. */
+export function respondStored(
+  context: RequestContext,
+  scope: Scope,
+  status: number,
+  stored: StoredObject,
+  format: OutputFormat,
+): HttpResponse | Promise<HttpResponse> {
+  if (isPlain(format) && !scope.registry.converts) return respondSmallBytes(context, status, stored.toBytes(true));
+  return respondServed(context, scope, status, scope.registry.served(stored), format);
+}
+
+/** Answers with an object in the served version; it is not changed. */
+export function respondServed(
+  context: RequestContext,
+  scope: Scope,
+  status: number,
+  object: KubeObject,
+  format: OutputFormat,
+): Promise<HttpResponse> {
+  return respondObject(context, status, converted(context, scope, object, format), format);
+}
+
+export function isPlain(format: OutputFormat): boolean {
+  return format.type === 'json' && !format.pretty && format.convert === undefined;
+}
+
+function converted(context: RequestContext, scope: Scope, object: KubeObject, format: OutputFormat): unknown {
+  const { convert } = format;
+  if (convert === undefined) return object;
+  switch (convert.kind) {
+    case 'Table':
+      return tableOf(scope.registry.kind, [object], {
+        version: convert.version,
+        include: parseIncludeObject(context.query),
+        headers: true,
+        nowMs: scope.tools.clock.now(),
+        metadata: { resourceVersion: object.metadata.resourceVersion ?? '' },
+      });
+    case 'PartialObjectMetadata':
+      return partialMetadata(object, convert.version);
+    case 'PartialObjectMetadataList':
+      throw notAcceptable(`you requested PartialObjectMetadataList, but the requested object is not a list (${goTypeOf(scope)})`);
+  }
+}
+
+/** The Go type of the kind, which upstream's texts name. */
+export function goTypeOf(scope: Scope, suffix = ''): string {
+  const group = scope.resource.group === '' || scope.resource.kind === 'Event' ? 'core' : scope.resource.group.split('.')[0];
+  return `*${group}.${scope.resource.kind}${suffix}`;
+}

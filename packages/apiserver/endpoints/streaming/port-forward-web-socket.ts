@@ -1,0 +1,88 @@
+import { badRequest } from '@coffer/api/errors/status-error';
+import type { NodeApi, PodRef } from '@coffer/api/node/node-api';
+import type { HttpResponse } from '@coffer/base/http/handler';
+import type { RawData, WebSocket } from 'ws';
+import type { RequestContext } from '../../request/context.ts';
+import { ByteQueue } from './byte-queue.ts';
+import { acceptWebSocket, chooseProtocol, isWebSocketUpgrade, sendBinary } from './web-socket.ts';
+
+/** Port-forwarding over WebSocket: two channels per port of the query, data and errors. */
+const protocols = ['v4.channel.k8s.io'] as const;
+const maxQueuedInputBytes = 256 * 1024;
+
+export function servePortForwardWebSocket(context: RequestContext, node: NodeApi, pod: PodRef): HttpResponse {
+  if (!isWebSocketUpgrade(context.http)) throw badRequest('unable to upgrade: only WebSocket is supported');
+  const protocol = chooseProtocol(context.http, protocols);
+  const ports = parsePorts(context.query);
+  acceptWebSocket(context.http, protocol, (socket) => {
+    const forwarder = new ChannelForwarder(socket, node, pod, ports);
+    void forwarder.run();
+  });
+  return { kind: 'upgraded' };
+}
+
+function parsePorts(query: URLSearchParams): number[] {
+  const ports = query.getAll('ports').flatMap((value) => value.split(','));
+  if (ports.length === 0) throw badRequest('query parameter "ports" is required');
+  return ports.map((text) => {
+    const port = Number(text);
+    if (!/^\d+$/.test(text) || port < 1 || port > 65_535) throw badRequest(`unable to parse ${JSON.stringify(text)} as a port`);
+    return port;
+  });
+}
+
+class ChannelForwarder {
+  readonly #socket: WebSocket;
+  readonly #node: NodeApi;
+  readonly #pod: PodRef;
+  readonly #ports: readonly number[];
+  readonly #inputs: readonly ByteQueue[];
+  readonly #gone = new AbortController();
+
+  constructor(socket: WebSocket, node: NodeApi, pod: PodRef, ports: readonly number[]) {
+    this.#socket = socket;
+    this.#node = node;
+    this.#pod = pod;
+    this.#ports = ports;
+    this.#inputs = ports.map(() => new ByteQueue(maxQueuedInputBytes, () => socket.resume()));
+    socket.on('message', (data) => this.#receive(data));
+    socket.on('close', () => {
+      for (const input of this.#inputs) input.end();
+      this.#gone.abort(new Error('client closed the connection'));
+    });
+  }
+
+  async run(): Promise<void> {
+    await Promise.all(this.#ports.map((port, i) => this.#forward(port, i)));
+    this.#socket.close(1000);
+  }
+
+  async #forward(port: number, index: number): Promise<void> {
+    const input = this.#inputs[index];
+    if (input === undefined) return;
+    const announcement = Buffer.from([port % 256, port >> 8]);
+    try {
+      await this.#send(2 * index, announcement);
+      await this.#send(2 * index + 1, announcement);
+      const output = { write: (chunk: Uint8Array) => this.#send(2 * index, chunk) };
+      await this.#node.portForward(this.#pod, port, { input, output, end: () => {} }, this.#gone.signal);
+    } catch (error) {
+      const text = error instanceof Error ? error.message : String(error);
+      await this.#send(2 * index + 1, Buffer.from(text)).catch(() => {});
+    }
+  }
+
+  #receive(data: RawData): void {
+    const message = Buffer.isBuffer(data) ? data : Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data);
+    const number = message[0] ?? 0;
+    if (number % 2 !== 0) return;
+    if (this.#inputs[number / 2]?.push(message.subarray(1)) === false) this.#socket.pause();
+  }
+
+  #send(number: number, payload: Uint8Array): Promise<void> {
+    const message = Buffer.allocUnsafe(payload.byteLength + 1);
+    message[0] = number;
+    message.set(payload, 1);
+    return sendBinary(this.#socket, message);
+  }
+}

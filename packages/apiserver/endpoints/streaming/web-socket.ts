@@ -1,0 +1,60 @@
+import type { IncomingMessage } from 'node:http';
+import { badRequest } from '@coffer/api/errors/status-error';
+import type { HttpRequest } from '@coffer/base/http/handler';
+import { type WebSocket, WebSocketServer } from 'ws';
+import { headerText } from '../negotiation.ts';
+
+/** Server side of the WebSocket handshake for streams, with one of the subprotocols the caller knows. */
+
+const maxMessageBytes = 32 * 1024 * 1024;
+
+export function isWebSocketUpgrade(http: HttpRequest): boolean {
+  return http.upgrade !== undefined && headerText(http, 'upgrade').toLowerCase() === 'websocket';
+}
+
+/** Picks the first subprotocol of `known` that the client offers. Throws StatusError 400 when there is none. */
+export function chooseProtocol<T extends string>(http: HttpRequest, known: readonly T[]): T {
+  const offered = headerText(http, 'sec-websocket-protocol')
+    .split(',')
+    .map((token) => token.trim());
+  const chosen = known.find((protocol) => offered.includes(protocol));
+  if (chosen === undefined) {
+    throw badRequest(`unable to upgrade: none of the subprotocols ${JSON.stringify(offered)} is supported, only ${JSON.stringify(known)}`);
+  }
+  return chosen;
+}
+
+/** Completes the handshake and hands the open socket to `serve`. */
+export function acceptWebSocket(http: HttpRequest, protocol: string, serve: (socket: WebSocket) => void): void {
+  const connection = http.upgrade?.();
+  if (connection === undefined) throw badRequest('Upgrade request required');
+  const server = new WebSocketServer({
+    noServer: true,
+    perMessageDeflate: false,
+    maxPayload: maxMessageBytes,
+    handleProtocols: () => protocol,
+  });
+  const request = { method: 'GET', url: http.url, headers: http.headers } as unknown as IncomingMessage;
+  server.handleUpgrade(request, connection.socket, Buffer.from(connection.head), (socket) => {
+    socket.on('error', () => socket.terminate());
+    serve(socket);
+  });
+}
+
+const highWaterBytes = 1024 * 1024;
+
+/** Sends one binary message; resolves when the client keeps up, rejects when it has gone. */
+export function sendBinary(socket: WebSocket, message: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (socket.readyState !== socket.OPEN) {
+      reject(new Error('client closed the connection'));
+      return;
+    }
+    const slow = socket.bufferedAmount > highWaterBytes;
+    socket.send(message, { binary: true }, (error) => {
+      if (error) reject(error);
+      else if (slow) resolve();
+    });
+    if (!slow) resolve();
+  });
+}

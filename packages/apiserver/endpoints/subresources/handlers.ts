@@ -1,0 +1,79 @@
+import type { NodeApi } from '@coffer/api/node/node-api';
+import type { UpdateRules } from '../../registry/generic/strategy.ts';
+import type { SubresourceHandler } from '../dispatch.ts';
+import type { Scope } from '../scope.ts';
+import { getObject } from '../verbs/get.ts';
+import { patchObject } from '../verbs/patch.ts';
+import { updateFromBody } from '../verbs/update.ts';
+import { approvalRules, csrStatusRules } from './approval.ts';
+import { bindPod } from './binding.ts';
+import { ephemeralContainersRules } from './ephemeral-containers.ts';
+import { evictPod } from './eviction.ts';
+import { finalizeRules } from './finalize.ts';
+import { type ConnectDeps, podConnectHandlers } from './pod-connect.ts';
+import { podLogs } from './pod-log.ts';
+import { scaleHandlers } from './scale.ts';
+import { statusRulesFor } from './status.ts';
+import { createToken, type TokenIssuer } from './token.ts';
+
+export interface SubresourceDeps {
+  /** By `group/version/resource`. */
+  readonly scopes: ReadonlyMap<string, Scope>;
+  readonly nodeApiFor: (nodeName: string) => NodeApi | undefined;
+  readonly tokenIssuer: TokenIssuer;
+}
+
+type Handlers = Readonly<Record<string, SubresourceHandler>>;
+
+/** The handlers of all subresources by `group/resource/subresource` and verb. */
+export function subresourceHandlers(deps: SubresourceDeps): ReadonlyMap<string, Handlers> {
+  const table = new Map<string, Handlers>();
+  for (const scope of deps.scopes.values()) {
+    const { group, resource } = scope.resource;
+    for (const { name } of scope.resource.subresources) {
+      const handlers = handlersFor(scope, name, deps);
+      if (handlers !== undefined) table.set(`${group}/${resource}/${name}`, handlers);
+    }
+  }
+  return table;
+}
+
+function handlersFor(scope: Scope, subresource: string, deps: SubresourceDeps): Handlers | undefined {
+  const connect: ConnectDeps = { nodeApiFor: deps.nodeApiFor };
+  const isCsr = scope.resource.resource === 'certificatesigningrequests';
+  switch (subresource) {
+    case 'status':
+      return wholeObject(isCsr ? csrStatusRules(scope.registry.kind) : statusRulesFor(scope.registry.kind));
+    case 'approval':
+      return wholeObject(approvalRules(scope.registry.kind));
+    case 'finalize':
+      return { update: (context, own) => updateFromBody(context, own, finalizeRules(own.registry.kind)) };
+    case 'ephemeralcontainers':
+      return wholeObject(ephemeralContainersRules(scope.registry.kind));
+    case 'scale':
+      return scaleHandlers(scope);
+    case 'binding':
+      return { create: (context, own) => bindPod(context, own, context.info.name) };
+    case 'eviction':
+      return { create: evictPod };
+    case 'token':
+      return { create: (context, own) => createToken(context, own, deps.tokenIssuer, deps.scopes) };
+    case 'log':
+      return { get: (context, own) => podLogs(context, own, connect) };
+    case 'exec':
+    case 'attach':
+    case 'portforward':
+      return podConnectHandlers(subresource, connect);
+    default:
+      return undefined;
+  }
+}
+
+/** GET, PUT and PATCH of a subresource that shows the whole object and writes a part of it. */
+function wholeObject(rules: UpdateRules): Handlers {
+  return {
+    get: getObject,
+    update: (context, scope) => updateFromBody(context, scope, rules),
+    patch: (context, scope) => patchObject(context, scope, rules),
+  };
+}

@@ -1,0 +1,68 @@
+import { badRequest, internalError } from '@coffer/api/errors/status-error';
+import type { NodeApi } from '@coffer/api/node/node-api';
+import type { HttpResponse } from '@coffer/base/http/handler';
+import type { RequestContext } from '../../request/context.ts';
+import type { SubresourceHandler } from '../dispatch.ts';
+import { headerText } from '../negotiation.ts';
+import { boolParameter } from '../options/query.ts';
+import { admissionAttributes, type Scope } from '../scope.ts';
+import { serveExecWebSocket } from '../streaming/exec-web-socket.ts';
+import { servePortForwardWebSocket } from '../streaming/port-forward-web-socket.ts';
+import { type ConnectDeps, containerOf, nodeOf, podRefOf } from './pod-container.ts';
+
+export type { ConnectDeps } from './pod-container.ts';
+
+/** GET and POST of `pods/…/exec|attach|portforward`: a stream between the client and the pod's node. */
+export function podConnectHandlers(
+  subresource: 'exec' | 'attach' | 'portforward',
+  deps: ConnectDeps,
+): Readonly<Record<string, SubresourceHandler>> {
+  const connect: SubresourceHandler = (context, scope) => connectPod(context, scope, subresource, deps);
+  return { get: connect, create: connect };
+}
+
+async function connectPod(
+  context: RequestContext,
+  scope: Scope,
+  subresource: 'exec' | 'attach' | 'portforward',
+  deps: ConnectDeps,
+): Promise<HttpResponse> {
+  const { namespace, name } = context.info;
+  const pod = scope.registry.served(scope.registry.get(namespace, name));
+  const attributes = admissionAttributes(context, scope, 'CONNECT', { name, object: undefined, oldObject: pod, dryRun: false });
+  await scope.tools.admission.admit(attributes);
+  await scope.tools.admission.validate(attributes);
+
+  if (subresource === 'portforward') {
+    const node = reach(deps, nodeOf(pod));
+    requireUpgrade(context);
+    return servePortForwardWebSocket(context, node, podRefOf(pod));
+  }
+  const { query } = context;
+  const container = containerOf(pod, query.get('container') ?? '');
+  const node = reach(deps, nodeOf(pod));
+  const tty = boolParameter(query, 'tty') ?? false;
+  const options = {
+    container,
+    command: query.getAll('command'),
+    stdin: boolParameter(query, 'stdin') ?? false,
+    stdout: boolParameter(query, 'stdout') ?? subresource === 'attach',
+    // A terminal has one output.
+    stderr: !tty && (boolParameter(query, 'stderr') ?? subresource === 'attach'),
+    tty,
+  };
+  if (!options.stdin && !options.stdout && !options.stderr) throw badRequest('you must specify at least 1 of stdin, stdout, stderr');
+  if (subresource === 'exec' && options.command.length === 0) throw badRequest('you must specify at least one command');
+  requireUpgrade(context);
+  return serveExecWebSocket(context, node, podRefOf(pod), subresource, options);
+}
+
+function reach(deps: ConnectDeps, nodeName: string): NodeApi {
+  const node = deps.nodeApiFor(nodeName);
+  if (node === undefined) throw internalError(`node ${JSON.stringify(nodeName)} cannot be reached`);
+  return node;
+}
+
+function requireUpgrade(context: RequestContext): void {
+  if (context.http.upgrade === undefined || headerText(context.http, 'upgrade') === '') throw badRequest('Upgrade request required');
+}

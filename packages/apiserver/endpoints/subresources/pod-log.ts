@@ -1,0 +1,119 @@
+import { type FieldError, forbiddenField, invalid, notSupported } from '@coffer/api/errors/field-error';
+import { badRequest, internalError, invalidObject } from '@coffer/api/errors/status-error';
+import type { ByteSink, LogOptions } from '@coffer/api/node/node-api';
+import type { HttpResponse, StreamSink } from '@coffer/base/http/handler';
+import { podSpec } from '../../registry/core/pod-strategy.ts';
+import type { RequestContext } from '../../request/context.ts';
+import { boolParameter, intParameter } from '../options/query.ts';
+import type { Scope } from '../scope.ts';
+import { type ConnectDeps, containerOf, podRefOf } from './pod-container.ts';
+
+/** How long a quiet log may take before the answer starts: an error must come first to have a status of its own. */
+const headersAfterMs = 250;
+
+/** GET `pods/…/log`: the container's output as its node has it, as plain text. */
+export async function podLogs(context: RequestContext, scope: Scope, deps: ConnectDeps): Promise<HttpResponse> {
+  const { namespace, name } = context.info;
+  const options = parseLogOptions(context.query, name);
+  const pod = scope.registry.served(scope.registry.get(namespace, name));
+  const container = containerOf(pod, options.container);
+  const nodeName = podSpec(pod).nodeName ?? '';
+  if (nodeName === '') return { kind: 'full', status: 204, headers: {}, body: '' };
+  const node = deps.nodeApiFor(nodeName);
+  if (node === undefined) throw internalError(`node ${JSON.stringify(nodeName)} cannot be reached`);
+
+  const relay = new LogRelay();
+  const gone = new AbortController();
+  const signal = AbortSignal.any([context.http.signal, gone.signal]);
+  const reading = node.logs(podRefOf(pod), { ...options, container }, relay, signal);
+  // The rejection is seen by whoever awaits first; it must not count as unhandled until then.
+  reading.catch(() => {});
+  const started = new Promise<void>((resolve) => scope.tools.clock.setTimer(headersAfterMs, resolve));
+  await Promise.race([relay.firstWrite, reading, started]);
+  return {
+    kind: 'stream',
+    status: 200,
+    headers: { 'content-type': 'text/plain' },
+    run: async (sink) => {
+      relay.attach(sink);
+      const abort = () => gone.abort(new Error('client closed the connection'));
+      sink.signal.addEventListener('abort', abort, { once: true });
+      sink.flush();
+      try {
+        await reading;
+      } catch (error) {
+        if (!signal.aborted) throw error;
+      } finally {
+        sink.signal.removeEventListener('abort', abort);
+      }
+    },
+  };
+}
+
+/** Holds the first write back until the answer has started; then passes everything on with back-pressure. */
+class LogRelay implements ByteSink {
+  readonly firstWrite: Promise<void>;
+  #announce: () => void = () => {};
+  #attached: (sink: StreamSink) => void = () => {};
+  readonly #sink: Promise<StreamSink>;
+
+  constructor() {
+    this.firstWrite = new Promise((resolve) => {
+      this.#announce = resolve;
+    });
+    this.#sink = new Promise((resolve) => {
+      this.#attached = resolve;
+    });
+  }
+
+  attach(sink: StreamSink): void {
+    this.#attached(sink);
+  }
+
+  async write(chunk: Uint8Array): Promise<void> {
+    this.#announce();
+    const sink = await this.#sink;
+    if (!sink.write(chunk)) await sink.drained();
+  }
+}
+
+function parseLogOptions(query: URLSearchParams, podName: string): LogOptions {
+  const tailLines = intParameter(query, 'tailLines');
+  const limitBytes = intParameter(query, 'limitBytes');
+  const sinceSeconds = intParameter(query, 'sinceSeconds');
+  const sinceTime = query.get('sinceTime') || undefined;
+  const stream = query.get('stream') ?? 'All';
+  if (sinceTime !== undefined && Number.isNaN(Date.parse(sinceTime))) {
+    throw badRequest(
+      `parsing time ${JSON.stringify(sinceTime)} as "2006-01-02T15:04:05Z07:00": cannot parse ${JSON.stringify(sinceTime)} as "2006"`,
+    );
+  }
+  const errors: FieldError[] = [];
+  if (tailLines !== undefined && tailLines < 0) errors.push(invalid('tailLines', tailLines, 'must be greater than or equal to 0'));
+  if (limitBytes !== undefined && limitBytes < 1) errors.push(invalid('limitBytes', limitBytes, 'must be greater than 0'));
+  if (sinceSeconds !== undefined && sinceTime !== undefined) {
+    errors.push(forbiddenField('', 'at most one of `sinceTime` or `sinceSeconds` may be specified'));
+  } else if (sinceSeconds !== undefined && sinceSeconds < 1) {
+    errors.push(invalid('sinceSeconds', sinceSeconds, 'must be greater than 0'));
+  }
+  if (!isStream(stream)) errors.push(notSupported('stream', stream, ['All', 'Stderr', 'Stdout']));
+  if (isStream(stream) && stream !== 'All' && tailLines !== undefined) {
+    errors.push(forbiddenField('', '`tailLines` and specific `stream` are mutually exclusive for now'));
+  }
+  if (errors.length > 0) throw invalidObject({ group: '', kind: 'PodLogOptions' }, podName, errors);
+  return {
+    container: query.get('container') ?? '',
+    follow: boolParameter(query, 'follow') ?? false,
+    previous: boolParameter(query, 'previous') ?? false,
+    timestamps: boolParameter(query, 'timestamps') ?? false,
+    tailLines,
+    limitBytes,
+    sinceSeconds,
+    sinceTime,
+    stream: isStream(stream) ? stream : 'All',
+  };
+}
+
+function isStream(text: string): text is LogOptions['stream'] {
+  return text === 'All' || text === 'Stdout' || text === 'Stderr';
+}

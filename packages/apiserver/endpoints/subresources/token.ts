@@ -1,0 +1,152 @@
+import { canonicalize } from '@coffer/api/codec/canonicalize';
+import { type FieldError, invalid } from '@coffer/api/errors/field-error';
+import { badRequest, conflict, invalidObject } from '@coffer/api/errors/status-error';
+import type { AuthenticationV1TokenRequest, V1BoundObjectReference } from '@coffer/api/generated/types';
+import { type KubeObject, parseApiVersion } from '@coffer/api/meta/object';
+import type { HttpResponse } from '@coffer/base/http/handler';
+import type { StoredObject } from '@coffer/storage/store/store';
+import { podSpec } from '../../registry/core/pod-strategy.ts';
+import { rfc3339 } from '../../registry/generic/system-metadata.ts';
+import type { RequestContext } from '../../request/context.ts';
+import { readObject } from '../decode-body.ts';
+import { negotiateOutput } from '../negotiation.ts';
+import { parseWriteOptions } from '../options/write-options.ts';
+import { respondObject } from '../respond.ts';
+import { admissionAttributes, type Scope } from '../scope.ts';
+
+/** What signs ServiceAccount tokens; it checks nothing. */
+export interface TokenIssuer {
+  /** The server's own audiences: what a request gets that names none. */
+  readonly apiAudiences: readonly string[];
+  issue(request: {
+    readonly namespace: string;
+    readonly name: string;
+    readonly uid: string;
+    readonly audiences: readonly string[];
+    readonly expirationSeconds: number;
+    readonly boundObject?: { readonly kind: 'Pod' | 'Secret' | 'Node'; readonly name: string; readonly uid: string };
+    readonly node?: { readonly name: string; readonly uid: string };
+  }): Promise<{ readonly token: string; readonly expirationTimestamp: string }>;
+}
+
+type Scopes = ReadonlyMap<string, Scope>;
+
+const body = { group: 'authentication.k8s.io', version: 'v1', kind: 'TokenRequest' };
+const schemaName = 'io.k8s.api.authentication.v1.TokenRequest';
+const defaultSeconds = 3600;
+const minSeconds = 600;
+const maxSeconds = 2 ** 32;
+
+/** POST `serviceaccounts/…/token`: a token for the account, bound to what the request names. */
+export async function createToken(context: RequestContext, scope: Scope, issuer: TokenIssuer, scopes: Scopes): Promise<HttpResponse> {
+  const format = negotiateOutput(context.http, context.query);
+  const options = parseWriteOptions(context.http, context.query, 'CreateOptions');
+  const object = await readObject(context, scope.tools, body, options.fieldValidation);
+  const { name, namespace } = context.info;
+  const subject = { name, object, oldObject: undefined, dryRun: options.dryRun };
+  await scope.tools.admission.admit(admissionAttributes(context, scope, 'CREATE', subject));
+  refuse(identityErrors(object, name, namespace));
+
+  const account = scope.registry.get(namespace, name);
+  const { uid } = object.metadata;
+  if (uid !== undefined && uid !== '' && uid !== account.uid) {
+    throw conflict(
+      { group: body.group, resource: body.kind },
+      name,
+      `the UID in the token request (${uid}) does not match the UID of the service account (${account.uid})`,
+    );
+  }
+  const { spec } = object as unknown as AuthenticationV1TokenRequest;
+  const audiences = (spec?.audiences ?? []).length > 0 ? (spec?.audiences ?? []) : issuer.apiAudiences;
+  const expirationSeconds = spec?.expirationSeconds ?? defaultSeconds;
+  refuse(expirationErrors(expirationSeconds));
+  await scope.tools.admission.validate(admissionAttributes(context, scope, 'CREATE', subject));
+
+  const reference = spec?.boundObjectRef ?? undefined;
+  const bound = reference === undefined ? undefined : findBound(scopes, reference, name, namespace);
+  const now = rfc3339(scope.tools.clock.now());
+  const status = options.dryRun
+    ? undefined
+    : await issuer.issue({
+        namespace,
+        name,
+        uid: account.uid,
+        audiences,
+        expirationSeconds,
+        ...(bound === undefined ? {} : { boundObject: bound.object }),
+        ...(bound?.node === undefined ? {} : { node: bound.node }),
+      });
+  const answer = {
+    kind: body.kind,
+    apiVersion: `${body.group}/${body.version}`,
+    metadata: { name, namespace, uid: account.uid, creationTimestamp: now },
+    spec: { audiences, expirationSeconds, ...(reference === undefined ? {} : { boundObjectRef: reference }) },
+    status:
+      status === undefined
+        ? { token: '', expirationTimestamp: null }
+        : { token: status.token, expirationTimestamp: status.expirationTimestamp },
+  };
+  return respondObject(context, 201, canonicalize(answer, scope.tools.table.struct(schemaName), scope.tools.table), format);
+}
+
+function identityErrors(request: KubeObject, name: string, namespace: string): FieldError[] {
+  const errors: FieldError[] = [];
+  const { name: ownName = '', namespace: ownNamespace = '' } = request.metadata;
+  if (ownName !== '' && ownName !== name) {
+    errors.push(invalid('metadata.name', ownName, 'must match the service account name if specified'));
+  }
+  if (ownNamespace !== '' && ownNamespace !== namespace) {
+    errors.push(invalid('metadata.namespace', ownNamespace, 'must match the service account namespace if specified'));
+  }
+  return errors;
+}
+
+function expirationErrors(seconds: number): FieldError[] {
+  if (seconds < minSeconds) return [invalid('spec.expirationSeconds', seconds, 'may not specify a duration less than 10 minutes')];
+  if (seconds > maxSeconds) return [invalid('spec.expirationSeconds', seconds, 'may not specify a duration larger than 2^32 seconds')];
+  return [];
+}
+
+function refuse(errors: readonly FieldError[]): void {
+  if (errors.length > 0) throw invalidObject({ group: body.group, kind: body.kind }, '', errors);
+}
+
+interface Bound {
+  readonly object: { readonly kind: 'Pod' | 'Secret' | 'Node'; readonly name: string; readonly uid: string };
+  readonly node?: { readonly name: string; readonly uid: string };
+}
+
+/** The object a token is bound to: it must exist, be the one the request means and, for a pod, run as the account. */
+function findBound(scopes: Scopes, reference: V1BoundObjectReference, account: string, namespace: string): Bound {
+  const { group, version } = parseApiVersion(reference.apiVersion ?? '');
+  const kind = reference.kind ?? '';
+  const name = reference.name ?? '';
+  if (group !== '' || (kind !== 'Pod' && kind !== 'Secret' && kind !== 'Node')) {
+    throw badRequest(`cannot bind token to object of type ${group}/${version}, Kind=${kind}`);
+  }
+  const found = lookUp(scopes, kind, kind === 'Node' ? '' : namespace, name);
+  if (reference.uid !== undefined && reference.uid !== '' && reference.uid !== found.uid) {
+    throw conflict(
+      { group, resource: kind },
+      name,
+      `the UID in the bound object reference (${reference.uid}) does not match the UID in record. The object might have been deleted and then recreated`,
+    );
+  }
+  const object = { kind, name, uid: found.uid } as const;
+  if (kind !== 'Pod') return { object };
+  const { serviceAccountName, nodeName } = podSpec(found.peek());
+  if (serviceAccountName !== account) {
+    throw badRequest(`cannot bind token for serviceaccount ${JSON.stringify(account)} to pod running with different serviceaccount name.`);
+  }
+  if (nodeName === undefined || nodeName === '') return { object };
+  const uid = scopes.get('/v1/nodes')?.registry.store.get('', nodeName)?.uid;
+  return { object, ...(uid === undefined ? {} : { node: { name: nodeName, uid } }) };
+}
+
+const resourceOf = { Pod: 'pods', Secret: 'secrets', Node: 'nodes' } as const;
+
+function lookUp(scopes: Scopes, kind: keyof typeof resourceOf, namespace: string, name: string): StoredObject {
+  const scope = scopes.get(`/v1/${resourceOf[kind]}`);
+  if (scope === undefined) throw badRequest(`cannot bind token to object of type /v1, Kind=${kind}`);
+  return scope.registry.get(namespace, name);
+}

@@ -1,0 +1,48 @@
+import { deploymentStrategy } from './apps/deployment-strategy.ts';
+import { csrStrategy } from './certificates/csr-strategy.ts';
+import { namespaceStrategy } from './core/namespace-strategy.ts';
+import { podStrategy } from './core/pod-strategy.ts';
+import { keepStatus, specAndStatusStrategy } from './generic/generation.ts';
+import type { Strategy } from './generic/strategy.ts';
+
+/** The strategy of each kind; a kind that is not listed is a plain one. */
+export interface StrategyDeps {
+  /** Services need addresses; see `serviceStrategy`. */
+  readonly services: Strategy;
+}
+
+export function builtInStrategies(deps: StrategyDeps): (group: string, resource: string) => Strategy {
+  const strategies: Readonly<Record<string, Strategy>> = {
+    '/endpoints': { allowCreateOnUpdate: true },
+    '/events': { allowCreateOnUpdate: true, garbageCollection: 'unsupported' },
+    '/namespaces': namespaceStrategy,
+    '/nodes': { prepareForUpdate: keepStatus },
+    '/pods': podStrategy,
+    '/serviceaccounts': { returnDeletedObject: true },
+    '/services': deps.services,
+    'apps/deployments': deploymentStrategy,
+    'apps/replicasets': specAndStatusStrategy,
+    'certificates.k8s.io/certificatesigningrequests': csrStrategy,
+    'coordination.k8s.io/leases': { allowCreateOnUpdate: true, allowUnconditionalUpdate: false },
+    'discovery.k8s.io/endpointslices': endpointSliceStrategy,
+    'events.k8s.io/events': { allowCreateOnUpdate: true, garbageCollection: 'unsupported' },
+    'rbac.authorization.k8s.io/clusterrolebindings': { allowCreateOnUpdate: true },
+    'rbac.authorization.k8s.io/clusterroles': { allowCreateOnUpdate: true },
+    'rbac.authorization.k8s.io/rolebindings': { allowCreateOnUpdate: true },
+    'rbac.authorization.k8s.io/roles': { allowCreateOnUpdate: true },
+  };
+  return (group, resource) => strategies[`${group}/${resource}`] ?? plain;
+}
+
+const plain: Strategy = {};
+
+/** EndpointSlices have no spec: every change of what they say counts. */
+const endpointSliceStrategy: Strategy = {
+  prepareForCreate(object) {
+    object.metadata.generation = 1;
+  },
+  prepareForUpdate(object, old) {
+    const content = (slice: typeof object) => JSON.stringify([slice.addressType, slice.endpoints, slice.ports, slice.metadata.labels]);
+    if (content(object) !== content(old)) object.metadata.generation = (old.metadata.generation ?? 0) + 1;
+  },
+};
