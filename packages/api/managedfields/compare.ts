@@ -22,8 +22,8 @@ export const NEW_OBJECT: unique symbol = Symbol('new object');
 
 type Value = unknown;
 
-/** Fields of `apiVersion`, `kind` and `metadata` that nobody ever owns are left out. */
-export function compareObjects(type: StructType, live: Value | typeof NEW_OBJECT, next: Value): Comparison {
+/** `live` may be NEW_OBJECT. Fields of the root and of `metadata` that nobody ever owns are left out. */
+export function compareObjects(type: StructType, live: Value, next: Value): Comparison {
   const walker = new CompareWalker();
   walker.compare(type, live, next);
   return walker.result();

@@ -6,7 +6,8 @@ export function formatGoValue(value: unknown): string {
     const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
     return `map[${entries.map(([key, item]) => `${key}:${formatGoValue(item)}`).join(' ')}]`;
   }
-  return typeof value === 'number' ? formatGoNumber(value) : String(value);
+  if (typeof value === 'string') return value;
+  return typeof value === 'number' ? formatGoNumber(value) : JSON.stringify(value);
 }
 
 /** Go name of the type that a JSON value decodes to, as `%T` and encoding errors name it. */
