@@ -12,6 +12,7 @@ import type { ApiClient } from '../rest/api-client.ts';
 import type { ApiObject } from '../rest/api-object.ts';
 import { EVENTS } from '../rest/well-known.ts';
 import { EventCorrelator } from './event-correlator.ts';
+import { EventNames } from './event-names.ts';
 
 export interface EventRecorderDeps {
   readonly api: ApiClient;
@@ -37,14 +38,15 @@ export class ApiEventRecorder implements EventRecorder {
   readonly #deps: EventRecorderDeps;
   readonly #signal: AbortSignal;
   readonly #correlator: EventCorrelator;
+  readonly #names: EventNames;
   readonly #queue: CoreV1Event[] = [];
   #sending = false;
-  #lastNameNs = 0n;
 
   constructor(deps: EventRecorderDeps, signal: AbortSignal) {
     this.#deps = deps;
     this.#signal = signal;
     this.#correlator = new EventCorrelator(deps.clock);
+    this.#names = new EventNames(deps.clock);
   }
 
   record(about: ApiObject | V1ObjectReference, type: 'Normal' | 'Warning', reason: string, message: string): void {
@@ -63,14 +65,11 @@ export class ApiEventRecorder implements EventRecorder {
   #makeEvent(reference: V1ObjectReference, type: string, reason: string, message: string): CoreV1Event {
     const nowMs = this.#deps.clock.now();
     const time = `${new Date(nowMs).toISOString().slice(0, 19)}Z`;
-    // Events of one millisecond still get names of their own.
-    const ns = BigInt(Math.floor(nowMs)) * 1_000_000n;
-    this.#lastNameNs = ns > this.#lastNameNs ? ns : this.#lastNameNs + 1n;
     return {
       apiVersion: 'v1',
       kind: 'Event',
       metadata: {
-        name: `${reference.name ?? ''}.${this.#lastNameNs.toString(16)}`,
+        name: this.#names.next(reference.name ?? ''),
         namespace: reference.namespace === undefined || reference.namespace === '' ? 'default' : reference.namespace,
       },
       involvedObject: reference,
