@@ -1,0 +1,395 @@
+/** The parts of one kubelet and what connects them: API changes, runtime changes, probes and timers wake pod workers. */
+
+import { readFile } from 'node:fs/promises';
+import { equalJson } from '@coffer/api/meta/safe-object';
+import type { NodeApi } from '@coffer/api/node/node-api';
+import type { Logger } from '@coffer/base/log/logger';
+import type { Clock } from '@coffer/base/time/clock';
+import type { ContainerRuntime } from '@coffer/cri/runtime/container-runtime';
+import { type EventRecorder, type EventTarget, type KubeletApi, type ObjectWatch, resources } from './deps.ts';
+import { WatchedServices } from './env/watched-services.ts';
+import { ImageManager } from './images/image-manager.ts';
+import type { KubeletMetrics, PodSources } from './kubelet.ts';
+import { rotateLog } from './logs/log-rotation.ts';
+import { KubeletNodeApi } from './node/kubelet-node-api.ts';
+import type { Machine } from './node/machine.ts';
+import { NodeAgent } from './node/node-agent.ts';
+import { allocatable, type NodeFacts } from './node/node-status.ts';
+import { ObjectManager } from './objects/object-manager.ts';
+import { podReferences } from './objects/pod-references.ts';
+import type { ObjectSource } from './objects/source-record.ts';
+import type { KubeletOptions } from './options.ts';
+import { ContainerKiller } from './pods/container-killer.ts';
+import { ContainerStarter } from './pods/container-starter.ts';
+import { parseResolvConf } from './pods/network-identity.ts';
+import { PodCleaner } from './pods/pod-cleaner.ts';
+import { PodSyncer } from './pods/pod-syncer.ts';
+import { PodWorkers } from './pods/pod-workers.ts';
+import { StartBackoff } from './pods/start-backoff.ts';
+import { StatusManager } from './pods/status-manager.ts';
+import { ProbeManager } from './probes/probe-manager.ts';
+import { factsOf } from './runtime/labels.ts';
+import { Limiter } from './runtime/limiter.ts';
+import { RuntimeCache } from './runtime/runtime-cache.ts';
+import {
+  type Container,
+  type ContainerKind,
+  containerFieldPath,
+  findContainer,
+  isTerminalPhase,
+  type Pod,
+  podFromObject,
+} from './types.ts';
+import { MemoryStorage } from './volumes/memory-storage.ts';
+import { createMounter } from './volumes/mounter.ts';
+import { PodDirectories } from './volumes/pod-directories.ts';
+import { TokenManager } from './volumes/token-manager.ts';
+import { VolumeManager } from './volumes/volume-manager.ts';
+
+export interface NodeRunnerDeps {
+  readonly nodeName: string;
+  readonly runtime: ContainerRuntime;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly rootDir: string;
+  readonly logsDir: string;
+  readonly options: KubeletOptions;
+  readonly api: KubeletApi;
+  readonly events: EventRecorder;
+  readonly machine: Machine;
+}
+
+const housekeepingMs = 10_000;
+const deadContainersMs = 60_000;
+
+export class NodeRunner {
+  readonly nodeApi: NodeApi;
+  readonly #deps: NodeRunnerDeps;
+  readonly #directories: PodDirectories;
+  readonly #cache: RuntimeCache;
+  readonly #configMaps: ObjectManager;
+  readonly #secrets: ObjectManager;
+  readonly #services = new WatchedServices();
+  readonly #tokens: TokenManager;
+  readonly #volumes: VolumeManager;
+  readonly #memory: MemoryStorage;
+  readonly #statuses: StatusManager;
+  readonly #probes: ProbeManager;
+  readonly #images: ImageManager;
+  readonly #backoff: StartBackoff;
+  readonly #workers: PodWorkers;
+  readonly #cleaner: PodCleaner;
+  readonly #agent: NodeAgent;
+  readonly #hostIps: readonly string[];
+  #podWatch: ObjectWatch | undefined;
+
+  static async create(deps: NodeRunnerDeps): Promise<NodeRunner> {
+    const version = await deps.runtime.version();
+    const resolvConf = await readFile('/etc/resolv.conf', 'utf8').catch(() => '');
+    return new NodeRunner(deps, version, resolvConf);
+  }
+
+  constructor(deps: NodeRunnerDeps, version: { readonly name: string; readonly version: string }, resolvConf: string) {
+    const { runtime, clock, logger, api, options, nodeName, machine } = deps;
+    this.#deps = deps;
+    this.#hostIps = options.nodeIps.length > 0 ? options.nodeIps : machine.addresses;
+    const directories = new PodDirectories(deps.rootDir, deps.logsDir);
+    this.#directories = directories;
+    const facts: NodeFacts = {
+      nodeName,
+      machine,
+      addresses: this.#hostIps,
+      maxPods: options.maxPods,
+      kubeletVersion: options.kubeletVersion,
+      kubeletPort: options.kubeletPort,
+      runtimeVersion: `${version.name}://${version.version}`,
+    };
+    const nodeAllocatable = allocatable(facts);
+    const wake = (uid: string) => this.#workers.wake(uid);
+    this.#cache = new RuntimeCache({ runtime, clock, logger, onChange: wake });
+    const onChange = (change: { readonly podUids: readonly string[] }) => this.#onObjectChange(change.podUids);
+    this.#configMaps = new ObjectManager({ api, clock, logger, resource: resources.configMaps, noun: 'configmap', onChange });
+    this.#secrets = new ObjectManager({ api, clock, logger, resource: resources.secrets, noun: 'secret', onChange });
+    this.#tokens = new TokenManager(api, clock);
+    const mounter = createMounter();
+    this.#memory = new MemoryStorage(mounter, deps.rootDir);
+    this.#volumes = new VolumeManager({
+      clock,
+      logger,
+      directories,
+      mounter,
+      memory: this.#memory,
+      objectsFor: (pod) => this.#objectsFor(pod),
+      token: (pod, projection) => this.#tokens.token(pod, projection),
+      podIps: (uid) => this.#podIps(uid),
+      hostIps: () => this.#hostIps,
+      allocatable: () => nodeAllocatable,
+      onRefreshError: (pod, error) => this.#podEvent(pod, 'Warning', 'FailedMount', error.message),
+    });
+    this.#statuses = new StatusManager({ api, clock, logger });
+    const hostOf = (pod: Pod) =>
+      (pod.spec.hostNetwork === true ? undefined : this.#podIps(pod.metadata.uid)[0]) ?? this.#hostIps[0] ?? '127.0.0.1';
+    this.#probes = new ProbeManager({
+      runtime,
+      clock,
+      hostOf,
+      onResult: wake,
+      event: (pod, container, type, reason, message) =>
+        this.#containerEvent(pod, findContainer(pod, container.name)?.kind ?? 'regular', container, type, reason, message),
+    });
+    this.#images = new ImageManager(runtime, clock);
+    this.#backoff = new StartBackoff(clock, options.crashLoopBackOff);
+    const event = this.#containerEvent.bind(this);
+    const killer = new ContainerKiller({ runtime, cache: this.#cache, clock, logger, event, hostOf });
+    const starter = new ContainerStarter({
+      runtime,
+      cache: this.#cache,
+      clock,
+      images: this.#images,
+      backoff: this.#backoff,
+      directories,
+      event,
+      config: {
+        directories,
+        mounter,
+        volumes: this.#volumes,
+        services: this.#services,
+        allocatable: () => nodeAllocatable,
+        memoryCapacityBytes: machine.memoryBytes,
+      },
+    });
+    const syncer = new PodSyncer({
+      nodeName,
+      runtime,
+      runtimeName: version.name,
+      cache: this.#cache,
+      clock,
+      logger,
+      statuses: this.#statuses,
+      volumes: this.#volumes,
+      directories,
+      probes: this.#probes,
+      starter,
+      killer,
+      starting: new Limiter(options.parallelStarts),
+      dns: { clusterDomain: options.clusterDomain, clusterDns: options.clusterDns, host: parseResolvConf(resolvConf) },
+      hostIps: () => this.#hostIps,
+      hostOf,
+      objectsFor: (pod) => this.#objectsFor(pod),
+      podEvent: this.#podEvent.bind(this),
+    });
+    this.#cleaner = new PodCleaner({ runtime, cache: this.#cache, volumes: this.#volumes, directories, logger });
+    this.#workers = new PodWorkers({
+      clock,
+      logger,
+      syncer,
+      killer,
+      syncFrequencyMs: options.syncFrequencyMs,
+      onGone: (pod) => this.#onGone(pod),
+      onError: (pod, error) =>
+        this.#podEvent(pod, 'Warning', 'FailedSync', `error determining status: ${error instanceof Error ? error.message : String(error)}`),
+    });
+    this.#agent = new NodeAgent({
+      api,
+      runtime,
+      clock,
+      logger,
+      events: deps.events,
+      facts,
+      rootDir: deps.rootDir,
+      labels: options.nodeLabels,
+    });
+    this.nodeApi = new KubeletNodeApi({
+      runtime,
+      cache: this.#cache,
+      clock,
+      directories,
+      pod: (uid) => this.#workers.pod(uid),
+      status: (uid) => this.#statuses.get(uid),
+    });
+  }
+
+  /** Registers the node, adopts what runs, and begins to follow the pods bound to it. */
+  async start(signal: AbortSignal): Promise<void> {
+    const { api, nodeName } = this.#deps;
+    await Promise.all([this.#agent.register(signal), this.#cache.relist()]);
+    await this.#services.start(api);
+    const watch = api.watch(
+      { resource: resources.pods, namespace: undefined, fieldSelector: `spec.nodeName=${nodeName}` },
+      { onChange: (object) => this.#onPod(podFromObject(object)), onDelete: (object) => this.#onPodDeleted(podFromObject(object)) },
+    );
+    this.#podWatch = watch;
+    await watch.synced;
+    await this.#cleaner.removeUnknown(new Set(this.#workers.pods().map((pod) => pod.metadata.uid)));
+  }
+
+  /** Works until the signal is aborted; containers are left running. */
+  async run(signal: AbortSignal): Promise<void> {
+    await Promise.all([
+      this.#cache.run(signal),
+      this.#agent.run(signal),
+      this.#every(housekeepingMs, signal, () => this.#rotateLogs()),
+      this.#every(deadContainersMs, signal, () => this.#cleaner.removeDead()),
+      this.#every(this.#deps.options.syncFrequencyMs, signal, () => this.#refreshVolumes()),
+    ]);
+    this.#podWatch?.stop();
+    this.#services.stop();
+    this.#workers.stop();
+    this.#probes.stop();
+    this.#statuses.stop();
+    this.#configMaps.stop();
+    this.#secrets.stop();
+  }
+
+  async drain(graceMs: number): Promise<void> {
+    await this.#workers.stopAll(graceMs);
+    await this.#statuses.whenIdle();
+    await this.#memory.release();
+  }
+
+  async whenIdle(): Promise<void> {
+    await this.#workers.whenIdle();
+    await this.#statuses.whenIdle();
+  }
+
+  sourcesOf(uid: string): PodSources {
+    const { containers } = this.#cache.get(uid);
+    return {
+      volumes: this.#volumes.sources(uid),
+      containers: new Map(containers.map((container) => [container.id, factsOf(container).sources])),
+    };
+  }
+
+  metrics(): KubeletMetrics {
+    const running = this.#cache
+      .uids()
+      .flatMap((uid) => this.#cache.get(uid).containers.filter((container) => container.state === 'running'));
+    return {
+      pods: this.#workers.pods().length,
+      runningContainers: running.length,
+      objectWatches: this.#configMaps.watchCount + this.#secrets.watchCount,
+    };
+  }
+
+  #onPod(pod: Pod): void {
+    const uid = pod.metadata.uid;
+    const before = this.#workers.pod(uid);
+    if (before === undefined && !isTerminalPhase(pod.status.phase) && this.#tooMany(pod)) return;
+    const references = podReferences(pod);
+    this.#configMaps.setPod(pod, references.configMaps);
+    this.#secrets.setPod(pod, references.secrets);
+    this.#statuses.observe(pod);
+    // Most changes are this kubelet's own status coming back.
+    if (before !== undefined && isOwnEcho(before, pod)) {
+      this.#workers.replace(pod);
+      return;
+    }
+    this.#workers.update(pod);
+    if (before !== undefined && !sameDownwardFields(before, pod)) void this.#volumes.refresh(pod);
+  }
+
+  #onPodDeleted(pod: Pod): void {
+    this.#workers.remove(pod);
+  }
+
+  /** Refuses a pod for which the node has no place; the scheduler counts too, but pods may name a node themselves. */
+  #tooMany(pod: Pod): boolean {
+    const active = this.#workers.pods().filter((other) => this.#workers.mayRun(other.metadata.uid)).length;
+    const { maxPods } = this.#deps.options;
+    if (active < maxPods || this.#cache.get(pod.metadata.uid).containers.length > 0) return false;
+    const message = `Node didn't have enough resource: pods, requested: 1, used: ${active}, capacity: ${maxPods}`;
+    this.#podEvent(pod, 'Warning', 'OutOfpods', message);
+    this.#workers.fail(pod, 'OutOfpods', `Pod was rejected: ${message}`);
+    return true;
+  }
+
+  #onObjectChange(podUids: readonly string[]): void {
+    for (const uid of podUids) {
+      const pod = this.#workers.pod(uid);
+      if (pod === undefined) continue;
+      void this.#volumes.refresh(pod);
+      this.#workers.wakeIfWaiting(uid);
+    }
+  }
+
+  async #onGone(pod: Pod): Promise<void> {
+    const { uid, namespace } = pod.metadata;
+    await this.#cleaner.removePod(uid);
+    this.#probes.removePod(uid);
+    this.#configMaps.removePod(namespace, uid);
+    this.#secrets.removePod(namespace, uid);
+    this.#tokens.removePod(uid);
+    this.#images.forgetPod(uid);
+    this.#backoff.forget(`${uid}_`);
+    this.#statuses.forget(uid);
+  }
+
+  #objectsFor(pod: Pod): ObjectSource {
+    return { configMap: (name) => this.#configMaps.get(pod, name), secret: (name) => this.#secrets.get(pod, name) };
+  }
+
+  #podIps(uid: string): readonly string[] {
+    const pod = this.#workers.pod(uid);
+    if (pod?.spec.hostNetwork === true) return this.#hostIps.slice(0, 1);
+    return this.#cache.get(uid).sandboxes.find((sandbox) => sandbox.state === 'ready')?.ips ?? [];
+  }
+
+  async #refreshVolumes(): Promise<void> {
+    for (const pod of this.#workers.pods()) if (this.#workers.mayRun(pod.metadata.uid)) await this.#volumes.refresh(pod);
+  }
+
+  async #rotateLogs(): Promise<void> {
+    const { options, clock, runtime, logger } = this.#deps;
+    for (const pod of this.#workers.pods()) {
+      for (const container of this.#cache.get(pod.metadata.uid).containers) {
+        if (container.state !== 'running') continue;
+        const path = this.#directories.logFile(pod, container.logPath);
+        await rotateLog(path, options.containerLogs, clock.now(), () => runtime.reopenContainerLog(container.id)).catch((error: unknown) =>
+          logger.warn('a container log could not be rotated', { containerId: container.id, err: error }),
+        );
+      }
+    }
+  }
+
+  async #every(intervalMs: number, signal: AbortSignal, task: () => Promise<void>): Promise<void> {
+    while (!signal.aborted) {
+      await this.#deps.clock.sleep(intervalMs, signal).catch(() => {});
+      if (signal.aborted) return;
+      await task().catch((error: unknown) => this.#deps.logger.warn('housekeeping failed', { err: error }));
+    }
+  }
+
+  #podEvent(pod: Pod, type: 'Normal' | 'Warning', reason: string, message: string): void {
+    this.#deps.events.event(eventTarget(pod), type, reason, message);
+  }
+
+  #containerEvent(pod: Pod, kind: ContainerKind, container: Container, type: 'Normal' | 'Warning', reason: string, message: string): void {
+    this.#deps.events.event({ ...eventTarget(pod), fieldPath: containerFieldPath(kind, container.name) }, type, reason, message);
+  }
+}
+
+function eventTarget(pod: Pod): EventTarget {
+  const { name, namespace, uid, resourceVersion } = pod.metadata;
+  return { apiVersion: 'v1', kind: 'Pod', namespace, name, uid, ...(resourceVersion === undefined ? {} : { resourceVersion }) };
+}
+
+/** Whether nothing but the status fields that this kubelet writes changed. */
+function isOwnEcho(before: Pod, after: Pod): boolean {
+  const { resourceVersion: _a, ...metaBefore } = before.metadata;
+  const { resourceVersion: _b, ...metaAfter } = after.metadata;
+  return (
+    equalJson(metaBefore, metaAfter) &&
+    equalJson(before.spec, after.spec) &&
+    equalJson(foreignConditions(before), foreignConditions(after)) &&
+    isTerminalPhase(before.status.phase) === isTerminalPhase(after.status.phase)
+  );
+}
+
+function foreignConditions(pod: Pod): unknown {
+  const gates = new Set((pod.spec.readinessGates ?? []).map((gate) => gate.conditionType));
+  return (pod.status.conditions ?? []).filter((condition) => gates.has(condition.type));
+}
+
+function sameDownwardFields(before: Pod, after: Pod): boolean {
+  return equalJson(before.metadata.labels, after.metadata.labels) && equalJson(before.metadata.annotations, after.metadata.annotations);
+}

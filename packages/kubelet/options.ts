@@ -1,0 +1,38 @@
+/** What may be set of a kubelet, with upstream's defaults. */
+import type { RotationLimits } from './logs/log-rotation.ts';
+
+export interface KubeletOptions {
+  readonly maxPods: number;
+  /** Upper bound between two looks at a pod or its volumes; changes are followed at once anyway. */
+  readonly syncFrequencyMs: number;
+  /** Addresses of this node; the first is its primary one. Empty: found from the machine. */
+  readonly nodeIps: readonly string[];
+  readonly nodeLabels: Readonly<Record<string, string>>;
+  readonly clusterDns: readonly string[];
+  readonly clusterDomain: string;
+  readonly crashLoopBackOff: { readonly initialMs: number; readonly maxMs: number };
+  readonly containerLogs: RotationLimits;
+  /** Containers and sandboxes that are started at the same time. */
+  readonly parallelStarts: number;
+  /** As it shows in the Node object. */
+  readonly kubeletVersion: string;
+  /** The port on which a server offers this kubelet's NodeApi; undefined in one process. */
+  readonly kubeletPort: number | undefined;
+  /** Where container logs go; `<rootDir>/logs` when undefined. */
+  readonly logsDir: string | undefined;
+}
+
+export const defaultOptions: KubeletOptions = {
+  maxPods: 110,
+  syncFrequencyMs: 60_000,
+  nodeIps: [],
+  nodeLabels: {},
+  clusterDns: [],
+  clusterDomain: 'cluster.local',
+  crashLoopBackOff: { initialMs: 10_000, maxMs: 300_000 },
+  containerLogs: { maxBytes: 10 * 1024 * 1024, maxFiles: 5 },
+  parallelStarts: 10,
+  kubeletVersion: 'v1.36.0',
+  kubeletPort: undefined,
+  logsDir: undefined,
+};

@@ -1,0 +1,207 @@
+/**
+ * Starts one container: image, configuration, creation, start, postStart hook, in this order, with upstream's events. Throws StartError
+ * with the reason that the container then waits for; what was created by a failed start is not left running.
+ */
+import { mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isReason } from '@coffer/api/errors/status-error';
+import type { Clock } from '@coffer/base/time/clock';
+import type { ContainerRuntime, ImageStatus, RegistryAuth } from '@coffer/cri/runtime/container-runtime';
+import { RuntimeRefusal } from '@coffer/cri/runtime/container-runtime';
+import { type ImageManager, ImageUnavailable } from '../images/image-manager.ts';
+import { pullCredentials } from '../images/pull-secrets.ts';
+import type { ObjectSource } from '../objects/source-record.ts';
+import { factsOf } from '../runtime/labels.ts';
+import type { RuntimeCache } from '../runtime/runtime-cache.ts';
+import { type Container, type ContainerKind, formatPod, type Pod } from '../types.ts';
+import { messageOf } from '../volumes/payloads.ts';
+import type { PodDirectories } from '../volumes/pod-directories.ts';
+import { buildContainerConfig, type ContainerConfigDeps } from './container-config.ts';
+import { runHook } from './hooks.ts';
+import type { HostIdentity } from './network-identity.ts';
+import { latestContainer } from './restart-policy.ts';
+import type { StartBackoff } from './start-backoff.ts';
+import { goDuration } from './time-format.ts';
+
+export interface ContainerStarterDeps {
+  readonly runtime: ContainerRuntime;
+  readonly cache: RuntimeCache;
+  readonly clock: Clock;
+  readonly images: ImageManager;
+  readonly backoff: StartBackoff;
+  readonly config: ContainerConfigDeps;
+  readonly directories: PodDirectories;
+  readonly event: ContainerEvent;
+}
+
+export type ContainerEvent = (
+  pod: Pod,
+  kind: ContainerKind,
+  container: Container,
+  type: 'Normal' | 'Warning',
+  reason: string,
+  message: string,
+) => void;
+
+export interface StartRequest {
+  readonly pod: Pod;
+  readonly kind: ContainerKind;
+  readonly container: Container;
+  readonly sandboxId: string;
+  readonly identity: HostIdentity;
+  readonly podIps: readonly string[];
+  readonly hostIps: readonly string[];
+  /** Address for hooks. */
+  readonly host: string;
+  readonly objects: ObjectSource;
+  readonly signal: AbortSignal;
+}
+
+/** A container that could not be started. */
+export class StartError extends Error {
+  readonly reason: string;
+  readonly retryInMs: number | undefined;
+  constructor(reason: string, message: string, retryInMs: number | undefined, options?: { cause?: unknown }) {
+    super(message, options);
+    this.name = 'StartError';
+    this.reason = reason;
+    this.retryInMs = retryInMs;
+  }
+}
+
+/** What cannot work before something else changes is tried again after this; objects that appear wake the pod at once. */
+const retryMs = 10_000;
+
+export class ContainerStarter {
+  readonly #deps: ContainerStarterDeps;
+
+  constructor(deps: ContainerStarterDeps) {
+    this.#deps = deps;
+  }
+
+  async start(request: StartRequest): Promise<void> {
+    const { pod, kind, container, sandboxId } = request;
+    const { runtime, cache, event } = this.#deps;
+    const uid = pod.metadata.uid;
+    this.#backOff(request);
+    const image = await this.#image(request);
+    const attempt = await this.#nextAttempt(request);
+    const config = await this.#configure(request, attempt, image);
+    await mkdir(join(this.#deps.directories.logs(pod), container.name), { recursive: true, mode: 0o755 });
+    let id: string;
+    try {
+      id = await runtime.createContainer(sandboxId, config);
+    } catch (error) {
+      event(pod, kind, container, 'Warning', 'Failed', `Error: ${messageOf(error)}`);
+      throw new StartError(error instanceof RuntimeRefusal ? error.reason : 'CreateContainerError', messageOf(error), retryMs, {
+        cause: error,
+      });
+    }
+    event(pod, kind, container, 'Normal', 'Created', 'Container created');
+    try {
+      await runtime.startContainer(id);
+    } catch (error) {
+      await cache.refreshContainer(uid, id);
+      event(pod, kind, container, 'Warning', 'Failed', `Error: ${messageOf(error)}`);
+      throw new StartError(error instanceof RuntimeRefusal ? error.reason : 'RunContainerError', messageOf(error), retryMs, {
+        cause: error,
+      });
+    }
+    await cache.refreshContainer(uid, id);
+    event(pod, kind, container, 'Normal', 'Started', 'Container started');
+    await this.#postStart(request, id);
+  }
+
+  #backOff(request: StartRequest): void {
+    const { pod, kind, container } = request;
+    const { backoff, cache, event } = this.#deps;
+    if (kind === 'ephemeral') return;
+    const last = latestContainer(cache.get(pod.metadata.uid), container.name);
+    if (last?.state !== 'exited') return;
+    const key = `${pod.metadata.uid}_${container.name}`;
+    const sinceMs = last.finishedAtMs ?? last.createdAtMs;
+    const remainingMs = backoff.remainingMs(key, sinceMs);
+    if (remainingMs > 0) {
+      event(pod, kind, container, 'Warning', 'BackOff', `Back-off restarting failed container ${container.name} in pod ${formatPod(pod)}`);
+      const text = `back-off ${goDuration(backoff.delayMs(key))} restarting failed container=${container.name} pod=${formatPod(pod)}`;
+      throw new StartError('CrashLoopBackOff', text, remainingMs);
+    }
+    backoff.next(key, sinceMs);
+  }
+
+  async #image(request: StartRequest): Promise<ImageStatus | undefined> {
+    const { pod, kind, container, objects } = request;
+    const event = (type: 'Normal' | 'Warning', reason: string, message: string) =>
+      this.#deps.event(pod, kind, container, type, reason, message);
+    try {
+      return await this.#deps.images.ensure({ pod, container, event, credentials: () => this.#credentials(pod, container, objects) });
+    } catch (error) {
+      if (!(error instanceof ImageUnavailable)) throw error;
+      event('Warning', 'Failed', `Error: ${error.reason}`);
+      throw new StartError(error.reason, error.message, error.retryInMs ?? retryMs, { cause: error });
+    }
+  }
+
+  async #credentials(pod: Pod, container: Container, objects: ObjectSource): Promise<readonly RegistryAuth[]> {
+    const secrets = [];
+    for (const { name } of pod.spec.imagePullSecrets ?? []) {
+      if (name === undefined || name === '') continue;
+      try {
+        secrets.push(await objects.secret(name));
+      } catch (error) {
+        // The pull may work without it; when it does not, the pull's failure is what counts.
+        if (!isReason(error, 'NotFound')) throw error;
+        this.#deps.event(
+          pod,
+          'regular',
+          container,
+          'Warning',
+          'FailedToRetrieveImagePullSecret',
+          `Unable to retrieve some image pull secrets (${name}); attempting to pull the image may not succeed.`,
+        );
+      }
+    }
+    return pullCredentials(secrets, container.image ?? '');
+  }
+
+  async #configure(request: StartRequest, attempt: number, image: ImageStatus | undefined) {
+    const { pod, kind, container } = request;
+    try {
+      return await buildContainerConfig(this.#deps.config, { ...request, attempt, image });
+    } catch (error) {
+      this.#deps.event(pod, kind, container, 'Warning', 'Failed', `Error: ${messageOf(error)}`);
+      throw new StartError('CreateContainerConfigError', messageOf(error), retryMs, { cause: error });
+    }
+  }
+
+  /** One more than the last instance; known from its logs when the runtime has forgotten it. */
+  async #nextAttempt(request: StartRequest): Promise<number> {
+    const { pod, container } = request;
+    const last = latestContainer(this.#deps.cache.get(pod.metadata.uid), container.name);
+    if (last !== undefined) return factsOf(last).attempt + 1;
+    try {
+      const names = await readdir(join(this.#deps.directories.logs(pod), container.name));
+      const attempts = names.flatMap((name) => /^(\d+)\.log/.exec(name)?.[1] ?? []).map(Number);
+      return attempts.length === 0 ? 0 : Math.max(...attempts) + 1;
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return 0;
+      throw error;
+    }
+  }
+
+  async #postStart(request: StartRequest, id: string): Promise<void> {
+    const { pod, kind, container } = request;
+    const hook = container.lifecycle?.postStart;
+    if (hook === undefined) return;
+    try {
+      await runHook(this.#deps, hook, { container, containerId: id, host: request.host }, request.signal);
+    } catch (error) {
+      if (request.signal.aborted) return;
+      this.#deps.event(pod, kind, container, 'Warning', 'FailedPostStartHook', 'PostStartHook failed');
+      this.#deps.event(pod, kind, container, 'Normal', 'Killing', 'FailedPostStartHook');
+      await this.#deps.runtime.stopContainer(id, (pod.spec.terminationGracePeriodSeconds ?? 30) * 1000);
+      await this.#deps.cache.refreshContainer(pod.metadata.uid, id);
+      throw new StartError('PostStartHookError', messageOf(error), retryMs, { cause: error });
+    }
+  }
+}

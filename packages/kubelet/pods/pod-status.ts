@@ -1,0 +1,121 @@
+/** The whole `status` of a pod, computed from the runtime, the probes and the last status. Pure; nothing is sent here. */
+import { qosClassOf } from '../resources/pod-resources.ts';
+import type { RuntimePod } from '../runtime/runtime-cache.ts';
+import { type Container, type ContainerApiStatus, isSidecar, isTerminalPhase, type Pod, type PodStatus } from '../types.ts';
+import { containerStatuses, type StartFailure } from './container-statuses.ts';
+import { kubeletConditions, podConditions } from './pod-conditions.ts';
+import { podPhase } from './pod-phase.ts';
+import { latestContainer } from './restart-policy.ts';
+import { rfc3339 } from './time-format.ts';
+
+/** What probes say about a running container. */
+export interface ProbeView {
+  started(uid: string, container: Container, containerId: string): boolean;
+  ready(uid: string, container: Container, containerId: string): boolean;
+}
+
+export interface PodStatusInput {
+  readonly pod: Pod;
+  /** The last status that was computed, or that of the API. */
+  readonly previous: PodStatus;
+  readonly runtime: RuntimePod;
+  readonly runtimeName: string;
+  readonly podIsTerminal: boolean;
+  readonly probes: ProbeView;
+  readonly startFailure: (container: string) => StartFailure | undefined;
+  readonly messages: ReadonlyMap<string, string>;
+  readonly hostIps: readonly string[];
+  readonly nowMs: number;
+  /** Set when the kubelet itself ends the pod (deadline, rejection). */
+  readonly verdict: { readonly reason: string; readonly message: string } | undefined;
+}
+
+/** Conditions come without times; the status manager adds them. */
+export function computePodStatus(input: PodStatusInput): PodStatus {
+  const { pod, previous, runtime } = input;
+  const hasInitContainers = (pod.spec.initContainers ?? []).length > 0;
+  const common = {
+    pod,
+    runtime,
+    runtimeName: input.runtimeName,
+    hasInitContainers,
+    startFailure: input.startFailure,
+    messages: input.messages,
+  };
+  const init = containerStatuses({
+    ...common,
+    kind: 'init',
+    containers: pod.spec.initContainers ?? [],
+    previous: previous.initContainerStatuses ?? [],
+  });
+  const regular = containerStatuses({
+    ...common,
+    kind: 'regular',
+    containers: pod.spec.containers,
+    previous: previous.containerStatuses ?? [],
+  });
+  const ephemeral = containerStatuses({
+    ...common,
+    kind: 'ephemeral',
+    containers: (pod.spec.ephemeralContainers ?? []) as readonly Container[],
+    previous: previous.ephemeralContainerStatuses ?? [],
+  });
+  applyProbes(input, init, pod.spec.initContainers ?? [], true);
+  applyProbes(input, regular, pod.spec.containers, false);
+  const sandbox = runtime.sandboxes[0];
+  const hasSandbox = sandbox?.state === 'ready';
+  const initialized = pod.spec.containers.some((container) => {
+    const status = latestContainer(runtime, container.name);
+    return status !== undefined && status.state !== 'created' && status.sandboxId === sandbox?.id;
+  });
+  let phase = podPhase(pod, [...regular, ...init], input.podIsTerminal, initialized);
+  if (!isTerminalPhase(phase)) {
+    if (isTerminalPhase(previous.phase)) phase = previous.phase ?? phase;
+    else if (isTerminalPhase(pod.status.phase)) phase = pod.status.phase ?? phase;
+  }
+  if (input.verdict !== undefined) phase = 'Failed';
+  if (isTerminalPhase(pod.status.phase)) phase = pod.status.phase ?? phase;
+  const kept = phase === previous.phase ? previous : {};
+  const reason = input.verdict?.reason ?? kept.reason ?? (phase === pod.status.phase ? pod.status.reason : undefined);
+  const message = input.verdict?.message ?? kept.message ?? (phase === pod.status.phase ? pod.status.message : undefined);
+  const foreign = (pod.status.conditions ?? []).filter((condition) => !kubeletConditions.has(condition.type));
+  const generation = pod.metadata.generation;
+  const conditions = podConditions({ pod, phase, statuses: [...init, ...regular], hasSandbox, foreign }).map((condition) =>
+    generation === undefined ? condition : { ...condition, observedGeneration: generation },
+  );
+  const podIps = pod.spec.hostNetwork === true ? input.hostIps.slice(0, 1) : (sandbox?.ips ?? []);
+  return {
+    ...(generation === undefined ? {} : { observedGeneration: generation }),
+    phase,
+    conditions: [...foreign, ...conditions],
+    ...(reason === undefined || reason === '' ? {} : { reason }),
+    ...(message === undefined || message === '' ? {} : { message }),
+    ...(input.hostIps[0] === undefined ? {} : { hostIP: input.hostIps[0], hostIPs: input.hostIps.map((ip) => ({ ip })) }),
+    ...(podIps[0] === undefined ? {} : { podIP: podIps[0], podIPs: podIps.map((ip) => ({ ip })) }),
+    startTime: previous.startTime ?? pod.status.startTime ?? rfc3339(input.nowMs),
+    ...(init.length === 0 ? {} : { initContainerStatuses: init }),
+    containerStatuses: regular,
+    ...(ephemeral.length === 0 ? {} : { ephemeralContainerStatuses: ephemeral }),
+    qosClass: pod.status.qosClass ?? qosClassOf(pod),
+  };
+}
+
+type Draft = { -readonly [K in keyof ContainerApiStatus]: ContainerApiStatus[K] };
+
+/** `started` and `ready`, from the probes of running containers. */
+function applyProbes(input: PodStatusInput, statuses: Draft[], containers: readonly Container[], init: boolean): void {
+  const uid = input.pod.metadata.uid;
+  for (const status of statuses) {
+    const container = containers.find((c) => c.name === status.name);
+    if (container === undefined) continue;
+    const id = latestContainer(input.runtime, status.name)?.id ?? '';
+    const running = status.state?.running !== undefined;
+    if (init && !isSidecar(container)) {
+      status.started = running;
+      status.ready = status.state?.terminated !== undefined && status.state.terminated.exitCode === 0;
+      continue;
+    }
+    status.started = running && input.probes.started(uid, container, id);
+    status.ready = status.started && input.probes.ready(uid, container, id);
+  }
+}

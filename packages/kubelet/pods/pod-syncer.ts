@@ -1,0 +1,316 @@
+/**
+ * The three things that are done to a pod: run it as its spec says, stop it, and clear up after it. Each is idempotent and works from
+ * the state of the runtime; the worker calls them one at a time per pod, as often as needed.
+ */
+import { mkdir } from 'node:fs/promises';
+import { type BackoffOptions, backoffDelayMs } from '@coffer/base/backoff';
+import type { Logger } from '@coffer/base/log/logger';
+import type { Clock } from '@coffer/base/time/clock';
+import type { ContainerRuntime, PodSandboxConfig } from '@coffer/cri/runtime/container-runtime';
+import type { ObjectSource } from '../objects/source-record.ts';
+import type { ProbeManager } from '../probes/probe-manager.ts';
+import { qosClassOf } from '../resources/pod-resources.ts';
+import { podLabels } from '../runtime/labels.ts';
+import type { Limiter } from '../runtime/limiter.ts';
+import type { RuntimeCache, RuntimePod } from '../runtime/runtime-cache.ts';
+import { type Container, isTerminalPhase, type Pod, type PodStatus } from '../types.ts';
+import { messageOf } from '../volumes/payloads.ts';
+import type { PodDirectories } from '../volumes/pod-directories.ts';
+import { type VolumeManager, VolumesNotReady } from '../volumes/volume-manager.ts';
+import { computeActions } from './compute-actions.ts';
+import { type ContainerKiller, containerGraceMs } from './container-killer.ts';
+import { type ContainerStarter, StartError } from './container-starter.ts';
+import type { StartFailure } from './container-statuses.ts';
+import { type DnsEnvironment, podDns, podHostname } from './network-identity.ts';
+import { computePodStatus } from './pod-status.ts';
+import type { StatusManager } from './status-manager.ts';
+import { terminationMessage } from './termination-message.ts';
+
+export interface PodSyncerDeps {
+  readonly nodeName: string;
+  readonly runtime: ContainerRuntime;
+  readonly runtimeName: string;
+  readonly cache: RuntimeCache;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly statuses: StatusManager;
+  readonly volumes: VolumeManager;
+  readonly directories: PodDirectories;
+  readonly probes: ProbeManager;
+  readonly starter: ContainerStarter;
+  readonly killer: ContainerKiller;
+  /** Bounds how many pods are brought up at once. */
+  readonly starting: Limiter;
+  readonly dns: DnsEnvironment;
+  readonly hostIps: () => readonly string[];
+  readonly hostOf: (pod: Pod) => string;
+  readonly objectsFor: (pod: Pod) => ObjectSource;
+  readonly podEvent: (pod: Pod, type: 'Normal' | 'Warning', reason: string, message: string) => void;
+}
+
+/** What is remembered of a pod between syncs. Owned by its worker. */
+export interface PodState {
+  readonly uid: string;
+  pod: Pod;
+  readonly startFailures: Map<string, StartFailure>;
+  /** Termination messages by container ID; read once. */
+  readonly messages: Map<string, string>;
+  /** The kubelet's own verdict that the pod has failed. */
+  verdict: { readonly reason: string; readonly message: string } | undefined;
+  volumesWaitSinceMs: number | undefined;
+  volumeTries: number;
+}
+
+export interface SyncResult {
+  /** The pod has nothing left to run and must be stopped. */
+  readonly terminal: boolean;
+  /** When to look again at the latest, in milliseconds; undefined for the regular interval. */
+  readonly againInMs: number | undefined;
+}
+
+/** Volumes that wait for an object are woken by it; this is for what nobody tells. */
+const volumeRetry: BackoffOptions = { initialMs: 500, factor: 2, maxMs: 122_000 };
+const sandboxRetryMs = 2000;
+const volumeWaitMs = 123_000;
+
+export class PodSyncer {
+  readonly #deps: PodSyncerDeps;
+
+  constructor(deps: PodSyncerDeps) {
+    this.#deps = deps;
+  }
+
+  /** Makes the runtime run what the spec says, as far as possible now. */
+  async sync(state: PodState, signal: AbortSignal): Promise<SyncResult> {
+    const runtime = await this.#deps.cache.refresh(state.uid);
+    this.#deps.probes.ensure(state.pod, runtime);
+    const status = await this.#report(state, false);
+    if (isTerminalPhase(status.phase)) return { terminal: true, againInMs: undefined };
+    const deadlineMs = this.#deadlineMs(state, status);
+    if (deadlineMs !== undefined && deadlineMs <= 0) {
+      state.verdict = { reason: 'DeadlineExceeded', message: 'Pod was active on the node longer than the specified deadline' };
+      this.#deps.podEvent(state.pod, 'Normal', 'DeadlineExceeded', state.verdict.message);
+      await this.#report(state, false);
+      return { terminal: true, againInMs: undefined };
+    }
+    const waitMs = await this.#mountVolumes(state);
+    if (waitMs !== undefined) return { terminal: false, againInMs: earliest(waitMs, deadlineMs) };
+    const retryMs = await this.#act(state, signal);
+    const after = await this.#report(state, false);
+    this.#deps.probes.ensure(state.pod, this.#deps.cache.get(state.uid));
+    return { terminal: isTerminalPhase(after.phase), againInMs: earliest(retryMs, deadlineMs) };
+  }
+
+  /** Stops everything within the grace period. */
+  async terminate(state: PodState, graceMs: number): Promise<void> {
+    const { cache, probes, killer, runtime } = this.#deps;
+    await cache.refresh(state.uid);
+    probes.stopLivenessAndStartup(state.uid);
+    await this.#report(state, false);
+    await killer.killAll(state.pod, graceMs);
+    probes.removePod(state.uid);
+    await this.#report(state, true);
+    for (const sandbox of cache.get(state.uid).sandboxes) {
+      if (sandbox.state === 'ready') await runtime.stopPodSandbox(sandbox.id);
+      await cache.refreshSandbox(state.uid, sandbox.id);
+    }
+  }
+
+  /** After everything has stopped: the last status, volumes and directories gone, then the API may forget the pod. */
+  async finish(state: PodState): Promise<void> {
+    await this.#report(state, true);
+    await this.#deps.volumes.remove(state.uid);
+    this.#deps.statuses.finish(state.pod);
+  }
+
+  /** Computes the present status and hands it to the status manager. */
+  async #report(state: PodState, podIsTerminal: boolean): Promise<PodStatus> {
+    const { cache, statuses, probes, hostIps, clock, runtimeName } = this.#deps;
+    const runtime = cache.get(state.uid);
+    await this.#readMessages(state, runtime);
+    const status = computePodStatus({
+      pod: state.pod,
+      previous: statuses.get(state.uid) ?? state.pod.status,
+      runtime,
+      runtimeName,
+      podIsTerminal,
+      probes,
+      startFailure: (container) => state.startFailures.get(container),
+      messages: state.messages,
+      hostIps: hostIps(),
+      nowMs: clock.now(),
+      verdict: state.verdict,
+    });
+    return statuses.set(state.pod, status);
+  }
+
+  async #readMessages(state: PodState, runtime: RuntimePod): Promise<void> {
+    for (const container of runtime.containers) {
+      if (container.state !== 'exited' || state.messages.has(container.id)) continue;
+      state.messages.set(container.id, await terminationMessage(container, this.#deps.directories.logFile(state.pod, container.logPath)));
+    }
+  }
+
+  /** Milliseconds left of `activeDeadlineSeconds`. */
+  #deadlineMs(state: PodState, status: PodStatus): number | undefined {
+    const seconds = state.pod.spec.activeDeadlineSeconds;
+    if (seconds === undefined || status.startTime === undefined) return undefined;
+    return Date.parse(status.startTime) + seconds * 1000 - this.#deps.clock.now();
+  }
+
+  /** Returns how long to wait when volumes are not there yet; events say which and why. */
+  async #mountVolumes(state: PodState): Promise<number | undefined> {
+    const { volumes, podEvent, clock } = this.#deps;
+    try {
+      await volumes.mount(state.pod);
+      state.volumesWaitSinceMs = undefined;
+      state.volumeTries = 0;
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof VolumesNotReady)) throw error;
+      for (const failure of error.failures) podEvent(state.pod, 'Warning', 'FailedMount', failure.message);
+      state.volumesWaitSinceMs ??= clock.monotonicMs();
+      if (clock.monotonicMs() - state.volumesWaitSinceMs >= volumeWaitMs) {
+        state.volumesWaitSinceMs = clock.monotonicMs();
+        const names = error.failures.map((failure) => failure.volume).join(' ');
+        podEvent(
+          state.pod,
+          'Warning',
+          'FailedMount',
+          `Unable to attach or mount volumes: unmounted volumes=[${names}], unattached volumes=[], failed to process volumes=[]: context deadline exceeded`,
+        );
+      }
+      return backoffDelayMs(volumeRetry, state.volumeTries++);
+    }
+  }
+
+  /** Does what is to be done; returns when to try again what could not be. */
+  async #act(state: PodState, signal: AbortSignal): Promise<number | undefined> {
+    const { cache, probes, killer, podEvent } = this.#deps;
+    const { pod, uid } = state;
+    const runtime = cache.get(uid);
+    const actions = computeActions({
+      pod,
+      runtime,
+      failedProbe: (container, id) => probes.failed(uid, container, id),
+      hasStarted: (container, id) => probes.started(uid, container, id),
+    });
+    if (actions.killPod) {
+      if (actions.createSandbox) podEvent(pod, 'Normal', 'SandboxChanged', 'Pod sandbox changed, it will be killed and re-created.');
+      await killer.killAll(pod, (pod.spec.terminationGracePeriodSeconds ?? 30) * 1000);
+      for (const sandbox of cache.get(uid).sandboxes) {
+        await this.#deps.runtime.stopPodSandbox(sandbox.id);
+        await cache.refreshSandbox(uid, sandbox.id);
+      }
+      if (!actions.createSandbox) return undefined;
+    }
+    await Promise.all(
+      actions.kill.map(({ container, spec, message }) =>
+        killer.kill(pod, container, message, containerGraceMs(pod, spec, probes.failed(uid, spec, container.id))),
+      ),
+    );
+    if (actions.start.length === 0) return undefined;
+    return this.#deps.starting.run(async () => {
+      if (signal.aborted) return undefined;
+      let sandboxId = runtime.sandboxes[0]?.id;
+      if (actions.createSandbox) {
+        sandboxId = await this.#createSandbox(state, actions.sandboxAttempt);
+        if (sandboxId === undefined) return sandboxRetryMs;
+      }
+      return sandboxId === undefined ? undefined : this.#startAll(state, sandboxId, actions.start, signal);
+    });
+  }
+
+  async #startAll(
+    state: PodState,
+    sandboxId: string,
+    start: readonly { readonly kind: 'init' | 'regular' | 'ephemeral'; readonly container: Container }[],
+    signal: AbortSignal,
+  ): Promise<number | undefined> {
+    const { pod, uid } = state;
+    const hostIps = this.#deps.hostIps();
+    const sandbox = this.#deps.cache.get(uid).sandboxes.find((s) => s.id === sandboxId);
+    const podIps = pod.spec.hostNetwork === true ? hostIps.slice(0, 1) : (sandbox?.ips ?? []);
+    let retryMs: number | undefined;
+    for (const { kind, container } of start) {
+      if (signal.aborted) return undefined;
+      try {
+        await this.#deps.starter.start({
+          pod,
+          kind,
+          container,
+          sandboxId,
+          identity: podHostname(pod, this.#deps.nodeName, this.#deps.dns.clusterDomain),
+          podIps,
+          hostIps,
+          host: this.#deps.hostOf(pod),
+          objects: this.#deps.objectsFor(pod),
+          signal,
+        });
+        state.startFailures.delete(container.name);
+      } catch (error) {
+        if (!(error instanceof StartError)) throw error;
+        state.startFailures.set(container.name, { reason: error.reason, message: error.message });
+        retryMs = earliest(retryMs, error.retryInMs);
+        // What comes after an init container that did not start has to wait for it.
+        if (kind === 'init') break;
+      }
+    }
+    return retryMs;
+  }
+
+  async #createSandbox(state: PodState, attempt: number): Promise<string | undefined> {
+    const { runtime, cache, podEvent, logger } = this.#deps;
+    try {
+      const id = await runtime.runPodSandbox(await this.#sandboxConfig(state.pod, attempt));
+      await cache.refreshSandbox(state.uid, id);
+      return id;
+    } catch (error) {
+      logger.warn('a pod sandbox could not be created', {
+        pod: state.pod.metadata.name,
+        namespace: state.pod.metadata.namespace,
+        err: error,
+      });
+      podEvent(state.pod, 'Warning', 'FailedCreatePodSandBox', `Failed to create pod sandbox: ${messageOf(error)}`);
+      return undefined;
+    }
+  }
+
+  async #sandboxConfig(pod: Pod, attempt: number): Promise<PodSandboxConfig> {
+    const { directories, nodeName, dns } = this.#deps;
+    const { spec, metadata } = pod;
+    const logDirectory = directories.logs(pod);
+    await mkdir(logDirectory, { recursive: true, mode: 0o755 });
+    const sysctls: Record<string, string> = {};
+    for (const { name, value } of spec.securityContext?.sysctls ?? []) sysctls[name] = value;
+    const qos = qosClassOf(pod);
+    return {
+      namespace: metadata.namespace,
+      name: metadata.name,
+      uid: metadata.uid,
+      attempt,
+      hostname: podHostname(pod, nodeName, dns.clusterDomain).hostname,
+      logDirectory,
+      labels: podLabels(pod),
+      annotations: metadata.annotations ?? {},
+      hostNetwork: spec.hostNetwork === true,
+      hostPid: spec.hostPID === true,
+      hostIpc: spec.hostIPC === true,
+      shareProcessNamespace: spec.shareProcessNamespace === true,
+      dns: podDns(pod, dns),
+      portMappings: [...(spec.initContainers ?? []), ...spec.containers].flatMap((container) =>
+        (container.ports ?? []).flatMap((port) =>
+          port.hostPort === undefined || port.hostPort === 0
+            ? []
+            : [{ protocol: port.protocol ?? 'TCP', containerPort: port.containerPort, hostPort: port.hostPort, hostIp: port.hostIP ?? '' }],
+        ),
+      ),
+      sysctls,
+      cgroupParent: `/kubepods/${qos === 'Guaranteed' ? '' : `${qos.toLowerCase()}/`}pod${metadata.uid}`,
+    };
+  }
+}
+
+function earliest(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined ? b : b === undefined ? a : Math.min(a, b);
+}

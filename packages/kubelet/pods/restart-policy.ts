@@ -1,0 +1,45 @@
+/** Whether a container that ended is started again. Pure; rules as upstream, container restart rules included. */
+import type { ContainerStatus } from '@coffer/cri/runtime/container-runtime';
+import type { RuntimePod } from '../runtime/runtime-cache.ts';
+import type { Container, Pod } from '../types.ts';
+
+/** By the container's own policy and rules where it has them, else by the pod's. */
+export function restartsAfterExit(container: Container, pod: Pod, exitCode: number): boolean {
+  if (container.restartPolicy !== undefined) {
+    for (const rule of container.restartPolicyRules ?? []) {
+      const codes = rule.exitCodes;
+      if (codes === undefined || rule.action !== 'Restart') continue;
+      const listed = (codes.values ?? []).includes(exitCode);
+      if (codes.operator === 'In' ? listed : !listed) return true;
+    }
+  }
+  switch (container.restartPolicy ?? pod.spec.restartPolicy ?? 'Always') {
+    case 'Never':
+      return false;
+    case 'OnFailure':
+      return exitCode !== 0;
+    default:
+      return true;
+  }
+}
+
+/** The newest instance of a container. */
+export function latestContainer(runtime: RuntimePod, name: string): ContainerStatus | undefined {
+  return runtime.containers.find((container) => container.name === name);
+}
+
+/** Whether a container that is not running should be started. */
+export function shouldBeStarted(container: Container, pod: Pod, runtime: RuntimePod): boolean {
+  if (pod.metadata.deletionTimestamp !== undefined) return false;
+  const status = latestContainer(runtime, container.name);
+  if (status === undefined) return true;
+  switch (status.state) {
+    case 'running':
+      return false;
+    case 'unknown':
+    case 'created':
+      return true;
+    case 'exited':
+      return restartsAfterExit(container, pod, status.exitCode ?? 0);
+  }
+}

@@ -1,0 +1,82 @@
+/** Runs one probe once: exec, httpGet, tcpSocket or grpc. The result says success, failure with upstream's text, or that nothing is known. */
+import { connect as tcpConnect } from 'node:net';
+import type { V1Probe } from '@coffer/api/generated/types';
+import type { ContainerRuntime } from '@coffer/cri/runtime/container-runtime';
+import type { Container } from '../types.ts';
+import { messageOf } from '../volumes/payloads.ts';
+import { grpcHealth } from './grpc-health.ts';
+import { dialError, httpCall, httpGet, resolvePort } from './http-request.ts';
+
+export type ProbeResult =
+  | { readonly kind: 'success'; readonly output: string }
+  | { readonly kind: 'failure'; readonly output: string }
+  /** The probe could not be run; upstream counts it as a failure. */
+  | { readonly kind: 'unknown'; readonly error: string };
+
+export interface ProbeTarget {
+  readonly container: Container;
+  readonly containerId: string;
+  /** Address that the pod is reached under. */
+  readonly host: string;
+}
+
+const maxExecOutputBytes = 10 * 1024;
+const userAgent = 'kube-probe/1.36';
+
+export async function runProbe(runtime: ContainerRuntime, probe: V1Probe, target: ProbeTarget): Promise<ProbeResult> {
+  const timeoutMs = (probe.timeoutSeconds ?? 1) * 1000;
+  try {
+    if (probe.exec !== undefined) return await probeExec(runtime, probe.exec.command ?? [], target, timeoutMs);
+    if (probe.httpGet !== undefined) {
+      const call = httpCall(probe.httpGet, target.container, target.host, timeoutMs, userAgent);
+      return await probeHttp(call);
+    }
+    if (probe.tcpSocket !== undefined) {
+      const host = probe.tcpSocket.host !== undefined && probe.tcpSocket.host !== '' ? probe.tcpSocket.host : target.host;
+      return await probeTcp(host, resolvePort(probe.tcpSocket.port, target.container), timeoutMs);
+    }
+    if (probe.grpc !== undefined) return await grpcHealth(target.host, probe.grpc.port, probe.grpc.service ?? '', timeoutMs);
+  } catch (error) {
+    return { kind: 'unknown', error: messageOf(error) };
+  }
+  return { kind: 'unknown', error: `missing probe handler for ${target.container.name}` };
+}
+
+async function probeExec(
+  runtime: ContainerRuntime,
+  command: readonly string[],
+  target: ProbeTarget,
+  timeoutMs: number,
+): Promise<ProbeResult> {
+  const result = await runtime.execSync(target.containerId, command, timeoutMs);
+  if (result.timedOut) {
+    const text = `command timed out: ${JSON.stringify(command.join(' '))} timed out after ${timeoutMs / 1000}s`;
+    return { kind: 'failure', output: text };
+  }
+  const output = Buffer.concat([result.stdout, result.stderr]).subarray(0, maxExecOutputBytes).toString('utf8');
+  return { kind: result.exitCode === 0 ? 'success' : 'failure', output };
+}
+
+async function probeHttp(call: Parameters<typeof httpGet>[0]): Promise<ProbeResult> {
+  try {
+    const answer = await httpGet(call);
+    if (answer.status >= 200 && answer.status < 400) return { kind: 'success', output: answer.body };
+    return { kind: 'failure', output: `HTTP probe failed with statuscode: ${answer.status}` };
+  } catch (error) {
+    return { kind: 'failure', output: messageOf(error) };
+  }
+}
+
+function probeTcp(host: string, port: number, timeoutMs: number): Promise<ProbeResult> {
+  const address = `${host.includes(':') ? `[${host}]` : host}:${port}`;
+  return new Promise((resolve) => {
+    const socket = tcpConnect({ host, port });
+    const finish = (result: ProbeResult) => {
+      socket.destroy();
+      resolve(result);
+    };
+    socket.setTimeout(timeoutMs, () => finish({ kind: 'failure', output: `dial tcp ${address}: i/o timeout` }));
+    socket.once('connect', () => finish({ kind: 'success', output: '' }));
+    socket.once('error', (error) => finish({ kind: 'failure', output: dialError(error, address) }));
+  });
+}

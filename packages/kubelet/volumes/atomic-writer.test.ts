@@ -1,0 +1,152 @@
+import { lstat, mkdtemp, readdir, readFile, readlink, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { FakeClock } from '@coffer/base/time/fake-clock';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type Payload, writeAtomically } from './atomic-writer.ts';
+
+const clock = new FakeClock(Date.UTC(2026, 0, 31, 9, 8, 7));
+
+function payload(files: Record<string, string>, mode = 0o644): Payload {
+  return new Map(Object.entries(files).map(([path, text]) => [path, { data: Buffer.from(text), mode }]));
+}
+
+let dir = '';
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'atomic-'));
+});
+afterEach(() => rm(dir, { recursive: true, force: true }));
+
+async function visible(): Promise<Record<string, string>> {
+  const files: Record<string, string> = {};
+  const walk = async (path: string) => {
+    for (const name of await readdir(join(dir, path))) {
+      if (path === '' && name.startsWith('..')) continue;
+      const below = path === '' ? name : `${path}/${name}`;
+      const real = await lstat(join(dir, path === '' ? `..data/${name}` : below));
+      if (real.isDirectory()) await walk(below);
+      else files[below] = await readFile(join(dir, below), 'utf8');
+    }
+  };
+  await walk('');
+  return files;
+}
+
+async function timestampedDirectories(): Promise<string[]> {
+  return (await readdir(dir)).filter((name) => name.startsWith('..2'));
+}
+
+describe('writeAtomically', () => {
+  it('lays out files as symlinks into ..data', async () => {
+    expect(await writeAtomically(payload({ a: '1', 'deep/er/b': '2' }), { directory: dir, clock })).toBe(true);
+    expect((await readdir(dir)).filter((name) => !name.startsWith('..2')).sort()).toEqual(['..data', 'a', 'deep']);
+    expect(await readlink(join(dir, 'a'))).toBe('..data/a');
+    expect(await readlink(join(dir, 'deep'))).toBe('..data/deep');
+    expect(await readlink(join(dir, '..data'))).toMatch(/^\.\.2026_01_31_09_08_07\.\d{9}$/);
+    expect(await visible()).toEqual({ a: '1', 'deep/er/b': '2' });
+  });
+
+  it('sets modes whatever the umask is', async () => {
+    const before = process.umask(0o077);
+    try {
+      await writeAtomically(payload({ 'x/a': '1' }, 0o664), { directory: dir, clock });
+    } finally {
+      process.umask(before);
+    }
+    expect((await lstat(join(dir, '..data/x/a'))).mode & 0o7777).toBe(0o664);
+    expect((await lstat(join(dir, '..data/x'))).mode & 0o7777).toBe(0o755);
+  });
+
+  it('keeps bytes exactly, empty files included', async () => {
+    const bytes = Uint8Array.from({ length: 256 }, (_, i) => i);
+    await writeAtomically(
+      new Map([
+        ['bin', { data: bytes, mode: 0o600 }],
+        ['empty', { data: new Uint8Array(), mode: 0o600 }],
+      ]),
+      {
+        directory: dir,
+        clock,
+      },
+    );
+    expect([...(await readFile(join(dir, 'bin')))]).toEqual([...bytes]);
+    expect((await readFile(join(dir, 'empty'))).length).toBe(0);
+  });
+
+  it('changes nothing when the payload is what is there', async () => {
+    await writeAtomically(payload({ a: '1' }), { directory: dir, clock });
+    const target = await readlink(join(dir, '..data'));
+    expect(await writeAtomically(payload({ a: '1' }), { directory: dir, clock })).toBe(false);
+    expect(await readlink(join(dir, '..data'))).toBe(target);
+  });
+
+  it('removes what is gone, and the directory of the old set', async () => {
+    await writeAtomically(payload({ a: '1', 'd/b': '2', 'd/c': '3' }), { directory: dir, clock });
+    await writeAtomically(payload({ 'd/b': '2' }), { directory: dir, clock });
+    expect(await visible()).toEqual({ 'd/b': '2' });
+    expect(await timestampedDirectories()).toHaveLength(1);
+    await writeAtomically(payload({}), { directory: dir, clock });
+    expect(await visible()).toEqual({});
+  });
+
+  it.each([
+    ['', 'must not be empty'],
+    ['/etc/passwd', 'must be relative path'],
+    ['../up', "must not contain '..'"],
+    ['a/../../up', "must not contain '..'"],
+    ['..data', "must not start with '..'"],
+    [`${'n'.repeat(256)}`, 'must be less than or equal to 255 characters'],
+  ])('refuses the path %j', async (path, message) => {
+    await expect(writeAtomically(payload({ [path]: 'x' }), { directory: dir, clock })).rejects.toThrow(message);
+    expect(await readdir(dir)).toEqual([]);
+  });
+
+  it('lets a reader that holds the old set finish reading it by name of the directory it resolved', async () => {
+    await writeAtomically(payload({ a: 'old' }), { directory: dir, clock });
+    const afterSwap: string[] = [];
+    const old = join(dir, await readlink(join(dir, '..data')));
+    const read = async () => afterSwap.push(await readFile(join(old, 'a'), 'utf8'));
+    const pending: Promise<unknown>[] = [];
+    await writeAtomically(payload({ a: 'new' }), {
+      directory: dir,
+      clock,
+      afterStep: (step) => {
+        if (step === 7) pending.push(read());
+      },
+    });
+    await Promise.all(pending);
+    expect(afterSwap).toEqual(['old']);
+    expect(await visible()).toEqual({ a: 'new' });
+  });
+
+  const before = { a: '1', gone: 'x', 'd/b': '2' };
+  const after = { a: '2', fresh: 'y', 'd/c': '3' };
+  for (let killedAfter = 1; killedAfter <= 11; killedAfter++) {
+    it(`killed after step ${killedAfter}: shows one whole set, and the next write repairs everything`, async () => {
+      await writeAtomically(payload(before), { directory: dir, clock });
+      await expect(
+        writeAtomically(payload(after), {
+          directory: dir,
+          clock,
+          afterStep: (step) => {
+            if (step === killedAfter) throw new Error('killed');
+          },
+        }),
+      ).rejects.toThrow('killed');
+      const data = await readFile(join(dir, '..data/a'), 'utf8');
+      expect(data).toBe(killedAfter < 8 ? '1' : '2');
+      await writeAtomically(payload(after), { directory: dir, clock });
+      expect(await visible()).toEqual(after);
+      expect(await timestampedDirectories()).toHaveLength(1);
+      expect(await readdir(dir)).not.toContain('..data_tmp');
+    });
+  }
+
+  it('replaces a foreign link under one of its names', async () => {
+    await writeAtomically(payload({ a: '1' }), { directory: dir, clock });
+    await rm(join(dir, 'a'));
+    await symlink('/etc/passwd', join(dir, 'a'));
+    await writeAtomically(payload({ a: '1' }), { directory: dir, clock });
+    expect(await readlink(join(dir, 'a'))).toBe('..data/a');
+  });
+});

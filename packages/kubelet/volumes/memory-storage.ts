@@ -1,0 +1,88 @@
+/**
+ * Where Secret data of volumes lives: one directory that is in memory only. Promises: a path is handed out only after its file system
+ * was checked to be a tmpfs; it survives a restart of the kubelet and is found again. Where no such directory can be had, `directory`
+ * throws, so nothing secret is ever written to a disk.
+ */
+import { createHash } from 'node:crypto';
+import { chmod, lstat, mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Mounter } from './mounter.ts';
+
+export class MemoryStorage {
+  readonly #mounter: Mounter;
+  readonly #rootDir: string;
+  #ready: Promise<string> | undefined;
+
+  constructor(mounter: Mounter, rootDir: string) {
+    this.#mounter = mounter;
+    this.#rootDir = rootDir;
+  }
+
+  /** The memory-backed directory, mounted or found on first use. */
+  async directory(): Promise<string> {
+    this.#ready ??= this.#prepare();
+    try {
+      return await this.#ready;
+    } catch (error) {
+      this.#ready = undefined;
+      throw error;
+    }
+  }
+
+  /** Removes what belongs to no pod in `keep`. */
+  async sweep(keep: ReadonlySet<string>): Promise<void> {
+    const directory = await this.directory();
+    for (const uid of await readdir(directory)) if (!keep.has(uid)) await rm(join(directory, uid), { recursive: true, force: true });
+  }
+
+  async removePod(uid: string): Promise<void> {
+    if (this.#ready === undefined) return;
+    await rm(join(await this.#ready, uid), { recursive: true, force: true });
+  }
+
+  /** Gives the directory back when nothing is left in it; used when the node goes down for good. */
+  async release(): Promise<void> {
+    if (this.#ready === undefined) return;
+    const directory = await this.#ready;
+    if ((await readdir(directory)).length > 0) return;
+    this.#ready = undefined;
+    if (this.#mounter.canMount) await this.#mounter.unmount(directory);
+    else await rm(directory, { recursive: true, force: true });
+  }
+
+  async #prepare(): Promise<string> {
+    if (this.#mounter.canMount) {
+      const path = join(this.#rootDir, 'memory');
+      await mkdir(path, { recursive: true, mode: 0o750 });
+      if (!(await this.#mounter.isMountPoint(path)) && !(await this.#mounter.isMemoryBacked(path))) {
+        await this.#mounter.mountTmpfs(path, { sizeBytes: undefined, mode: 0o750 });
+      }
+      return this.#checked(path);
+    }
+    const name = `coffer-${createHash('sha256').update(this.#rootDir).digest('hex').slice(0, 16)}`;
+    for (const base of [process.env.XDG_RUNTIME_DIR, '/dev/shm']) {
+      if (base === undefined || base === '') continue;
+      const path = join(base, name);
+      try {
+        await mkdir(path, { mode: 0o700 });
+      } catch (error) {
+        if (!(error instanceof Error && 'code' in error)) throw error;
+        if (error.code !== 'EEXIST') continue;
+      }
+      // Somebody else may have made it first in a directory that everybody may write to.
+      const stat = await lstat(path);
+      if (!stat.isDirectory() || stat.uid !== process.getuid?.()) continue;
+      await chmod(path, 0o700);
+      if (await this.#mounter.isMemoryBacked(path)) return path;
+      await rm(path, { recursive: true, force: true });
+    }
+    throw new Error(
+      'no memory-backed file system for Secret data: mounting a tmpfs needs root, and neither XDG_RUNTIME_DIR nor /dev/shm is one',
+    );
+  }
+
+  async #checked(path: string): Promise<string> {
+    if (!(await this.#mounter.isMemoryBacked(path))) throw new Error(`no memory-backed file system for Secret data: ${path} is on a disk`);
+    return path;
+  }
+}
