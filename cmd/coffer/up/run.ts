@@ -1,16 +1,14 @@
-import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
+import type { NodeApi } from '@coffer/api/node/node-api';
 import { loadOrCreateClusterKeys } from '@coffer/apiserver/pki/cluster-keys';
 import { HttpsListener } from '@coffer/apiserver/server/https-listener';
 import { makePrivateDirectory } from '@coffer/base/files/atomic-file';
 import { createPinoLogger } from '@coffer/base/log/pino-logger';
-import type { Logger } from '@coffer/base/log/logger';
 import { systemClock } from '@coffer/base/time/clock';
-import type { NodeApi } from '@coffer/api/node/node-api';
 import { writeKubeconfig } from '../config/kubeconfig.ts';
 import { type DataPaths, dataPaths } from '../config/paths.ts';
 import { removePidFile, writePidFile } from '../config/pid-file.ts';
-import { type ControlPlane, wireControlPlane } from '../wire/control-plane.ts';
+import { wireControlPlane } from '../wire/control-plane.ts';
 import { startLoops } from '../wire/loops.ts';
 import { type RunningNode, startNode } from '../wire/node.ts';
 import { openStore } from '../wire/store.ts';
@@ -34,20 +32,38 @@ export async function runUp(flags: UpFlags): Promise<void> {
     stopping.abort();
   };
 
-  const [storage, keys] = await Promise.all([openStore(flags, paths, logger), loadOrCreateClusterKeys({ directory: paths.keys, serverNames: serverNames(flags), clock: systemClock })]);
+  const [storage, keys] = await Promise.all([
+    openStore(flags, paths, logger),
+    loadOrCreateClusterKeys({ directory: paths.keys, serverNames: serverNames(flags), clock: systemClock }),
+  ]);
   let node: RunningNode | undefined;
   const nodeApiFor = (name: string): NodeApi | undefined => (name === flags.nodeName ? node?.kubelet.nodeApi : undefined);
-  const controlPlane = await wireControlPlane({ ...controlPlaneOptions(flags), storage, keys, clock: systemClock, logger, nodeApiFor, onFatal: fatal });
+  const controlPlane = await wireControlPlane({
+    ...controlPlaneOptions(flags),
+    storage,
+    keys,
+    clock: systemClock,
+    logger,
+    nodeApiFor,
+    onFatal: fatal,
+  });
   const listener = new HttpsListener({
     handler: controlPlane.handler,
     logger,
-    tls: { keyPem: keys.serving.keyPem, certificatePem: keys.serving.certificatePem, clientAuthoritiesPem: [keys.authority.certificatePem] },
+    tls: {
+      keyPem: keys.serving.keyPem,
+      certificatePem: keys.serving.certificatePem,
+      clientAuthoritiesPem: [keys.authority.certificatePem],
+    },
   });
   const address = await listener.listen(flags.bindAddress, flags.securePort);
   const url = `https://${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`;
   await Promise.all([writeKubeconfig(paths.kubeconfig, url, keys.authority.certificatePem, keys.admin), writePidFile(paths.pidFile)]);
 
-  const loops = await startLoops({ handler: controlPlane.handler, keys, tokenIssuer: controlPlane.tokenIssuer, clock: systemClock, logger }, stopping.signal);
+  const loops = await startLoops(
+    { handler: controlPlane.handler, keys, tokenIssuer: controlPlane.tokenIssuer, clock: systemClock, logger },
+    stopping.signal,
+  );
   node = await startNode(flags, paths, controlPlane, keys, logger, stopping.signal);
   printReady(url, paths, node, process.uptime() * 1000);
 

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
-import { builtInCatalog } from '@coffer/api/catalog/catalog';
+import { builtInCatalog, Catalog } from '@coffer/api/catalog/catalog';
 import { builtInKind } from '@coffer/api/kinds/index';
-import { builtInSchemaTable } from '@coffer/api/schema/schema-table';
 import type { NodeApi } from '@coffer/api/node/node-api';
+import { builtInSchemaTable } from '@coffer/api/schema/schema-table';
 import { AdmissionChain } from '@coffer/apiserver/admission/chain';
 import { nodeRestrictionPlugin } from '@coffer/apiserver/admission/node/node-restriction';
 import { rbacEscalationPlugin } from '@coffer/apiserver/admission/rbac/escalation';
@@ -15,6 +15,7 @@ import { ServiceAccountTokenAuthenticator, type TokenObjects } from '@coffer/api
 import { ServiceAccountTokenIssuer } from '@coffer/apiserver/authentication/service-account/token-issuer';
 import { tokenFileAuthenticator } from '@coffer/apiserver/authentication/token-file';
 import { unionAuthenticator } from '@coffer/apiserver/authentication/union';
+import type { Authorizer } from '@coffer/apiserver/authorization/authorizer';
 import { nodeAuthorizer } from '@coffer/apiserver/authorization/node/node-authorizer';
 import { NodeGraph } from '@coffer/apiserver/authorization/node/node-graph';
 import { RbacAuthorizer } from '@coffer/apiserver/authorization/rbac/rbac-authorizer';
@@ -23,21 +24,29 @@ import { reconcileBootstrapPolicy } from '@coffer/apiserver/authorization/rbac/r
 import { systemMastersAuthorizer } from '@coffer/apiserver/authorization/system-masters';
 import { unionAuthorizer } from '@coffer/apiserver/authorization/union';
 import { createApiHandler } from '@coffer/apiserver/endpoints/create-api-handler';
+import type { ReviewHandler } from '@coffer/apiserver/endpoints/dispatch';
+import { reviewHandler } from '@coffer/apiserver/endpoints/review-handler';
 import { withImpersonation } from '@coffer/apiserver/filters/with-impersonation';
 import { InFlightLimiter } from '@coffer/apiserver/filters/with-max-in-flight';
 import { HealthChecks } from '@coffer/apiserver/health/health-checks';
 import { createServerMetrics } from '@coffer/apiserver/metrics/server-metrics';
 import type { ClusterKeys } from '@coffer/apiserver/pki/cluster-keys';
+import { serviceStrategy } from '@coffer/apiserver/registry/core/service-strategy';
 import { openResourceStores, type ResourceStores } from '@coffer/apiserver/registry/open-stores';
+import { selfSubjectAccessReview, selfSubjectRulesReview, subjectAccessReview } from '@coffer/apiserver/registry/reviews/access-reviews';
+import type { Review } from '@coffer/apiserver/registry/reviews/review';
+import { selfSubjectReview, type TokenVerifier, tokenReview } from '@coffer/apiserver/registry/reviews/token-reviews';
+import { builtInStrategies } from '@coffer/apiserver/registry/strategies';
 import { createApiServer } from '@coffer/apiserver/server/api-server';
 import { createNonResourceHandler } from '@coffer/apiserver/server/non-resource-endpoints';
 import { versionInfo } from '@coffer/apiserver/server/version';
-import type { Handler } from '@coffer/base/http/handler';
+import type { Handler, HttpRequest } from '@coffer/base/http/handler';
 import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
-import type { ResourceStore } from '@coffer/storage/store/store';
 import type { Storage } from '@coffer/storage/store/storage';
+import type { ResourceStore } from '@coffer/storage/store/store';
 import { build } from '../build-info.ts';
+import { writeAsServer } from './write-as-server.ts';
 
 export interface ControlPlaneOptions {
   readonly storage: Storage;
@@ -68,13 +77,18 @@ export interface ControlPlane {
 /** Puts the API server together: stores → indexes → authentication, authorization, admission → endpoints → filters. */
 export async function wireControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
   const { clock, logger, storage } = options;
-  const catalog = builtInCatalog();
+  const catalog = new Catalog(builtInCatalog().resources.filter((r) => builtInKind(r.group, r.resource)));
   const table = builtInSchemaTable();
   const stores = await openResourceStores((config) => storage.resource(config), catalog, builtInKind);
   const store = (prefix: string) => storeOf(stores, prefix);
 
   const rbacIndex = new RbacIndex(
-    { roles: store('roles'), clusterRoles: store('clusterroles'), roleBindings: store('rolebindings'), clusterRoleBindings: store('clusterrolebindings') },
+    {
+      roles: store('roles'),
+      clusterRoles: store('clusterroles'),
+      roleBindings: store('rolebindings'),
+      clusterRoleBindings: store('clusterrolebindings'),
+    },
     options.onFatal,
   );
   const nodeGraph = new NodeGraph(store('pods'), options.onFatal);
@@ -91,25 +105,40 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
     clock,
     objects: tokenObjects(store),
   });
+  const tokenFile = options.tokenAuthFile ? tokenFileAuthenticator(await readFile(options.tokenAuthFile, 'utf8')) : undefined;
+  const tokenVerifier: TokenVerifier = async (token, audiences) => {
+    const request = { headers: { authorization: `Bearer ${token}` }, peer: { address: '' } } as unknown as HttpRequest;
+    return (await tokenAuthenticator.authenticateToken(token, audiences)) ?? (await tokenFile?.authenticate(request));
+  };
   const authenticators: Authenticator[] = [inProcessAuthenticator, clientCertificateAuthenticator(clock)];
-  if (options.tokenAuthFile) authenticators.push(tokenFileAuthenticator(await readFile(options.tokenAuthFile, 'utf8')));
+  if (tokenFile) authenticators.push(tokenFile);
   authenticators.push(tokenAuthenticator);
   if (options.anonymousAuth) authenticators.push(anonymousAuthenticator);
 
-  const admission = new AdmissionChain([
-    nodeRestrictionPlugin(nodeGraph),
-    rbacEscalationPlugin({ authorizer, rbac, index: rbacIndex }),
-  ]);
+  const admission = new AdmissionChain([nodeRestrictionPlugin(nodeGraph), rbacEscalationPlugin({ authorizer, rbac, index: rbacIndex })]);
 
   const health = new HealthChecks();
   const inFlight = new InFlightLimiter({ maxReadOnly: options.maxRequestsInflight, maxMutating: options.maxMutatingRequestsInflight });
   const metrics = createServerMetrics({
     inFlight: () => inFlight.current,
-    objectCounts: () => catalog.resources.filter((r) => r.storagePrefix !== '').map((r) => [r.group, r.resource, store(r.storagePrefix).count()] as const),
+    objectCounts: () =>
+      catalog.resources.filter((r) => r.storagePrefix !== '').map((r) => [r.group, r.resource, store(r.storagePrefix).count()] as const),
     storeSizeBytes: async () => (await storage.stats()).sizeBytes,
     openWatches: async () => (await storage.stats()).resources.reduce((sum, resource) => sum + resource.watches, 0),
   });
-  const resources = createApiHandler({});
+  const resources = createApiHandler({
+    catalog,
+    kinds: builtInKind,
+    stores,
+    strategies: builtInStrategies({ services: serviceStrategy(store('services/specs')) }),
+    table,
+    admission,
+    clock,
+    nodeApiFor: options.nodeApiFor,
+    tokenIssuer,
+    reviews: reviewHandlers(authorizer, rbac, tokenVerifier, apiAudiences),
+    onWatchEvents: metrics.countWatchEvents,
+  });
   const handler = createApiServer({
     clock,
     logger,
@@ -121,6 +150,11 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
     maxInFlight: inFlight.filter,
     resources,
     nonResources: createNonResourceHandler({ health, version: versionInfo(build), metrics: () => metrics.render(), endpoints: [] }),
+  });
+  await reconcileBootstrapPolicy({
+    clusterRoles: store('clusterroles'),
+    clusterRoleBindings: store('clusterrolebindings'),
+    write: (resource, object, existing) => writeAsServer(handler, `/apis/rbac.authorization.k8s.io/v1/${resource}`, object, existing),
   });
   return {
     handler,
@@ -143,4 +177,27 @@ function storeOf(stores: ResourceStores, prefix: string): ResourceStore {
 /** What ServiceAccount tokens are bound to, straight from the watch cache. */
 function tokenObjects(store: (prefix: string) => ResourceStore): TokenObjects {
   return { get: (resource, namespace, name) => store(resource === 'nodes' ? 'minions' : resource).get(namespace, name) };
+}
+
+function reviewHandlers(
+  authorizer: Authorizer,
+  rbac: RbacAuthorizer,
+  verify: TokenVerifier,
+  apiAudiences: readonly string[],
+): ReadonlyMap<string, ReviewHandler> {
+  const reviews: readonly (readonly [group: string, resource: string, review: Review])[] = [
+    ['authorization.k8s.io', 'subjectaccessreviews', subjectAccessReview(authorizer)],
+    ['authorization.k8s.io', 'localsubjectaccessreviews', subjectAccessReview(authorizer)],
+    ['authorization.k8s.io', 'selfsubjectaccessreviews', selfSubjectAccessReview(authorizer)],
+    ['authorization.k8s.io', 'selfsubjectrulesreviews', selfSubjectRulesReview(rbac)],
+    ['authentication.k8s.io', 'tokenreviews', tokenReview(verify, apiAudiences)],
+    ['authentication.k8s.io', 'selfsubjectreviews', selfSubjectReview],
+  ];
+  return new Map(
+    reviews.map(([group, resource, review]) => {
+      const kind = builtInKind(group, resource);
+      if (!kind) throw new Error(`no kind for ${resource}`);
+      return [`${group}/${resource}`, reviewHandler(kind, review)] as const;
+    }),
+  );
 }

@@ -14,7 +14,7 @@ export interface MetricsSources {
 export interface ServerMetrics {
   /** Outermost filter: counts and times every request. */
   readonly filter: Filter;
-  readonly countWatchEvent: (group: string, version: string, kind: string) => void;
+  readonly countWatchEvents: (group: string, version: string, kind: string, count: number) => void;
   readonly registry: Registry;
   render(): Promise<{ readonly contentType: string; readonly body: string }>;
 }
@@ -60,7 +60,7 @@ export function createServerMetrics(sources: MetricsSources): ServerMetrics {
       });
       return response;
     },
-    countWatchEvent: (group, version, kind) => watchEvents.inc({ group, version, kind }),
+    countWatchEvents: (group, version, kind, count) => watchEvents.inc({ group, version, kind }, count),
     render: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
   };
 }

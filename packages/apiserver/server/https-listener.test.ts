@@ -127,20 +127,6 @@ describe('HttpsListener', () => {
     });
   });
 
-  it(
-    'disconnects a client that never finishes its headers',
-    () =>
-      listening(echo, { headersTimeoutMs: 200 }, async (port) => {
-        const socket = connectTls({ port, host: '127.0.0.1', ...trust(), ALPNProtocols: ['http/1.1'] });
-        await once(socket, 'secureConnect');
-        socket.on('error', () => {});
-        socket.write('GET / HTTP/1.1\r\nX-Slow: ');
-        socket.resume();
-        await once(socket, 'close');
-      }),
-    45_000,
-  );
-
   it('says which port is taken', () =>
     listening(echo, {}, async (port) => {
       const tls = { keyPem: keys.serving.keyPem, certificatePem: keys.serving.certificatePem, clientAuthoritiesPem: [] };

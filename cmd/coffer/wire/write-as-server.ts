@@ -1,0 +1,21 @@
+import type { Handler } from '@coffer/base/http/handler';
+import { inProcessTransport } from '@coffer/client/transport/in-process';
+
+/** The API server's own identity, as kube-apiserver's loopback client has it. Used for bootstrap objects only. */
+const serverIdentity = { name: 'system:apiserver', groups: ['system:masters', 'system:authenticated'] };
+
+/** Creates (`POST` to the collection) or replaces (`PUT`) one object; an object that is there already is fine. */
+export async function writeAsServer(handler: Handler, collection: string, object: object, existing: boolean): Promise<void> {
+  const transport = inProcessTransport({ handler, identity: serverIdentity, userAgent: 'kube-apiserver/v1.36.0' });
+  const { name } = (object as { readonly metadata: { readonly name: string } }).metadata;
+  const response = await transport.request({
+    method: existing ? 'PUT' : 'POST',
+    path: existing ? `${collection}/${name}` : collection,
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(object),
+  });
+  transport.close();
+  if (response.status >= 300 && response.status !== 409) {
+    throw new Error(`cannot write ${collection}/${name}: ${Buffer.from(response.body).toString('utf8').slice(0, 500)}`);
+  }
+}
