@@ -18,6 +18,8 @@ export interface ConformOptions {
   readonly strict: boolean;
   /** Key sequences of objects that repeat a key, from the exact JSON reader. */
   readonly sequences?: KeySequences;
+  /** False when the tree surely holds no `NumberLiteral`: free JSON in it is then taken as it is. */
+  readonly mayHoldLiterals?: boolean;
 }
 
 export interface Conformed {
@@ -50,6 +52,7 @@ class ConformWalk {
   readonly #table: BuiltInSchemaTable;
   readonly #strict: boolean;
   readonly #sequences: KeySequences | undefined;
+  readonly #mayHoldLiterals: boolean;
   readonly strictErrors = new Set<string>();
   sawExactNumber = false;
   firstError: string | undefined;
@@ -63,6 +66,7 @@ class ConformWalk {
     this.#table = options.table;
     this.#strict = options.strict;
     this.#sequences = options.sequences;
+    this.#mayHoldLiterals = options.mayHoldLiterals ?? true;
   }
 
   struct(object: Record<string, unknown>, schema: GoStructSchema): void {
@@ -173,7 +177,7 @@ class ConformWalk {
     switch (type) {
       case 'any':
       case 'fields-v1':
-        return plainNumbers(value);
+        return this.#mayHoldLiterals ? plainNumbers(value) : value;
       case 'time':
         return this.#text(value, canonicalizeTime);
       case 'micro-time':

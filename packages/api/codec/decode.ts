@@ -140,7 +140,7 @@ function open(body: Uint8Array, format: BodyFormat, strict: boolean): OpenedBody
         gvk: { ...splitApiVersion(apiVersion), kind },
         read: (schema, table) => {
           const tree = decodeMessage(raw, schema, table);
-          conform(tree, schema, { table, strict: false });
+          conform(tree, schema, { table, strict: false, mayHoldLiterals: false });
           return { tree, strictErrors: [] };
         },
       };
@@ -211,7 +211,11 @@ function readJson(
     return readJson(text, reread.value, schema, table, strict, reread);
   };
   try {
-    const result = conform(tree, schema, { table, strict, ...(exact === undefined ? {} : { sequences: exact.sequences }) });
+    const result = conform(tree, schema, {
+      table,
+      strict,
+      ...(exact === undefined ? { mayHoldLiterals: false } : { sequences: exact.sequences }),
+    });
     if (exact === undefined && result.sawExactNumber && unusualNumber.test(text)) return again();
     return { tree, strictErrors: result.strictErrors };
   } catch (error) {

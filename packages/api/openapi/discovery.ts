@@ -34,7 +34,7 @@ export function discoveryAnswer(path: string, accept: string, deps: DiscoveryDep
   return parts.length === 3 ? resourceList(catalog, group, version) : undefined;
 }
 
-export function apiVersions(serverAddress: string): object {
+function apiVersions(serverAddress: string): object {
   return {
     kind: 'APIVersions',
     versions: ['v1'],
@@ -42,13 +42,13 @@ export function apiVersions(serverAddress: string): object {
   };
 }
 
-export function apiGroupList(catalog: Catalog): object {
+function apiGroupList(catalog: Catalog): object {
   const groups = catalog.groups().filter((group) => group.name !== '');
   return { kind: 'APIGroupList', apiVersion: 'v1', groups: groups.map(apiGroup) };
 }
 
 /** The resources of one group version; undefined when it is not served. */
-export function apiResourceList(catalog: Catalog, group: string, version: string): object | undefined {
+function apiResourceList(catalog: Catalog, group: string, version: string): object | undefined {
   const resources = catalog.inGroupVersion(group, version);
   if (resources.length === 0) return undefined;
   return {
@@ -61,7 +61,7 @@ export function apiResourceList(catalog: Catalog, group: string, version: string
 }
 
 /** Aggregated discovery (`apidiscovery.k8s.io`) of the core group or of all others. */
-export function aggregatedDiscovery(catalog: Catalog, core: boolean, version: 'v2' | 'v2beta1'): object {
+function aggregatedDiscovery(catalog: Catalog, core: boolean, version: 'v2' | 'v2beta1'): object {
   const groups = catalog.groups().filter((group) => (group.name === '') === core);
   return {
     kind: 'APIGroupDiscoveryList',

@@ -9,7 +9,7 @@ import { ProtobufError, ProtobufReader, WIRE_64_BIT, WIRE_BYTES, WIRE_VARINT } f
  */
 
 /** What every protobuf body of the API starts with. */
-export const protobufPrefix: Uint8Array = Uint8Array.of(0x6b, 0x38, 0x73, 0x00);
+const protobufPrefix: Uint8Array = Uint8Array.of(0x6b, 0x38, 0x73, 0x00);
 
 /** `runtime.Unknown`: the envelope. */
 export interface ProtobufEnvelope {

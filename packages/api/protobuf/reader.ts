@@ -12,7 +12,7 @@ export class ProtobufError extends Error {
 export const WIRE_VARINT = 0;
 export const WIRE_64_BIT = 1;
 export const WIRE_BYTES = 2;
-export const WIRE_32_BIT = 5;
+const WIRE_32_BIT = 5;
 const WIRE_START_GROUP = 3;
 const WIRE_END_GROUP = 4;
 
