@@ -49,7 +49,14 @@ export function createApiHandler(deps: ApiHandlerDeps): (context: RequestContext
     if (scope !== undefined) scopes.set(`${resource.group}/${resource.version}/${resource.resource}`, scope);
   }
   const handlers = subresourceHandlers({ scopes, nodeApiFor: deps.nodeApiFor, tokenIssuer: deps.tokenIssuer });
-  const dispatcher = new Dispatcher({ catalog: deps.catalog, scopes, subresources: handlers, reviews: deps.reviews, tools });
+  const dispatcher = new Dispatcher({
+    catalog: deps.catalog,
+    scopes,
+    subresources: handlers,
+    reviews: deps.reviews,
+    kinds: deps.kinds,
+    tools,
+  });
   return (context) => dispatcher.handle(context);
 }
 

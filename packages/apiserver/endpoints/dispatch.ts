@@ -6,6 +6,7 @@ import { splitPath } from '../request/parse-request-info.ts';
 import { genericStatus } from './generic-status.ts';
 import { respondText } from './respond.ts';
 import type { EndpointTools, Scope } from './scope.ts';
+import { bindPod } from './subresources/binding.ts';
 import { createFromBody } from './verbs/create.ts';
 import { deleteOne } from './verbs/delete.ts';
 import { deleteCollection } from './verbs/delete-collection.ts';
@@ -59,9 +60,21 @@ export class Dispatcher {
       throw genericStatus(404);
     }
     const review = reviews.get(`${info.group}/${info.resource}`);
+    const bindings = this.#bindings(context, resource);
+    if (bindings !== undefined) return bindings;
     if (review === undefined || info.name !== '' || !isWellPlaced(context, resource)) throw genericStatus(404);
-    if (info.verb !== 'create') throw genericStatus(405);
+    if (info.verb !== 'create' || (resource.namespaced && info.namespace === '')) throw genericStatus(405);
     return review(context, resource, tools);
+  }
+
+  /** `namespaces/…/bindings`: the older form of a pod's `binding` subresource. */
+  #bindings(context: RequestContext, resource: ResourceInfo): Promise<HttpResponse> | undefined {
+    const pods = this.#deps.scopes.get('/v1/pods');
+    if (resource.group !== '' || resource.resource !== 'bindings' || pods === undefined) return undefined;
+    const { name, namespace, verb } = context.info;
+    if (name !== '') throw genericStatus(404);
+    if (verb !== 'create' || namespace === '') throw genericStatus(405);
+    return bindPod(context, pods, '');
   }
 
   async #subresource(context: RequestContext, scope: Scope): Promise<HttpResponse> {

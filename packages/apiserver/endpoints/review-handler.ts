@@ -1,5 +1,7 @@
+import { canonicalize } from '@coffer/api/codec/canonicalize';
 import { invalidObject } from '@coffer/api/errors/status-error';
 import type { KindDefinition } from '@coffer/api/kinds/kind';
+import { ensureNamespace, wipeSystemMetadata } from '../registry/generic/system-metadata.ts';
 import type { Review } from '../registry/reviews/review.ts';
 import { readObject } from './decode-body.ts';
 import type { ReviewHandler } from './dispatch.ts';
@@ -14,10 +16,12 @@ export function reviewHandler(kind: KindDefinition, review: Review): ReviewHandl
     const format = negotiateOutput(context.http, context.query);
     const options = parseWriteOptions(context.http, context.query, 'CreateOptions');
     const object = await readObject(context, tools, bodyKindOf(resource), options.fieldValidation);
+    wipeSystemMetadata(object);
+    ensureNamespace(object, context.info.namespace);
     kind.applyDefaults(object);
     const errors = kind.validate(object);
-    if (errors.length > 0) throw invalidObject({ group: resource.group, kind: resource.kind }, object.metadata?.name ?? '', errors);
+    if (errors.length > 0) throw invalidObject({ group: resource.group, kind: resource.kind }, object.metadata.name ?? '', errors);
     const answer = await review(object, { user: context.user, namespace: context.info.namespace });
-    return respondObject(context, 201, answer, format);
+    return respondObject(context, 201, canonicalize(answer, tools.table.struct(kind.schema), tools.table), format);
   };
 }

@@ -22,8 +22,11 @@ export function parseServiceNetwork(cidr: string): ServiceNetwork {
   return { baseAddress: address - (address % size), size };
 }
 
+/** As kube-apiserver installations usually choose it. */
+export const defaultServiceNetwork: ServiceNetwork = parseServiceNetwork('10.96.0.0/16');
+
 /** Services of the types that have a cluster IP get one of their own; it never changes afterwards. */
-export function serviceStrategy(network: ServiceNetwork, services: () => ResourceStore): Strategy {
+export function serviceStrategy(services: ResourceStore, network: ServiceNetwork = defaultServiceNetwork): Strategy {
   return {
     allowCreateOnUpdate: true,
     returnDeletedObject: true,
@@ -34,7 +37,7 @@ export function serviceStrategy(network: ServiceNetwork, services: () => Resourc
       keepStatus(object, old);
       keepClusterIps(object, old);
     },
-    allocate: (object, old) => allocateClusterIp(network, services(), object, old),
+    allocate: (object, old) => allocateClusterIp(network, services, object, old),
   };
 }
 

@@ -1,0 +1,24 @@
+import type { ResourceStore } from '@coffer/storage/store/store';
+import type { AdmissionPlugin } from './plugin.ts';
+import { defaultTolerationSeconds } from './plugins/default-toleration-seconds.ts';
+import { namespaceLifecycle } from './plugins/namespace-lifecycle.ts';
+import { priority } from './plugins/priority.ts';
+import { serviceAccountAdmission } from './plugins/service-account.ts';
+
+export interface BuiltInAdmissionDeps {
+  readonly namespaces: ResourceStore;
+  readonly serviceAccounts: ResourceStore;
+  /** Runs where upstream has NodeRestriction: behind ServiceAccount. */
+  readonly nodeRestriction?: AdmissionPlugin;
+}
+
+/** The plugins every server runs, in upstream's order. */
+export function builtInAdmission(deps: BuiltInAdmissionDeps): readonly AdmissionPlugin[] {
+  return [
+    namespaceLifecycle(deps.namespaces),
+    serviceAccountAdmission(deps.serviceAccounts),
+    ...(deps.nodeRestriction === undefined ? [] : [deps.nodeRestriction]),
+    priority,
+    defaultTolerationSeconds,
+  ];
+}
