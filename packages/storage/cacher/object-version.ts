@@ -1,5 +1,6 @@
 import type { KubeObject } from '@coffer/api/meta/object';
 import { setOwn } from '@coffer/api/meta/safe-object';
+import { StorageError } from '../errors.ts';
 import type { ResourceStoreConfig, StoredObject } from '../store/store.ts';
 import {
   asBuffer,
@@ -10,8 +11,13 @@ import {
   type ObjectLayout,
   objectLayout,
 } from '../value/object-layout.ts';
-import type { Transformer } from '../value/transformer.ts';
+import { startsWith, type Transformer } from '../value/transformer.ts';
 import { MemoRing } from './memo-ring.ts';
+
+/** Reads the protobuf form that kube-apiserver stores built-in kinds in (`k8s`, a zero byte, runtime.Unknown). */
+export type ProtobufDecoder = (plain: Uint8Array, config: ResourceStoreConfig) => KubeObject;
+
+const protobufMagic = 'k8s\u0000';
 
 /** What all versions of one resource share; each holds a reference instead of copies. */
 export class ObjectKind {
@@ -21,10 +27,12 @@ export class ObjectKind {
   readonly transformer: Transformer;
   readonly parsed = new MemoRing(256);
   readonly lines = new MemoRing(256);
+  readonly #decodeProtobuf: ProtobufDecoder | undefined;
   readonly #namespaces = new Map<string, string>();
 
-  constructor(config: ResourceStoreConfig, transformer: Transformer) {
+  constructor(config: ResourceStoreConfig, transformer: Transformer, decodeProtobuf?: ProtobufDecoder) {
     this.config = config;
+    this.#decodeProtobuf = decodeProtobuf;
     this.keyPrefix = `/registry/${config.prefix}/`;
     this.layout = objectLayout(config.apiVersion, config.kind);
     this.transformer = transformer;
@@ -45,12 +53,24 @@ export class ObjectKind {
     return this.#version(object, encodeObject(this.layout, object), 0, this.writeId);
   }
 
-  /** A version read from the backend. Throws `unreadable` when `plain` is not an object. */
+  /** A version read from the backend. Throws `unreadable` when `plain` is not the object that belongs to its key. */
   fromPlain(plain: Uint8Array, path: string, revision: number, stale: boolean): ObjectVersion {
     const key = this.keyPrefix + path;
-    const object = decodeObject(plain, key);
+    const object = startsWith(plain, protobufMagic) ? this.#fromProtobuf(plain, key) : decodeObject(plain, key);
+    this.#checkPlace(object, path);
     const bytes = hasLayout(this.layout, plain, object) ? asBuffer(plain) : encodeObject(this.layout, object);
     return this.#version(object, bytes, revision, stale ? readStale : this.writeId, path);
+  }
+
+  #fromProtobuf(plain: Uint8Array, key: string): KubeObject {
+    if (this.#decodeProtobuf === undefined) throw new StorageError('unreadable', 'the value is stored as protobuf', { key });
+    return this.#decodeProtobuf(plain, this.config);
+  }
+
+  /** A value that was moved to another key is refused, also where its encryption does not notice. */
+  #checkPlace({ metadata }: KubeObject, path: string): void {
+    if (path === this.path(metadata.namespace ?? '', metadata.name ?? '')) return;
+    throw new StorageError('unreadable', 'the stored object has another name or namespace than its key', { key: this.keyPrefix + path });
   }
 
   #version(object: KubeObject, plain: Buffer, revision: number, writtenWith: string, knownPath?: string): ObjectVersion {

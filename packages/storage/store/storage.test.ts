@@ -66,6 +66,23 @@ describe('values that cannot be read', () => {
     await expect(store.guaranteedUpdate('bad', 'a', () => ({ action: 'keep' }))).rejects.toMatchObject({ code: 'unreadable' });
   });
 
+  it('include those that were moved to another key', async () => {
+    const backend = openMemoryBackend();
+    await backend.create('/registry/configmaps/ns/a', Buffer.from('{"metadata":{"namespace":"ns","name":"b"}}'));
+    await backend.create('/registry/configmaps/ns/b', Buffer.from('{"metadata":{"namespace":"other","name":"b"}}'));
+    const { store } = await setup({ backend });
+    for (const name of ['a', 'b']) expect(() => store.get('ns', name)).toThrow('another name or namespace than its key');
+  });
+
+  it('include protobuf, unless it can be decoded', async () => {
+    const backend = openMemoryBackend();
+    await backend.create('/registry/configmaps/ns/a', Buffer.from('k8s\u0000...'));
+    const { store } = await setup({ backend });
+    expect(() => store.get('ns', 'a')).toThrow('stored as protobuf');
+    const decoding = await setup({ backend, decodeProtobuf: () => configMap('ns', 'a', { k: 'v' }) });
+    expect(json(decoding.store.get('ns', 'a') as StoredObject)).toMatchObject({ kind: 'ConfigMap', data: { k: 'v' } });
+  });
+
   it('are not quoted in errors', async () => {
     const { store } = await damaged();
     try {
@@ -120,9 +137,9 @@ describe('transformers', () => {
       store.watch({ afterRevision: 1 }, sink);
       await store.create(configMap('ns', 'a', { k: 'v' }));
       await store.guaranteedUpdate('ns', 'a', (current) => withData(current, { k: 'w' }));
-      const foreign = Buffer.from(reversed(Buffer.from('{"metadata":{"namespace":"ns","name":"b"}}')));
-      await backend.create('/registry/configmaps/ns/b', foreign);
-      await backend.create('/registry/configmaps/ns/c', foreign);
+      const foreign = (name: string) => reversed(Buffer.from(`{"metadata":{"namespace":"ns","name":"${name}"}}`));
+      await backend.create('/registry/configmaps/ns/b', foreign('b'));
+      await backend.create('/registry/configmaps/ns/c', foreign('c'));
       await store.create(configMap('ns', 'd'));
       expect(seen).toEqual(['ADDED a@2', 'MODIFIED a@3', 'ADDED b@4', 'ADDED c@5', 'ADDED d@6']);
       expect(

@@ -2,7 +2,7 @@ import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
 import type { Backend, LocalBackend } from '../backend/backend.ts';
 import { HistoryBudget } from '../cacher/history.ts';
-import { ObjectKind, type ObjectVersion } from '../cacher/object-version.ts';
+import { ObjectKind, type ObjectVersion, type ProtobufDecoder } from '../cacher/object-version.ts';
 import { ResourceCache } from '../cacher/resource-cache.ts';
 import { StorageError } from '../errors.ts';
 import type { Transformer } from '../value/transformer.ts';
@@ -20,6 +20,8 @@ export interface StorageOptions {
   readonly logger: Logger;
   /** Codec for the values of a resource prefix (`secrets`, `apps/deployments`-style prefixes as in `ResourceStoreConfig`). */
   readonly transformerFor: (prefix: string) => Transformer;
+  /** Reads values that a kube-apiserver stored as protobuf; without it they are unreadable. */
+  readonly decodeProtobuf?: ProtobufDecoder;
   /** History older than this is compacted. Default five minutes. */
   readonly historyRetentionMs?: number;
   /** History beyond this size is compacted earlier. Default 256 MiB. */
@@ -129,7 +131,7 @@ class RootStorage implements Storage {
 
   async resource(config: ResourceStoreConfig): Promise<ResourceStore> {
     if (this.#stores.has(config.prefix)) throw new Error(`the resource ${config.prefix} is open already`);
-    const kind = new ObjectKind(config, this.#options.transformerFor(config.prefix));
+    const kind = new ObjectKind(config, this.#options.transformerFor(config.prefix), this.#options.decodeProtobuf);
     const cache = new ResourceCache(kind, this.#budget);
     const target: FeedTarget = { cache, waiting: [] };
     const store = new CachedResourceStore({

@@ -1,3 +1,5 @@
+import { StorageError } from '../errors.ts';
+
 /** Codec between the plaintext of an object and the bytes in the backend: encryption at rest hangs here. */
 export interface Transformer {
   /**
@@ -21,8 +23,24 @@ export interface TransformContext {
   readonly key: string;
 }
 
+/** How the stored form of every encrypting provider begins. */
+export const encryptedPrefix = 'k8s:enc:';
+
 /** Stores the plaintext as it is. Refuses to read a value that another provider wrote, rather than serve ciphertext. */
 export const identityTransformer: Transformer = {
-  fromStorage: (stored) => ({ plain: stored, stale: false }),
+  writeId: 'identity',
+  fromStorage: (stored, { key }) => {
+    if (startsWith(stored, encryptedPrefix)) {
+      throw new StorageError('unreadable', 'the value is encrypted, and no provider for it is configured', { key });
+    }
+    return { plain: stored, stale: false };
+  },
   toStorage: (plain) => plain,
 };
+
+/** True when the bytes begin with these ASCII characters. */
+export function startsWith(bytes: Uint8Array, prefix: string): boolean {
+  if (bytes.length < prefix.length) return false;
+  for (let i = 0; i < prefix.length; i++) if (bytes[i] !== prefix.charCodeAt(i)) return false;
+  return true;
+}

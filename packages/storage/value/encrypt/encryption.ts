@@ -1,0 +1,108 @@
+import { assertNever } from '@coffer/base/assert-never';
+import type { Logger } from '@coffer/base/log/logger';
+import type { Clock } from '@coffer/base/time/clock';
+import { identityTransformer, type Transformer } from '../transformer.ts';
+import { aesCbc, aesGcm, secretbox } from './ciphers.ts';
+import { type EncryptionConfiguration, type ProviderConfiguration, parseEncryptionConfiguration } from './configuration.ts';
+import { parseGroupResource } from './configuration-validation.ts';
+import { KmsProvider } from './kms/kms-provider.ts';
+import { keyProvider, PrefixChain, type Provider } from './prefix-chain.ts';
+
+/** Encryption at rest as one EncryptionConfiguration describes it. */
+export interface Encryption {
+  /** The codec of a resource: of its own entry, of `*.group`, of `*.*`, or identity. */
+  transformerFor(group: string, resource: string): Transformer;
+  /** One check per KMS plugin; rejects with the reason when it does not work. */
+  readonly healthChecks: readonly { readonly name: string; check(): Promise<void> }[];
+  /** What the configuration says, for status output; without key material. */
+  describe(): readonly EncryptionRule[];
+  /** Ends plugin connections and overwrites the keys in memory. */
+  close(): Promise<void>;
+}
+
+export interface EncryptionRule {
+  readonly resources: readonly string[];
+  /** Prefixes of the stored values, the writing one first: `k8s:enc:aesgcm:v1:key1:`, empty for identity. */
+  readonly prefixes: readonly string[];
+}
+
+export interface EncryptionDeps {
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Parses and checks the text of a configuration file; throws an Error that names every problem, never a key. */
+export function loadEncryptionConfig(text: string, deps: EncryptionDeps): Encryption {
+  return new ConfiguredEncryption(parseEncryptionConfiguration(text), deps);
+}
+
+class ConfiguredEncryption implements Encryption {
+  readonly #transformers = new Map<string, Transformer>();
+  readonly #rules: EncryptionRule[] = [];
+  readonly #kms: KmsProvider[] = [];
+  readonly #keys: Buffer[] = [];
+
+  constructor(configuration: EncryptionConfiguration, deps: EncryptionDeps) {
+    const chains = new Map<string, Provider[]>();
+    for (const { resources, providers } of configuration.resources) {
+      const built = providers.flatMap((provider) => this.#build(provider, deps));
+      this.#rules.push({ resources, prefixes: built.map(({ prefix }) => prefix) });
+      for (const name of resources) {
+        const { group, resource } = parseGroupResource(name);
+        const chain = chains.get(`${resource}.${group}`);
+        if (chain === undefined) chains.set(`${resource}.${group}`, [...built]);
+        else chain.push(...built);
+      }
+    }
+    for (const [name, providers] of chains) this.#transformers.set(name, new PrefixChain(providers));
+  }
+
+  get healthChecks() {
+    return this.#kms.map((provider) => ({ name: provider.name, check: () => provider.check() }));
+  }
+
+  transformerFor(group: string, resource: string): Transformer {
+    const rules = [`${resource}.${group}`, `*.${group}`, '*.*'];
+    const rule = rules.find((name) => this.#transformers.has(name));
+    return (rule === undefined ? undefined : this.#transformers.get(rule)) ?? identityTransformer;
+  }
+
+  describe(): readonly EncryptionRule[] {
+    return this.#rules;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#kms.map((provider) => provider.close()));
+    for (const key of this.#keys) key.fill(0);
+  }
+
+  #build(provider: ProviderConfiguration, deps: EncryptionDeps): Provider[] {
+    switch (provider.kind) {
+      case 'aescbc':
+      case 'aesgcm':
+      case 'secretbox': {
+        const cipherOf = { aescbc: aesCbc, aesgcm: aesGcm, secretbox }[provider.kind];
+        return provider.keys.map(({ name, secret }) => {
+          this.#keys.push(secret);
+          return keyProvider(provider.kind, name, secret, cipherOf(secret));
+        });
+      }
+      case 'kms': {
+        const kms = new KmsProvider(provider, deps);
+        this.#kms.push(kms);
+        return [kms];
+      }
+      case 'identity':
+        return [identityProvider];
+      default:
+        return assertNever(provider);
+    }
+  }
+}
+
+const identityProvider: Provider = {
+  prefix: '',
+  writeId: 'identity',
+  encrypt: (plain) => plain,
+  decrypt: (stored, context) => identityTransformer.fromStorage(stored, context),
+};

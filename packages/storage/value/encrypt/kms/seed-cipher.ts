@@ -1,0 +1,30 @@
+import { createHmac, randomBytes } from 'node:crypto';
+import { aesGcm, type Cipher } from '../ciphers.ts';
+
+/**
+ * AES-256-GCM with a key of its own for every value: 32 random bytes of info are stored in front, and HKDF-Expand (SHA-256) of
+ * the seed with that info is the key. So a seed may be used for any number of values.
+ */
+const infoBytes = 32;
+
+export function seedCipher(seed: Buffer): Cipher {
+  if (seed.length < 32) throw new Error(`invalid seed length ${seed.length} used for key generation`);
+  // One block of HKDF-Expand is all that a 32 byte key needs: HMAC(seed, info ‖ 0x01).
+  const derived = (info: Uint8Array) =>
+    aesGcm(
+      createHmac('sha256', seed)
+        .update(info)
+        .update(Buffer.from([1]))
+        .digest(),
+    );
+  return {
+    encrypt(plain, authenticated) {
+      const info = randomBytes(infoBytes);
+      return Buffer.concat([info, derived(info).encrypt(plain, authenticated)]);
+    },
+    decrypt(stored, authenticated) {
+      if (stored.length < infoBytes) throw new Error('the stored data is too short');
+      return derived(stored.subarray(0, infoBytes)).decrypt(stored.subarray(infoBytes), authenticated);
+    },
+  };
+}
