@@ -108,11 +108,12 @@ describe('startKubelet', () => {
     expect(await readFile(volume(pod, 'kubernetes.io~configmap', 'v', 'b'), 'utf8')).toBe('more');
     expect(env('c').A).toBe('old');
     expect(node.runtime.calls.filter((call) => call.startsWith('startContainer'))).toHaveLength(1);
-    const used = node.kubelet.sourcesOf(pod.metadata.uid);
-    const started = [...used.containers.values()][0]?.[0];
-    const mounted = used.volumes.get('v')?.[0];
-    expect(started?.name).toBe('cfg');
-    expect(Number(mounted?.resourceVersion)).toBeGreaterThan(Number(started?.resourceVersion));
+    await node.until(() => {
+      const used = node.kubelet.sourcesOf(pod.metadata.uid);
+      const started = [...used.containers.values()][0]?.[0];
+      expect(started?.name).toBe('cfg');
+      expect(Number(used.volumes.get('v')?.[0]?.resourceVersion)).toBeGreaterThan(Number(started?.resourceVersion));
+    });
   });
 
   it.runIf(root)('keeps the files of a Secret that was deleted', async () => {
