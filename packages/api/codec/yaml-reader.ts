@@ -72,6 +72,9 @@ const aliasCheckFrom = 1000;
 const manyNodes = 4_000_000;
 const fewNodes = 400_000;
 
+/** More repeated keys than these are not reported. */
+const maxRepeatedKeys = 100;
+
 class Builder {
   readonly repeatedKeys: string[] = [];
   readonly #text: string;
@@ -83,6 +86,9 @@ class Builder {
   #nodes = 0;
   #aliasedNodes = 0;
   #aliasDepth = 0;
+  /** Where the line begins up to which lines are counted; repeated keys come in document order. */
+  #lineStart = 0;
+  #line = 1;
 
   constructor(text: string, events: readonly Event[]) {
     this.#text = text;
@@ -194,7 +200,7 @@ class Builder {
         continue;
       }
       const name = keyText(key);
-      if (Object.hasOwn(object, name) && this.#aliasDepth === 0) {
+      if (Object.hasOwn(object, name) && this.#aliasDepth === 0 && this.repeatedKeys.length < maxRepeatedKeys) {
         const shown = typeof key === 'string' ? JSON.stringify(key) : name;
         this.repeatedKeys.push(`line ${this.#lineOf(valueEvent)}: key ${shown} already set in map`);
       }
@@ -207,9 +213,16 @@ class Builder {
 
   #lineOf(event: Event | undefined): number {
     const start = event === undefined || !('tagStart' in event) ? 0 : 'valueStart' in event ? event.valueStart : event.start;
-    const lines = this.#text.slice(0, Math.max(0, start)).split('\n').length;
+    for (
+      let next = this.#text.indexOf('\n', this.#lineStart);
+      next >= 0 && next < start;
+      next = this.#text.indexOf('\n', this.#lineStart)
+    ) {
+      this.#lineStart = next + 1;
+      this.#line++;
+    }
     const isBlock = event?.type === EVENT_ID.SCALAR && event.style >= SCALAR_STYLE.LITERAL_BLOCK;
-    return isBlock ? lines - 1 : lines;
+    return isBlock ? this.#line - 1 : this.#line;
   }
 }
 

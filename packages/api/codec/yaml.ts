@@ -21,11 +21,16 @@ interface Position {
 }
 
 class YamlWriter {
-  #out = '';
+  readonly #parts: string[] = [];
   #column = 0;
+  /** The last character is a space or a line break, or there is none. */
+  #spaced = true;
+  /** The cursor stands right behind `- `: the first key of a mapping may follow there. */
+  #behindDash = false;
 
   finish(): string {
-    return this.#out.endsWith('\n') ? this.#out : `${this.#out}\n`;
+    if (this.#column > 0) this.#parts.push('\n');
+    return this.#parts.join('');
   }
 
   node(value: unknown, at: Position): void {
@@ -35,20 +40,23 @@ class YamlWriter {
   }
 
   #put(text: string): void {
-    this.#out += text;
+    if (text === '') return;
+    this.#parts.push(text);
     const lineBreak = text.lastIndexOf('\n');
-    this.#column = lineBreak < 0 ? this.#column + [...text].length : [...text.slice(lineBreak + 1)].length;
+    this.#column = lineBreak < 0 ? this.#column + width(text) : width(text.slice(lineBreak + 1));
+    this.#spaced = text.endsWith(' ') || text.endsWith('\n');
+    this.#behindDash = false;
   }
 
   /** Starts a line at an indentation, unless the cursor stands right there behind `- `. */
   #line(indent: number): void {
-    if (this.#column === indent && (this.#out === '' || this.#out.endsWith('- ') || this.#out.endsWith('\n'))) return;
-    this.#put(`${this.#out === '' || this.#out.endsWith('\n') ? '' : '\n'}${' '.repeat(indent)}`);
+    if (this.#behindDash && this.#column === indent) return;
+    this.#put(`${this.#column === 0 ? '' : '\n'}${' '.repeat(indent)}`);
   }
 
   /** A space between an indicator and what follows, where none is yet. */
   #space(): void {
-    if (this.#column > 0 && !this.#out.endsWith(' ') && !this.#out.endsWith('\n')) this.#put(' ');
+    if (!this.#spaced) this.#put(' ');
   }
 
   #list(items: readonly unknown[], at: Position): void {
@@ -62,6 +70,7 @@ class YamlWriter {
     for (const item of items) {
       this.#line(indent);
       this.#put('- ');
+      this.#behindDash = true;
       this.node(item, { indent, inMapping: false });
     }
   }
@@ -115,27 +124,46 @@ class YamlWriter {
       this.#put(escaped);
       return;
     }
+    const fold = `\n${' '.repeat(indent)}`;
+    const last = escaped.length - 1;
+    let out = '';
+    let column = this.#column;
     let afterSpace = false;
-    for (const [i, char] of [...escaped].entries()) {
-      const inside = !quoted || (i > 0 && i < escaped.length - 1);
-      if (char === ' ' && !afterSpace && this.#column > bestWidth && inside && escaped[i + 1] !== ' ') this.#put(`\n${' '.repeat(indent)}`);
-      else this.#put(char);
+    let at = 0;
+    for (const char of escaped) {
+      const inside = !quoted || (at > 0 && at < last);
+      if (char === ' ' && !afterSpace && column > bestWidth && inside && escaped[at + 1] !== ' ') {
+        out += fold;
+        column = indent;
+      } else {
+        out += char;
+        column++;
+      }
       afterSpace = char === ' ';
+      at += char.length;
     }
+    this.#put(out);
   }
 
   #doubleQuoted(text: string, indent: number, isKey: boolean): void {
-    this.#put('"');
-    const chars = [...text];
+    let out = '"';
+    let column = this.#column + 1;
     let afterSpace = false;
-    for (const [i, char] of chars.entries()) {
-      if (char !== ' ') this.#put(escapeChar(char));
-      else if (!isKey && !afterSpace && this.#column > bestWidth && i > 0 && i < chars.length - 1) {
-        this.#put(`\n${' '.repeat(indent)}${chars[i + 1] === ' ' ? '\\' : ''}`);
-      } else this.#put(char);
+    let at = 0;
+    for (const char of text) {
+      if (char === ' ' && !isKey && !afterSpace && column > bestWidth && at > 0 && at < text.length - 1) {
+        const next = text[at + 1] === ' ' ? '\\' : '';
+        out += `\n${' '.repeat(indent)}${next}`;
+        column = indent + next.length;
+      } else {
+        const escaped = char === ' ' ? char : escapeChar(char);
+        out += escaped;
+        column += escaped.length === char.length ? 1 : escaped.length;
+      }
       afterSpace = char === ' ';
+      at += char.length;
     }
-    this.#put('"');
+    this.#put(`${out}"`);
   }
 
   #literal(text: string, indent: number): void {
@@ -147,6 +175,11 @@ class YamlWriter {
     // The next line starts by itself; a kept final break is written now.
     if (chomp === '+') this.#put('\n');
   }
+}
+
+/** Characters, not UTF-16 units. */
+function width(text: string): number {
+  return /[\ud800-\udbff]/.test(text) ? [...text].length : text.length;
 }
 
 interface TextFacts {
