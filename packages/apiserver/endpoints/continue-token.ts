@@ -24,7 +24,9 @@ export function decodeContinue(token: string): ListPosition {
   const damage = base64Damage(token);
   if (damage !== undefined) throw bad(`illegal base64 data at input byte ${damage}`);
   const data = Buffer.from(token, 'base64url');
-  const text = isUtf8(data) ? data.toString('utf8') : data.toString('latin1');
+  const first = data.at(0) ?? 0;
+  if (first >= 0x80) throw bad(`invalid character '${quoteByte(first)}' looking for beginning of value`);
+  const text = data.toString('utf8');
   const problem = jsonSyntaxError(text);
   if (problem !== undefined) throw bad(problem);
   const parsed: unknown = JSON.parse(text);
@@ -61,8 +63,10 @@ function base64Damage(token: string): number | undefined {
   return token.length % 4 === 1 ? token.length : undefined;
 }
 
-function isUtf8(data: Buffer): boolean {
-  return Buffer.from(data.toString('utf8'), 'utf8').equals(data);
+/** A byte above ASCII as Go quotes the character of that number. */
+function quoteByte(byte: number): string {
+  const printable = byte >= 0xa1 && byte !== 0xad;
+  return printable ? String.fromCharCode(byte) : `\\u00${byte.toString(16)}`;
 }
 
 function isCleanPath(key: string): boolean {

@@ -54,7 +54,7 @@ export function createApiHandler(deps: ApiHandlerDeps): (context: RequestContext
     scopes,
     subresources: handlers,
     reviews: deps.reviews,
-    kinds: deps.kinds,
+
     tools,
   });
   return (context) => dispatcher.handle(context);

@@ -7,6 +7,7 @@ import type { Registry } from '../registry/generic/registry.ts';
 import type { WriteContext } from '../registry/generic/strategy.ts';
 import { rfc3339 } from '../registry/generic/system-metadata.ts';
 import type { RequestContext } from '../request/context.ts';
+import { headerText } from './negotiation.ts';
 
 /** What all endpoints share. */
 export interface EndpointTools {
@@ -44,7 +45,12 @@ export function bodyKindOf(resource: ResourceInfo, subresource?: SubresourceInfo
 }
 
 export function writeContextOf(context: RequestContext, scope: Scope, dryRun: boolean): WriteContext {
-  return { user: context.user, dryRun, now: rfc3339(scope.tools.clock.now()), group: scope.resource.group };
+  return { user: context.user, dryRun, now: rfc3339(scope.tools.clock.now()), wantsAdvice: showsWarnings(context) };
+}
+
+/** kubectl, and whoever chooses how fields are validated, shows warnings to people; others get exactly what upstream sends. */
+function showsWarnings(context: RequestContext): boolean {
+  return context.query.has('fieldValidation') || headerText(context.http, 'user-agent').startsWith('kubectl');
 }
 
 /** The namespace objects of the scope are stored in: none for cluster-scoped kinds, whatever the path says (`namespaces`). */

@@ -4,7 +4,7 @@ import { type FieldError, formatFieldError, invalid } from '@coffer/api/errors/f
 import { badRequest, notFound, StatusError } from '@coffer/api/errors/status-error';
 import { apply } from '@coffer/api/managedfields/apply';
 import type { FieldSet } from '@coffer/api/managedfields/field-set';
-import { apiVersionOf, type GroupResource, type KubeObject } from '@coffer/api/meta/object';
+import { apiVersionOf, type GroupResource, type KubeObject, parseApiVersion } from '@coffer/api/meta/object';
 import { formatGoValue } from '@coffer/api/patch/go-format';
 import { applyJsonPatch } from '@coffer/api/patch/json-patch';
 import { applyMergePatch } from '@coffer/api/patch/merge-patch';
@@ -82,18 +82,19 @@ function otherKind(tree: KubeObject, target: PatchTarget): string {
   const text = JSON.stringify(tree);
   if (typeof tree.kind !== 'string' || tree.kind === '') return `Object 'Kind' is missing in '${text}'`;
   if (typeof tree.apiVersion !== 'string' || tree.apiVersion === '') return `Object 'apiVersion' is missing in '${text}'`;
+  const own = { ...parseApiVersion(tree.apiVersion), kind: tree.kind };
   try {
-    decodeObject(Buffer.from(text), {
-      contentType: 'application/json',
-      defaultGvk: target.body,
-      fieldValidation: 'Ignore',
-      table: target.table,
-    });
+    decodeObject(Buffer.from(text), { contentType: 'application/json', defaultGvk: own, fieldValidation: 'Ignore', table: target.table });
   } catch (error) {
     if (error instanceof StatusError) return error.message.replace(/^.*? cannot be handled as a \w+: /, '');
     throw error;
   }
-  return `converting (${tree.apiVersion}.${tree.kind}) to (${target.body.kind}): unknown conversion`;
+  return `converting (${own.version}.${own.kind}) to (${internalPackage(target.body.group)}.${target.body.kind}): unknown conversion`;
+}
+
+/** Go's package of the internal types of a group. */
+function internalPackage(group: string): string {
+  return group === '' || group === 'events.k8s.io' ? 'core' : (group.split('.')[0] ?? group);
 }
 
 function describePatched(tree: unknown, live: KubeObject, patch: Patch, target: PatchTarget): string {

@@ -1,8 +1,9 @@
 import { canonicalize } from '@coffer/api/codec/canonicalize';
 import { type FieldError, invalid } from '@coffer/api/errors/field-error';
 import { badRequest, conflict, invalidObject } from '@coffer/api/errors/status-error';
-import type { AuthenticationV1TokenRequest, V1BoundObjectReference } from '@coffer/api/generated/types';
-import { type KubeObject, parseApiVersion } from '@coffer/api/meta/object';
+import type { AuthenticationV1TokenRequest, V1BoundObjectReference, V1TokenRequestSpec } from '@coffer/api/generated/types';
+import { trackUpdate } from '@coffer/api/managedfields/manager';
+import { type KubeObject, type Mutable, parseApiVersion } from '@coffer/api/meta/object';
 import type { HttpResponse } from '@coffer/base/http/handler';
 import type { StoredObject } from '@coffer/storage/store/store';
 import { podSpec } from '../../registry/core/pod-strategy.ts';
@@ -43,9 +44,23 @@ export async function createToken(context: RequestContext, scope: Scope, issuer:
   const options = parseWriteOptions(context.http, context.query, 'CreateOptions');
   const object = await readObject(context, scope.tools, body, options.fieldValidation);
   const { name, namespace } = context.info;
+  const { spec } = object as unknown as Mutable<AuthenticationV1TokenRequest> & { spec?: Mutable<V1TokenRequestSpec> };
+  if (spec !== undefined) spec.expirationSeconds ??= defaultSeconds;
   const subject = { name, object, oldObject: undefined, dryRun: options.dryRun };
   await scope.tools.admission.admit(admissionAttributes(context, scope, 'CREATE', subject));
   refuse(identityErrors(object, name, namespace));
+  const now = rfc3339(scope.tools.clock.now());
+  const schema = scope.tools.table.struct(schemaName);
+  const managedFields = trackUpdate({
+    live: undefined,
+    next: object,
+    manager: options.fieldManager,
+    apiVersion: `${body.group}/${body.version}`,
+    subresource: 'token',
+    now,
+    schema,
+    table: scope.tools.table,
+  });
 
   const account = scope.registry.get(namespace, name);
   const { uid } = object.metadata;
@@ -56,7 +71,6 @@ export async function createToken(context: RequestContext, scope: Scope, issuer:
       `the UID in the token request (${uid}) does not match the UID of the service account (${account.uid})`,
     );
   }
-  const { spec } = object as unknown as AuthenticationV1TokenRequest;
   const audiences = (spec?.audiences ?? []).length > 0 ? (spec?.audiences ?? []) : issuer.apiAudiences;
   const expirationSeconds = spec?.expirationSeconds ?? defaultSeconds;
   refuse(expirationErrors(expirationSeconds));
@@ -64,7 +78,6 @@ export async function createToken(context: RequestContext, scope: Scope, issuer:
 
   const reference = spec?.boundObjectRef ?? undefined;
   const bound = reference === undefined ? undefined : findBound(scopes, reference, name, namespace);
-  const now = rfc3339(scope.tools.clock.now());
   const status = options.dryRun
     ? undefined
     : await issuer.issue({
@@ -79,14 +92,14 @@ export async function createToken(context: RequestContext, scope: Scope, issuer:
   const answer = {
     kind: body.kind,
     apiVersion: `${body.group}/${body.version}`,
-    metadata: { name, namespace, uid: account.uid, creationTimestamp: now },
+    metadata: { name, namespace, uid: account.uid, creationTimestamp: now, managedFields },
     spec: { audiences, expirationSeconds, ...(reference === undefined ? {} : { boundObjectRef: reference }) },
     status:
       status === undefined
         ? { token: '', expirationTimestamp: null }
         : { token: status.token, expirationTimestamp: status.expirationTimestamp },
   };
-  return respondObject(context, 201, canonicalize(answer, scope.tools.table.struct(schemaName), scope.tools.table), format);
+  return respondObject(context, 201, canonicalize(answer, schema, scope.tools.table), format);
 }
 
 function identityErrors(request: KubeObject, name: string, namespace: string): FieldError[] {

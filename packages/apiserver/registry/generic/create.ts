@@ -70,7 +70,7 @@ export function prepareCreate(
   const errors = registry.createErrors(object);
   if (errors.length === 0) errors.push(...(strategy.allocate?.(object, undefined, context) ?? []));
   if (errors.length > 0) {
-    for (const text of kind.refusalWarnings?.(object) ?? []) warnings.add(text);
+    if (context.wantsAdvice) for (const text of kind.refusalWarnings?.(object) ?? []) warnings.add(text);
     throw invalidObject({ group: registry.gr.group, kind: registry.resource.kind }, object.metadata.name ?? '', errors);
   }
   for (const text of kind.warnings(object, undefined)) warnings.add(text);

@@ -37,8 +37,8 @@ export interface WriteContext {
   readonly dryRun: boolean;
   /** Now as `metadata` has it: RFC 3339 in UTC, whole seconds. */
   readonly now: string;
-  /** API group of the request; a resource served in two groups may differ. */
-  readonly group: string;
+  /** The client shows warnings to people: a refusal may come with advice. */
+  readonly wantsAdvice: boolean;
 }
 
 /** What PUT and PATCH of a subresource do to the object: a narrower pair of rules than the resource's own. */

@@ -115,7 +115,7 @@ function prepareUpdate(registry: Registry, request: UpdateRequest, draft: KubeOb
   const errors = rules.validateUpdate(object, old);
   if (errors.length === 0 && rules === registry.mainRules) errors.push(...(registry.strategy.allocate?.(object, old, context) ?? []));
   if (errors.length > 0) {
-    for (const text of registry.kind.refusalWarnings?.(object) ?? []) request.warnings.add(text);
+    if (context.wantsAdvice) for (const text of registry.kind.refusalWarnings?.(object) ?? []) request.warnings.add(text);
     throw invalidObject({ group: registry.gr.group, kind: registry.resource.kind }, object.metadata.name ?? '', errors);
   }
   for (const text of rules.warnings?.(object, old) ?? []) request.warnings.add(text);
