@@ -193,7 +193,7 @@ class ConformWalk {
 
   #quantity(value: unknown): string {
     this.sawExactNumber ||= typeof value === 'number';
-    const text = value instanceof NumberLiteral ? value.text : typeof value === 'object' ? JSON.stringify(value) : String(value);
+    const text = value instanceof NumberLiteral ? value.text : typeof value === 'string' ? value : JSON.stringify(value);
     return this.#fatal(() => canonicalizeQuantity(text));
   }
 

@@ -102,7 +102,7 @@ class YamlWriter {
       return;
     }
     this.#space();
-    this.#put(typeof value === 'number' ? formatNumber(value) : String(value ?? null));
+    this.#put(typeof value === 'number' ? formatNumber(value) : JSON.stringify(value ?? null));
   }
 
   #text(text: string, indent: number, isKey: boolean): void {
@@ -179,7 +179,7 @@ class YamlWriter {
 
 /** Characters, not UTF-16 units. */
 function width(text: string): number {
-  return /[\ud800-\udbff]/.test(text) ? [...text].length : text.length;
+  return /[\ud800-\udbff]/.test(text) ? Array.from(text).length : text.length;
 }
 
 interface TextFacts {
@@ -255,8 +255,8 @@ const digit = /\p{Nd}/u;
 
 /** go-yaml's order of keys: like words, but numbers inside them by value and letters after everything else. */
 export function compareKeys(a: string, b: string): number {
-  const left = [...a];
-  const right = [...b];
+  const left = Array.from(a);
+  const right = Array.from(b);
   for (let i = 0; i < left.length && i < right.length; i++) {
     const l = left[i] ?? '';
     const r = right[i] ?? '';

@@ -173,7 +173,7 @@ class OperationBuilder {
     };
     const id = `${this.#idName}${capital(subresource.name)}`;
     const about = `${subresource.name} of the specified ${kind}`;
-    const connect = /Options$/.test(subresource.kind);
+    const connect = subresource.kind.endsWith('Options');
     const operations: Record<string, object> = {};
     if (connect) {
       for (const method of ['get', 'post'] as const) {
