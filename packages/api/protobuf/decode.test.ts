@@ -115,6 +115,19 @@ describe('protobuf bodies', () => {
     expect(() => decode('v1', 'ConfigMap', body)).toThrow(message);
   });
 
+  it('limits the nesting of JSON inside the message', () => {
+    const json = Buffer.from('['.repeat(5000) + ']'.repeat(5000));
+    const field = (number: number, content: Uint8Array): Buffer => {
+      const { length } = content;
+      return Buffer.concat([Uint8Array.of((number << 3) | 2, (length & 0x7f) | 0x80, length >> 7), content]);
+    };
+    // raw → fieldsV1 → managedFields (field 17 has a tag of two bytes) → metadata
+    const entry = field(7, field(1, json));
+    const managedFields = Buffer.concat([Uint8Array.of(0x8a, 0x01, (entry.length & 0x7f) | 0x80, entry.length >> 7), entry]);
+    const body = Buffer.concat([Uint8Array.of(0x6b, 0x38, 0x73, 0), field(2, field(1, managedFields))]);
+    expect(() => decode('v1', 'ConfigMap', body)).toThrow('exceeded max depth');
+  });
+
   it('answers every damaged body with an object or a refusal', () => {
     const bodies = sent.map(([, apiVersion, kind, body]) => ({ apiVersion, kind, body: Buffer.from(body, 'base64') }));
     const change = fc.record({ at: fc.nat(), byte: fc.integer({ min: 0, max: 255 }) });

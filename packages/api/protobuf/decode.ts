@@ -1,3 +1,4 @@
+import { JsonSyntaxError, parseJson } from '../codec/json-text.ts';
 import { setOwn } from '../meta/safe-object.ts';
 import type { TypeSchema } from '../schema/schema.ts';
 import type { BuiltInSchemaTable, EmbeddedStruct, GoFieldSchema, GoStructSchema } from '../schema/schema-table.ts';
@@ -269,9 +270,10 @@ function readTimestamp(fields: ReadonlyMap<number, bigint | Uint8Array>, micros:
 function readJson(bytes: Uint8Array): unknown {
   if (bytes.length === 0) return null;
   try {
-    return JSON.parse(text(bytes));
-  } catch {
-    throw new ProtobufError('embedded data is not JSON');
+    return parseJson(text(bytes));
+  } catch (error) {
+    if (error instanceof JsonSyntaxError) throw new ProtobufError(error.message);
+    throw error;
   }
 }
 
