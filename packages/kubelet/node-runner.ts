@@ -23,6 +23,7 @@ import { ContainerKiller } from './pods/container-killer.ts';
 import { ContainerStarter } from './pods/container-starter.ts';
 import { parseResolvConf } from './pods/network-identity.ts';
 import { PodCleaner } from './pods/pod-cleaner.ts';
+import { podIpsOf } from './pods/pod-status.ts';
 import { PodSyncer } from './pods/pod-syncer.ts';
 import { PodWorkers } from './pods/pod-workers.ts';
 import { StartBackoff } from './pods/start-backoff.ts';
@@ -77,6 +78,7 @@ export class NodeRunner {
   readonly #probes: ProbeManager;
   readonly #images: ImageManager;
   readonly #backoff: StartBackoff;
+  readonly #killer: ContainerKiller;
   readonly #workers: PodWorkers;
   readonly #cleaner: PodCleaner;
   readonly #agent: NodeAgent;
@@ -140,7 +142,7 @@ export class NodeRunner {
     this.#images = new ImageManager(runtime, clock);
     this.#backoff = new StartBackoff(clock, options.crashLoopBackOff);
     const event = this.#containerEvent.bind(this);
-    const killer = new ContainerKiller({ runtime, cache: this.#cache, clock, logger, event, hostOf });
+    this.#killer = new ContainerKiller({ runtime, cache: this.#cache, clock, logger, event, hostOf });
     const starter = new ContainerStarter({
       runtime,
       cache: this.#cache,
@@ -170,7 +172,7 @@ export class NodeRunner {
       directories,
       probes: this.#probes,
       starter,
-      killer,
+      killer: this.#killer,
       starting: new Limiter(options.parallelStarts),
       dns: { clusterDomain: options.clusterDomain, clusterDns: options.clusterDns, host: parseResolvConf(resolvConf) },
       hostIps: () => this.#hostIps,
@@ -183,7 +185,7 @@ export class NodeRunner {
       clock,
       logger,
       syncer,
-      killer,
+      killer: this.#killer,
       syncFrequencyMs: options.syncFrequencyMs,
       onGone: (pod) => this.#onGone(pod),
       onError: (pod, error) =>
@@ -241,9 +243,30 @@ export class NodeRunner {
     this.#secrets.stop();
   }
 
+  /**
+   * Stops what runs, as a machine that is switched off does: pods keep their status in the API, and the next kubelet runs them again.
+   * Secret data in memory is gone afterwards.
+   */
   async drain(graceMs: number): Promise<void> {
-    await this.#workers.stopAll(graceMs);
+    const { runtime, logger } = this.#deps;
+    this.#podWatch?.stop();
+    this.#configMaps.stop();
+    this.#secrets.stop();
+    this.#workers.stop();
+    this.#probes.stop();
+    await this.#workers.whenIdle();
+    await Promise.all(
+      this.#workers.pods().map(async (pod) => {
+        try {
+          await this.#killer.killAll(pod, graceMs);
+          for (const sandbox of this.#cache.get(pod.metadata.uid).sandboxes) await runtime.stopPodSandbox(sandbox.id);
+        } catch (error) {
+          logger.error('a pod could not be stopped', { pod: pod.metadata.name, namespace: pod.metadata.namespace, err: error });
+        }
+      }),
+    );
     await this.#statuses.whenIdle();
+    await this.#volumes.unmountAll();
     await this.#memory.release();
   }
 
@@ -330,8 +353,7 @@ export class NodeRunner {
 
   #podIps(uid: string): readonly string[] {
     const pod = this.#workers.pod(uid);
-    if (pod?.spec.hostNetwork === true) return this.#hostIps.slice(0, 1);
-    return this.#cache.get(uid).sandboxes.find((sandbox) => sandbox.state === 'ready')?.ips ?? [];
+    return pod === undefined ? [] : podIpsOf(pod, this.#cache.get(uid), this.#hostIps);
   }
 
   async #refreshVolumes(): Promise<void> {

@@ -1,7 +1,7 @@
 /** Values of the downward API: fields of the pod and resources of its containers, as text. Pure. */
 import { quoteGo } from '@coffer/api/errors/field-error';
 import { getOwn } from '@coffer/api/meta/safe-object';
-import { ceilDivide, parseQuantity, quantityMilliValue, quantityValue } from '../resources/quantity.ts';
+import { bytesInDivisors, cpuInDivisors, parseQuantity } from '@coffer/api/quantity/quantity';
 import type { Container, Pod } from '../types.ts';
 import { findContainer } from '../types.ts';
 
@@ -80,9 +80,8 @@ export function resourceValue(
   const resources = container.resources;
   const fallback = getOwn(resources?.limits, name) ?? getOwn(pod.spec.resources?.limits, name) ?? getOwn(allocatable, name) ?? '0';
   const quantity = side === 'limits' ? fallback : (getOwn(resources?.requests, name) ?? '0');
-  const divisor = selector.divisor === undefined || parseQuantity(selector.divisor) === 0n ? '1' : selector.divisor;
-  if (name === 'cpu') return String(ceilDivide(BigInt(quantityMilliValue(quantity)), BigInt(quantityMilliValue(divisor))));
-  return String(ceilDivide(BigInt(quantityValue(quantity)), BigInt(quantityValue(divisor))));
+  const divisor = parseQuantity(selector.divisor ?? '1');
+  return String(name === 'cpu' ? cpuInDivisors(parseQuantity(quantity), divisor) : bytesInDivisors(parseQuantity(quantity), divisor));
 }
 
 function isKnownResource(name: string): boolean {

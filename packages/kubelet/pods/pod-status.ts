@@ -83,7 +83,7 @@ export function computePodStatus(input: PodStatusInput): PodStatus {
   const conditions = podConditions({ pod, phase, statuses: [...init, ...regular], hasSandbox, foreign }).map((condition) =>
     generation === undefined ? condition : { ...condition, observedGeneration: generation },
   );
-  const podIps = pod.spec.hostNetwork === true ? input.hostIps.slice(0, 1) : (sandbox?.ips ?? []);
+  const podIps = podIpsOf(pod, runtime, input.hostIps);
   return {
     ...(generation === undefined ? {} : { observedGeneration: generation }),
     phase,
@@ -98,6 +98,14 @@ export function computePodStatus(input: PodStatusInput): PodStatus {
     ...(ephemeral.length === 0 ? {} : { ephemeralContainerStatuses: ephemeral }),
     qosClass: pod.status.qosClass ?? qosClassOf(pod),
   };
+}
+
+/** Addresses of a pod; those of the node when it has its network, by choice or because the runtime gives pods none of their own. */
+export function podIpsOf(pod: Pod, runtime: RuntimePod, hostIps: readonly string[]): readonly string[] {
+  if (pod.spec.hostNetwork === true) return hostIps.slice(0, 1);
+  const sandbox = runtime.sandboxes[0];
+  if (sandbox === undefined) return [];
+  return sandbox.ips.length > 0 ? sandbox.ips : hostIps.slice(0, 1);
 }
 
 type Draft = { -readonly [K in keyof ContainerApiStatus]: ContainerApiStatus[K] };

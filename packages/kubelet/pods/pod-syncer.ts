@@ -22,7 +22,7 @@ import { type ContainerKiller, containerGraceMs } from './container-killer.ts';
 import { type ContainerStarter, StartError } from './container-starter.ts';
 import type { StartFailure } from './container-statuses.ts';
 import { type DnsEnvironment, podDns, podHostname } from './network-identity.ts';
-import { computePodStatus } from './pod-status.ts';
+import { computePodStatus, podIpsOf } from './pod-status.ts';
 import type { StatusManager } from './status-manager.ts';
 import { terminationMessage } from './termination-message.ts';
 
@@ -229,8 +229,7 @@ export class PodSyncer {
   ): Promise<number | undefined> {
     const { pod, uid } = state;
     const hostIps = this.#deps.hostIps();
-    const sandbox = this.#deps.cache.get(uid).sandboxes.find((s) => s.id === sandboxId);
-    const podIps = pod.spec.hostNetwork === true ? hostIps.slice(0, 1) : (sandbox?.ips ?? []);
+    const podIps = podIpsOf(pod, this.#deps.cache.get(uid), hostIps);
     let retryMs: number | undefined;
     for (const { kind, container } of start) {
       if (signal.aborted) return undefined;

@@ -88,15 +88,6 @@ export class PodWorkers {
     if (waiting || worker.running !== undefined) this.#wake(worker);
   }
 
-  /** Stops every pod without the API's asking for it; used when the whole node goes down. */
-  async stopAll(graceMs: number): Promise<void> {
-    for (const worker of this.#workers.values()) {
-      this.#terminate(worker, graceMs);
-      this.#wake(worker);
-    }
-    await this.whenIdle();
-  }
-
   pod(uid: string): Pod | undefined {
     return this.#workers.get(uid)?.state.pod;
   }

@@ -1,8 +1,8 @@
 /** Requests and limits of a pod in the kubelet's terms: QoS class, cgroup figures, OOM score. Pure. */
 import { getOwn } from '@coffer/api/meta/safe-object';
+import { parseQuantity, quantityMilliValue, quantityValue } from '@coffer/api/quantity/quantity';
 import type { ContainerResources } from '@coffer/cri/runtime/container-runtime';
 import type { Container, Pod } from '../types.ts';
-import { parseQuantity, quantityMilliValue, quantityValue } from './quantity.ts';
 
 export type QosClass = 'Guaranteed' | 'Burstable' | 'BestEffort';
 
@@ -48,8 +48,17 @@ export function qosClassOf(pod: Pod): QosClass {
 
 function positive(text: string | undefined): bigint | undefined {
   if (text === undefined) return undefined;
-  const value = parseQuantity(text);
-  return value > 0n ? value : undefined;
+  const { nanos } = parseQuantity(text);
+  return nanos > 0n ? nanos : undefined;
+}
+
+/** A quantity of bytes, rounded up. */
+export function bytesOf(text: string): number {
+  return Number(quantityValue(parseQuantity(text)));
+}
+
+function milliCpus(text: string): number {
+  return Number(quantityMilliValue(parseQuantity(text)));
 }
 
 /** What the runtime's cgroups get for one container. */
@@ -59,9 +68,9 @@ export function containerResources(pod: Pod, container: Container, memoryCapacit
   const cpuRequest = getOwn(requests, 'cpu');
   const cpuLimit = getOwn(limits, 'cpu') ?? getOwn(pod.spec.resources?.limits, 'cpu');
   const memoryLimit = getOwn(limits, 'memory') ?? getOwn(pod.spec.resources?.limits, 'memory');
-  const limitMilli = cpuLimit === undefined ? 0 : quantityMilliValue(cpuLimit);
-  const requestMilli = cpuRequest === undefined ? limitMilli : quantityMilliValue(cpuRequest);
-  const memoryLimitBytes = memoryLimit === undefined ? 0 : quantityValue(memoryLimit);
+  const limitMilli = cpuLimit === undefined ? 0 : milliCpus(cpuLimit);
+  const requestMilli = cpuRequest === undefined ? limitMilli : milliCpus(cpuRequest);
+  const memoryLimitBytes = memoryLimit === undefined ? 0 : bytesOf(memoryLimit);
   return {
     memoryLimitBytes: memoryLimitBytes > 0 ? memoryLimitBytes : undefined,
     cpuQuotaUs: limitMilli > 0 ? Math.max(minimumQuotaUs, Math.trunc((limitMilli * quotaPeriodUs) / 1000)) : undefined,
@@ -81,7 +90,7 @@ export function oomScoreAdjust(pod: Pod, container: Container, memoryCapacityByt
       return bestEffortOomScore;
     case 'Burstable': {
       const request = getOwn(container.resources?.requests, 'memory');
-      const requestBytes = request === undefined ? 0 : quantityValue(request);
+      const requestBytes = request === undefined ? 0 : bytesOf(request);
       const score = 1000 - Math.trunc((1000 * requestBytes) / Math.max(1, memoryCapacityBytes));
       if (score < 1000 + guaranteedOomScore) return 1000 + guaranteedOomScore;
       return score === bestEffortOomScore ? score - 1 : score;

@@ -40,14 +40,13 @@ export class MemoryStorage {
     await rm(join(await this.#ready, uid), { recursive: true, force: true });
   }
 
-  /** Gives the directory back when nothing is left in it; used when the node goes down for good. */
+  /** Removes everything and gives the directory back; used when the node goes down for good. */
   async release(): Promise<void> {
     if (this.#ready === undefined) return;
     const directory = await this.#ready;
-    if ((await readdir(directory)).length > 0) return;
     this.#ready = undefined;
     if (this.#mounter.canMount) await this.#mounter.unmount(directory);
-    else await rm(directory, { recursive: true, force: true });
+    await rm(directory, { recursive: true, force: true });
   }
 
   async #prepare(): Promise<string> {

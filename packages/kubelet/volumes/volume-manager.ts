@@ -9,7 +9,7 @@ import type { V1ServiceAccountTokenProjection } from '@coffer/api/generated/type
 import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
 import type { ObjectSource, SourceRecord } from '../objects/source-record.ts';
-import { quantityValue } from '../resources/quantity.ts';
+import { bytesOf } from '../resources/pod-resources.ts';
 import { Limiter } from '../runtime/limiter.ts';
 import { allContainers, type Pod, type Volume } from '../types.ts';
 import { type AtomicWriterOptions, writeAtomically } from './atomic-writer.ts';
@@ -147,6 +147,13 @@ export class VolumeManager {
     await rm(directories.pod(uid), { recursive: true, force: true });
   }
 
+  /** Detaches everything that is mounted for any pod; used when the node goes down for good. */
+  async unmountAll(): Promise<void> {
+    const { mounter, directories } = this.#deps;
+    if (!mounter.canMount) return;
+    for (const path of await mounter.mountsBelow(directories.pods)) await mounter.unmount(path);
+  }
+
   /** UIDs that have a directory on this node. */
   async podsOnDisk(): Promise<readonly string[]> {
     await mkdir(this.#deps.directories.pods, { recursive: true, mode: 0o750 });
@@ -273,9 +280,9 @@ async function makeVolumeDirectory(path: string): Promise<void> {
 function memoryVolumeSize(pod: Pod, volume: Volume): number | undefined {
   const limit = volume.emptyDir?.sizeLimit;
   const sizes: number[] = [];
-  if (limit !== undefined && quantityValue(limit) > 0) sizes.push(quantityValue(limit));
+  if (limit !== undefined && bytesOf(limit) > 0) sizes.push(bytesOf(limit));
   const limits = pod.spec.containers.map((container) => container.resources?.limits?.memory);
-  if (limits.every((text) => text !== undefined)) sizes.push(limits.reduce((sum, text) => sum + quantityValue(text ?? '0'), 0));
+  if (limits.every((text) => text !== undefined)) sizes.push(limits.reduce((sum, text) => sum + bytesOf(text ?? '0'), 0));
   return sizes.length === 0 ? undefined : Math.min(...sizes);
 }
 
