@@ -2,18 +2,30 @@
 
 import { isIP, isIPv4, isIPv6 } from 'node:net';
 import type { FieldError } from '../errors/field-error.ts';
-import { invalid } from '../errors/field-error.ts';
+import { invalid, quoteGo } from '../errors/field-error.ts';
 
 export function validateIp(value: string, path: string): FieldError[] {
   const problem = ipProblem(value);
   return problem === undefined ? [] : [invalid(path, value, problem)];
 }
 
+/** A range is a network: no bits are set beyond the prefix. */
 export function validateCidr(value: string, path: string): FieldError[] {
-  const [address = '', bits = '', ...rest] = value.split('/');
-  const limit = isIPv4(address) ? 32 : isIPv6(address) && !address.includes('%') ? 128 : -1;
-  if (rest.length === 0 && /^\d{1,3}$/.test(bits) && Number(bits) <= limit) return [];
-  return [invalid(path, value, 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)')];
+  const range = parseCidr(value);
+  if (range === undefined) return [invalid(path, value, 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)')];
+  if (range.leadingZeros) return [invalid(path, value, 'must not have leading 0s in IP or prefix length')];
+  if (isMapped(range.bytes)) return [invalid(path, value, 'must not have an IPv4-mapped IPv6 address')];
+  if (range.bytes.some((byte, i) => (byte & hostMask(i, range.bits)) !== 0)) {
+    return [invalid(path, value, 'must not have bits set beyond the prefix length')];
+  }
+  return [];
+}
+
+/** The family of a range; undefined when it is none. */
+export function cidrFamily(value: string): 'IPv4' | 'IPv6' | undefined {
+  const range = parseCidr(value);
+  if (range === undefined) return undefined;
+  return range.bytes.length === 4 ? 'IPv4' : 'IPv6';
 }
 
 /** Addresses that make no sense as an endpoint: unspecified, loopback, link-local. */
@@ -56,16 +68,72 @@ export function ipBytes(value: string): readonly number[] | undefined {
 
 function ipProblem(value: string): string | undefined {
   if (isIP(value) !== 0 && !value.includes('%')) {
-    const bytes = ipBytes(value) ?? [];
-    const mapped = bytes.length === 16 && bytes.slice(0, 10).every((b) => b === 0) && bytes[10] === 0xff && bytes[11] === 0xff;
-    return mapped ? 'must not be an IPv4-mapped IPv6 address' : undefined;
+    return isMapped(ipBytes(value) ?? []) ? 'must not be an IPv4-mapped IPv6 address' : undefined;
   }
-  const withoutZeros = value
+  if (isIPv4(withoutLeadingZeros(value))) return 'must not have leading 0s';
+  return 'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)';
+}
+
+/** The one way to write an address (RFC 5952); an IPv4 address in IPv6 clothing is written as IPv4. */
+export function formatIp(bytes: readonly number[]): string {
+  if (bytes.length === 4) return bytes.join('.');
+  if (isMapped(bytes)) return bytes.slice(12).join('.');
+  const groups = Array.from({ length: 8 }, (_, i) => ((bytes[2 * i] ?? 0) << 8) | (bytes[2 * i + 1] ?? 0));
+  let start = -1;
+  let length = 1;
+  for (let i = 0; i < 8; i++) {
+    const run = groups.slice(i).findIndex((group) => group !== 0);
+    const zeros = run < 0 ? 8 - i : run;
+    if (zeros > length) [start, length] = [i, zeros];
+  }
+  const text = (part: readonly number[]): string => part.map((group) => group.toString(16)).join(':');
+  return start < 0 ? text(groups) : `${text(groups.slice(0, start))}::${text(groups.slice(start + length))}`;
+}
+
+/** Advice about an accepted address that could be written better. */
+export function ipWarnings(value: string, path: string): string[] {
+  const bytes = ipBytes(value);
+  if (bytes === undefined || bytes.length === 4 || formatIp(bytes) === value) return [];
+  return [`${path}: IPv6 address ${quoteGo(value)} should be in RFC 5952 canonical format (${quoteGo(formatIp(bytes))})`];
+}
+
+/** As `ipWarnings`, for a range. */
+export function cidrWarnings(value: string, path: string): string[] {
+  const range = parseCidr(value);
+  if (range === undefined || range.bytes.length === 4) return [];
+  const canonical = `${formatIp(range.bytes)}/${range.bits}`;
+  if (canonical === value) return [];
+  return [`${path}: IPv6 CIDR value ${quoteGo(value)} should be in RFC 5952 canonical format (${quoteGo(canonical)})`];
+}
+
+interface Range {
+  readonly bytes: readonly number[];
+  readonly bits: number;
+  readonly leadingZeros: boolean;
+}
+
+function parseCidr(value: string): Range | undefined {
+  const [address = '', bits = '', ...rest] = value.split('/');
+  const plain = withoutLeadingZeros(address);
+  const bytes = ipBytes(address) ?? (isIPv4(plain) ? ipBytes(plain) : undefined);
+  if (rest.length > 0 || bytes === undefined || !/^\d+$/.test(bits) || Number(bits) > bytes.length * 8) return undefined;
+  return { bytes, bits: Number(bits), leadingZeros: ipBytes(address) === undefined || /^0\d/.test(bits) };
+}
+
+/** The bits of one byte that are beyond the prefix. */
+function hostMask(byteIndex: number, bits: number): number {
+  return 0xff >> Math.min(8, Math.max(0, bits - byteIndex * 8));
+}
+
+function isMapped(bytes: readonly number[]): boolean {
+  return bytes.length === 16 && bytes.slice(0, 10).every((byte) => byte === 0) && bytes[10] === 0xff && bytes[11] === 0xff;
+}
+
+function withoutLeadingZeros(address: string): string {
+  return address
     .split('.')
     .map((part) => part.replace(/^0+(?=\d)/, ''))
     .join('.');
-  if (isIPv4(withoutZeros)) return 'must not have leading 0s';
-  return 'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)';
 }
 
 function asGroups(ipv4: string): string {
