@@ -1,0 +1,142 @@
+/** Keeps the EndpointSlices of every service with a selector: at most 100 endpoints each. Identity: `endpointslice-controller`. */
+
+import { isReason } from '@coffer/api/errors/status-error';
+import type { V1Endpoint, V1EndpointSlice, V1Service } from '@coffer/api/generated/types';
+import { equalJson } from '@coffer/api/meta/safe-object';
+import { nameOf, namespaceOf } from '@coffer/client/rest/api-object';
+import { ENDPOINT_SLICES, NODES, SERVICES } from '@coffer/client/rest/well-known';
+import { controllerReference } from '../common/controller-ref.ts';
+import type { LoopDeps } from '../common/loop-deps.ts';
+import { isNamespaceTerminating } from '../common/namespace-terminating.ts';
+import type { Backend, IpFamily } from './service-backends.ts';
+import { backendsOf, byPorts, familiesOf, hasSelector } from './service-backends.ts';
+import { runServiceLoop } from './service-loop.ts';
+
+const SERVICE_NAME = 'kubernetes.io/service-name';
+const MANAGED_BY = 'endpointslice.kubernetes.io/managed-by';
+const MANAGER = 'endpointslice-controller.k8s.io';
+const HEADLESS = 'service.kubernetes.io/headless';
+const ZONE = 'topology.kubernetes.io/zone';
+const MAX_ENDPOINTS = 100;
+
+type SliceContent = Pick<V1EndpointSlice, 'addressType' | 'endpoints' | 'ports'>;
+
+export async function runEndpointSliceController(deps: LoopDeps, signal: AbortSignal): Promise<void> {
+  const slices = deps.informers.informer(ENDPOINT_SLICES, { labelSelector: `${MANAGED_BY}=${MANAGER}` });
+  const nodes = deps.informers.informer(NODES);
+  const byService = 'service';
+  const serviceOf = (slice: V1EndpointSlice) => `${namespaceOf(slice)}/${slice.metadata?.labels?.[SERVICE_NAME] ?? ''}`;
+  slices.addIndex(byService, (slice) => [serviceOf(slice)]);
+  const zoneOf = (node: string) => nodes.get(node)?.metadata?.labels?.[ZONE];
+
+  await runServiceLoop(
+    deps,
+    {
+      made: slices,
+      serviceOf,
+      async sync(key, service, pods) {
+        const existing = slices.byIndex(byService, key).filter((slice) => slice.metadata?.deletionTimestamp === undefined);
+        const wanted =
+          service === undefined || !hasSelector(service)
+            ? []
+            : familiesOf(service).flatMap((family) => contents(backendsOf(service, pods, family), family, zoneOf));
+        try {
+          await reconcile(service, existing, wanted);
+        } catch (error) {
+          if (!isReason(error, 'NotFound') && !isNamespaceTerminating(error)) throw error;
+        }
+      },
+    },
+    signal,
+  );
+
+  /** Slices that fit stay, others are rewritten, created or deleted. */
+  async function reconcile(
+    service: V1Service | undefined,
+    existing: readonly V1EndpointSlice[],
+    wanted: readonly SliceContent[],
+  ): Promise<void> {
+    const client = deps.api.resource(ENDPOINT_SLICES);
+    const free = [...existing];
+    const missing: SliceContent[] = [];
+    for (const content of wanted) {
+      const at = free.findIndex(
+        (slice) => holds(slice, content) && service !== undefined && equalJson(slice.metadata?.labels, labelsOf(service)),
+      );
+      if (at >= 0) free.splice(at, 1);
+      else missing.push(content);
+    }
+    for (const content of missing) {
+      if (service === undefined) break;
+      const at = free.findIndex((slice) => slice.addressType === content.addressType);
+      const reused = at >= 0 ? free.splice(at, 1)[0] : undefined;
+      const scope = { namespace: namespaceOf(service), signal };
+      if (reused === undefined) {
+        const metadata = {
+          generateName: `${nameOf(service)}-`,
+          namespace: namespaceOf(service),
+          labels: labelsOf(service),
+          ownerReferences: [controllerReference(service, SERVICES)],
+        };
+        await client.create({ apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice', metadata, ...content }, scope);
+      } else {
+        await client.update({ ...reused, metadata: { ...reused.metadata, labels: labelsOf(service) }, ...content }, scope);
+      }
+    }
+    for (const slice of free) await client.delete(nameOf(slice), { namespace: namespaceOf(slice), signal });
+  }
+}
+
+function holds(slice: V1EndpointSlice, content: SliceContent): boolean {
+  return (
+    slice.addressType === content.addressType &&
+    equalJson(slice.endpoints ?? [], content.endpoints ?? []) &&
+    equalJson(slice.ports ?? [], content.ports ?? [])
+  );
+}
+
+function labelsOf(service: V1Service): Record<string, string> {
+  return {
+    ...service.metadata?.labels,
+    [SERVICE_NAME]: nameOf(service),
+    [MANAGED_BY]: MANAGER,
+    ...(service.spec?.clusterIP === 'None' ? { [HEADLESS]: '' } : {}),
+  };
+}
+
+function contents(backends: readonly Backend[], family: IpFamily, zoneOf: (node: string) => string | undefined): SliceContent[] {
+  const groups = byPorts(backends);
+  // A service without endpoints still has a slice that says so.
+  if (groups.length === 0) return [{ addressType: family, endpoints: [], ports: [] }];
+  return groups.flatMap((group) => {
+    const ports = (group[0]?.ports ?? []).map(({ name, port, protocol, appProtocol }) => ({
+      name,
+      port,
+      protocol,
+      ...(appProtocol === undefined ? {} : { appProtocol }),
+    }));
+    const chunks: SliceContent[] = [];
+    for (let at = 0; at < group.length; at += MAX_ENDPOINTS) {
+      chunks.push({
+        addressType: family,
+        endpoints: group.slice(at, at + MAX_ENDPOINTS).map((backend) => endpoint(backend, zoneOf)),
+        ports,
+      });
+    }
+    return chunks;
+  });
+}
+
+function endpoint(backend: Backend, zoneOf: (node: string) => string | undefined): V1Endpoint {
+  const { pod, ready, serving, terminating } = backend;
+  const nodeName = pod.spec?.nodeName;
+  const zone = nodeName === undefined ? undefined : zoneOf(nodeName);
+  return {
+    addresses: [backend.ip],
+    conditions: { ready, serving, terminating },
+    ...(backend.hostname === undefined ? {} : { hostname: backend.hostname }),
+    targetRef: { kind: 'Pod', namespace: namespaceOf(pod), name: nameOf(pod), uid: pod.metadata?.uid ?? '' },
+    ...(nodeName === undefined ? {} : { nodeName }),
+    ...(zone === undefined ? {} : { zone }),
+  };
+}
