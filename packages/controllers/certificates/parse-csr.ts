@@ -1,7 +1,4 @@
 /** Reads PKCS#10 requests. The library is loaded with the first request, because most clusters never see one. */
-import type { SubjectAlternativeNameExtension } from '@peculiar/x509';
-
-const SUBJECT_ALTERNATIVE_NAME = '2.5.29.17';
 
 export interface ParsedRequest {
   readonly commonName: string;
@@ -21,7 +18,8 @@ export async function parseRequest(request: string): Promise<ParsedRequest> {
   const x509 = await import('@peculiar/x509');
   const csr = new x509.Pkcs10CertificateRequest(Buffer.from(request, 'base64').toString());
   if (!(await csr.verify(webcrypto as never))) throw new Error('the signature of the certificate request is not valid');
-  const names = csr.getExtension<SubjectAlternativeNameExtension>(SUBJECT_ALTERNATIVE_NAME)?.names.items ?? [];
+  const alternative = csr.extensions.find((extension) => extension instanceof x509.SubjectAlternativeNameExtension);
+  const names = alternative?.names.items ?? [];
   const ofType = (type: string) => names.filter((name) => name.type === type).map((name) => name.value);
   return {
     commonName: csr.subjectName.getField('CN')[0] ?? '',
