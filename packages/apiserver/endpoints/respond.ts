@@ -18,9 +18,14 @@ const maxAllWarningsRunes = 4096;
 
 const gzipAsync = promisify(gzip);
 
-/** JSON that is ready to be sent. */
-export async function respondBytes(context: RequestContext, status: number, body: Uint8Array): Promise<HttpResponse> {
-  const headers = withWarnings(jsonHeaders, context);
+/** Bytes that are ready to be sent, JSON unless `contentHeaders` says otherwise; compressed when large. */
+export async function respondBytes(
+  context: RequestContext,
+  status: number,
+  body: Uint8Array,
+  contentHeaders: HttpHeaders = jsonHeaders,
+): Promise<HttpResponse> {
+  const headers = withWarnings(contentHeaders, context);
   if (body.byteLength <= minGzipBytes || !acceptsGzip(context.http) || context.http.method !== 'GET') {
     return { kind: 'full', status, headers, body };
   }
