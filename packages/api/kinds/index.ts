@@ -1,5 +1,7 @@
 /** Every kind this program knows, by group and resource. */
 
+import { deployment } from './apps/deployment.ts';
+import { replicaSet } from './apps/replica-set.ts';
 import { selfSubjectReview, tokenReview } from './authentication/reviews.ts';
 import {
   localSubjectAccessReview,
@@ -7,33 +9,51 @@ import {
   selfSubjectRulesReview,
   subjectAccessReview,
 } from './authorization/access-reviews.ts';
+import { certificateSigningRequest } from './certificates/csr.ts';
 import { lease } from './coordination/lease.ts';
+import { binding } from './core/binding.ts';
 import { configMap } from './core/configmap.ts';
+import { endpoints } from './core/endpoints.ts';
+import { event } from './core/event.ts';
 import { namespace } from './core/namespace.ts';
+import { node } from './core/node.ts';
 import { pod } from './core/pod.ts';
 import { secret } from './core/secret.ts';
+import { service } from './core/service.ts';
 import { serviceAccount } from './core/service-account.ts';
+import { endpointSlice } from './discovery/endpoint-slice.ts';
+import { eventsEvent } from './events/event.ts';
 import type { KindDefinition } from './kind.ts';
 import { clusterRole, role } from './rbac/role.ts';
 import { clusterRoleBinding, roleBinding } from './rbac/role-binding.ts';
 
 const kinds: readonly KindDefinition[] = [
-  clusterRole,
-  clusterRoleBinding,
+  binding,
   configMap,
-  lease,
-  localSubjectAccessReview,
+  endpoints,
+  event,
   namespace,
+  node,
   pod,
-  role,
-  roleBinding,
   secret,
-  selfSubjectAccessReview,
-  selfSubjectReview,
-  selfSubjectRulesReview,
   serviceAccount,
-  subjectAccessReview,
+  service,
+  deployment,
+  replicaSet,
+  eventsEvent,
   tokenReview,
+  selfSubjectReview,
+  localSubjectAccessReview,
+  selfSubjectAccessReview,
+  selfSubjectRulesReview,
+  subjectAccessReview,
+  certificateSigningRequest,
+  clusterRoleBinding,
+  clusterRole,
+  roleBinding,
+  role,
+  lease,
+  endpointSlice,
 ];
 
 const byGroupResource: ReadonlyMap<string, KindDefinition> = new Map(

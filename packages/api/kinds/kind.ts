@@ -22,6 +22,11 @@ export interface KindDefinition {
   validateUpdate(object: KubeObject, old: KubeObject): FieldError[];
   /** `PUT/PATCH …/status`: default none. */
   validateStatusUpdate?(object: KubeObject, old: KubeObject): FieldError[];
+  /**
+   * Who checks metadata: the kind and then the generic server (default), only the generic server (events, whose names may be
+   * anything that fits into a path), or nobody (reviews, which are answered and not stored).
+   */
+  readonly metaChecks?: 'kind' | 'generic' | 'none';
   /** Checks of a create only, in addition to `validate`: default none. */
   validateCreate?(object: KubeObject): FieldError[];
   /** In which order an update is checked; default: metadata, what may not change, then the new object as on create. */

@@ -1,7 +1,7 @@
 /** Columns that many tables share, and the helpers to build the others. */
 
 import { fieldDescription } from './field-descriptions.ts';
-import type { TableColumn } from './kind.ts';
+import type { TableColumn, TableDefinition } from './kind.ts';
 
 /** A column; priority 1 is shown with `-o wide` only. */
 export function column(name: string, description: string, type: TableColumn['type'] = 'string', priority = 0): TableColumn {
@@ -34,3 +34,18 @@ export function fieldColumn(name: string, struct: string, field: string, type: T
     },
   };
 }
+
+/** The table of kinds without one of their own. */
+export const createdTable: TableDefinition = {
+  columns: [
+    nameColumn,
+    {
+      name: 'Created At',
+      type: 'date',
+      format: '',
+      priority: 0,
+      description: ageColumn.description,
+    },
+  ],
+  cells: (object) => [object.metadata.name ?? '', object.metadata.creationTimestamp ?? null],
+};

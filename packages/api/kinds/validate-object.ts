@@ -15,12 +15,14 @@ const defaultUpdateOrder: readonly UpdateStep[] = ['meta-update', 'update', 'met
 /** Errors of a new object whose name has been generated and whose defaults are applied. */
 export function createErrors(kind: KindDefinition, object: KubeObject): FieldError[] {
   const { namespaced } = kind.resource;
+  const metaChecks = kind.metaChecks ?? 'kind';
   const errors = [
-    ...validateObjectMeta(object.metadata, namespaced, nameRules[kind.nameSyntax]),
+    ...(metaChecks === 'kind' ? validateObjectMeta(object.metadata, namespaced, nameRules[kind.nameSyntax]) : []),
     ...kind.validate(object),
     ...(kind.validateCreate?.(object) ?? []),
   ];
-  return errors.length > 0 ? errors : checkMeta(object.metadata, namespaced, nameRules['path-segment']);
+  if (errors.length > 0 || metaChecks === 'none') return errors;
+  return checkMeta(object.metadata, namespaced, nameRules['path-segment']);
 }
 
 /** Errors of a change. Server-set metadata has been carried over from `old`, and `resourceVersion` is set. */

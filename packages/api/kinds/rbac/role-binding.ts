@@ -1,107 +1,111 @@
-/** RoleBinding and ClusterRoleBinding: one role, which never changes, and who gets it. */
+/** RoleBinding and ClusterRoleBinding: who gets a role. The role of a binding never changes. */
 
 import type { FieldError } from '../../errors/field-error.ts';
 import { invalid, notSupported, required } from '../../errors/field-error.ts';
-import type { RbacV1Subject, V1RoleBinding } from '../../generated/types.ts';
+import type { RbacV1Subject, V1RoleBinding, V1RoleRef } from '../../generated/types.ts';
 import type { KubeObject } from '../../meta/object.ts';
 import { isRecord } from '../../meta/safe-object.ts';
 import { dnsSubdomainProblems, pathSegmentProblems } from '../../validation/names.ts';
+import { invalidEach } from '../../validation/object-meta.ts';
+import type { KindRules } from '../define-kind.ts';
 import { defineKind, viewAs } from '../define-kind.ts';
 import { timeSince } from '../human-duration.ts';
-import type { KindDefinition } from '../kind.ts';
+import type { TableDefinition } from '../kind.ts';
 import { ageColumn, column, fieldColumn, nameColumn } from '../table-columns.ts';
 
 const group = 'rbac.authorization.k8s.io';
-const subjectKinds = ['ServiceAccount', 'User', 'Group'];
 
-export const roleBinding = binding('rolebindings', 'RoleBinding', ['Role', 'ClusterRole']);
-export const clusterRoleBinding = binding('clusterrolebindings', 'ClusterRoleBinding', ['ClusterRole']);
+export const roleBinding = defineKind(group, 'rolebindings', rules('RoleBinding', true));
+export const clusterRoleBinding = defineKind(group, 'clusterrolebindings', rules('ClusterRoleBinding', false));
 
-function binding(resource: string, kind: string, roleKinds: readonly string[]): KindDefinition {
-  const schema = `io.k8s.api.rbac.v1.${kind}`;
-  return defineKind(group, resource, {
-    schema,
+function rules(kind: string, namespaced: boolean): KindRules {
+  return {
+    schema: `io.k8s.api.rbac.v1.${kind}`,
     nameSyntax: 'path-segment',
     applyDefaults,
-    validate: (object) => validate(object, roleKinds, kind === 'RoleBinding'),
+    validate: (object) => validate(object, namespaced),
     validateUpdate,
     updateOrder: ['meta', 'object', 'meta-update', 'update'],
-    table: {
-      columns: [
-        nameColumn,
-        fieldColumn('Role', schema, 'roleRef'),
-        ageColumn,
-        column('Users', 'Users in the roleRef', 'string', 1),
-        column('Groups', 'Groups in the roleRef', 'string', 1),
-        column('ServiceAccounts', 'ServiceAccounts in the roleRef', 'string', 1),
-      ],
-      cells,
-    },
-  });
+    table: tableOf(kind),
+  };
 }
 
+/** Users, groups and roles belong to this API group unless said otherwise. */
 function applyDefaults(object: KubeObject): void {
-  if (isRecord(object.roleRef) && (object.roleRef.apiGroup === undefined || object.roleRef.apiGroup === ''))
-    object.roleRef.apiGroup = group;
-  if (!Array.isArray(object.subjects)) return;
-  for (const subject of object.subjects) {
-    if (!isRecord(subject) || (subject.apiGroup !== undefined && subject.apiGroup !== '')) continue;
-    if (subject.kind === 'User' || subject.kind === 'Group') subject.apiGroup = group;
+  if (!isRecord(object.roleRef)) object.roleRef = {};
+  const roleRef = object.roleRef as Record<string, unknown>;
+  roleRef.apiGroup ||= group;
+  for (const subject of Array.isArray(object.subjects) ? object.subjects : []) {
+    if (isRecord(subject) && (subject.kind === 'User' || subject.kind === 'Group')) subject.apiGroup ||= group;
   }
 }
 
-function validate(object: KubeObject, roleKinds: readonly string[], namespaced: boolean): FieldError[] {
-  const { roleRef, subjects } = viewAs<V1RoleBinding>(object);
+function validate(object: KubeObject, namespaced: boolean): FieldError[] {
+  const { roleRef, subjects = [] } = viewAs<V1RoleBinding>(object);
+  const { apiGroup = '', kind = '', name = '' } = roleRef ?? ({} as Partial<V1RoleRef>);
+  const kinds = namespaced ? ['Role', 'ClusterRole'] : ['ClusterRole'];
   const errors: FieldError[] = [];
-  const { apiGroup = '', kind = '', name = '' } = roleRef ?? {};
   if (apiGroup !== group) errors.push(notSupported('roleRef.apiGroup', apiGroup, [group]));
-  if (!roleKinds.includes(kind)) errors.push(notSupported('roleRef.kind', kind, roleKinds));
+  if (!kinds.includes(kind)) errors.push(notSupported('roleRef.kind', kind, kinds));
   if (name === '') errors.push(required('roleRef.name'));
-  else errors.push(...pathSegmentProblems(name).map((problem) => invalid('roleRef.name', name, problem)));
-  for (const [i, subject] of (subjects ?? []).entries()) errors.push(...subjectErrors(subject, namespaced, `subjects[${i}]`));
-  return errors;
+  else errors.push(...invalidEach('roleRef.name', name, pathSegmentProblems(name)));
+  return [...errors, ...subjects.flatMap((subject, i) => validateSubject(subject, namespaced, `subjects[${i}]`))];
 }
 
-function subjectErrors(subject: RbacV1Subject, namespaced: boolean, path: string): FieldError[] {
-  const errors: FieldError[] = [];
+function validateSubject(subject: RbacV1Subject, namespaced: boolean, path: string): FieldError[] {
   const { kind = '', name = '', apiGroup = '', namespace = '' } = subject;
-  if (name === '') errors.push(required(`${path}.name`));
+  const errors = name === '' ? [required(`${path}.name`)] : [];
   switch (kind) {
     case 'ServiceAccount':
-      if (name !== '') errors.push(...dnsSubdomainProblems(name).map((problem) => invalid(`${path}.name`, name, problem)));
+      if (name !== '') errors.push(...invalidEach(`${path}.name`, name, dnsSubdomainProblems(name)));
       if (apiGroup !== '') errors.push(notSupported(`${path}.apiGroup`, apiGroup, ['']));
       if (!namespaced && namespace === '') errors.push(required(`${path}.namespace`));
-      break;
+      return errors;
     case 'User':
     case 'Group':
+      if (name === '') errors.push(invalid(`${path}.name`, name, `${kind.toLowerCase()} name cannot be empty`));
       if (apiGroup !== group) errors.push(notSupported(`${path}.apiGroup`, apiGroup, [group]));
-      break;
+      return errors;
     default:
-      errors.push(notSupported(`${path}.kind`, kind, subjectKinds));
+      return [...errors, notSupported(`${path}.kind`, kind, ['ServiceAccount', 'User', 'Group'])];
   }
-  return errors;
 }
 
 function validateUpdate(object: KubeObject, old: KubeObject): FieldError[] {
-  const now = viewAs<V1RoleBinding>(object).roleRef;
+  const { roleRef } = viewAs<V1RoleBinding>(object);
   const before = viewAs<V1RoleBinding>(old).roleRef;
-  if (now.apiGroup === before.apiGroup && now.kind === before.kind && now.name === before.name) return [];
-  return [invalid('roleRef', { APIGroup: now.apiGroup, Kind: now.kind, Name: now.name }, 'cannot change roleRef')];
+  const same = (['apiGroup', 'kind', 'name'] as const).every((field) => (roleRef?.[field] ?? '') === (before?.[field] ?? ''));
+  if (same) return [];
+  const shown = { APIGroup: roleRef?.apiGroup ?? '', Kind: roleRef?.kind ?? '', Name: roleRef?.name ?? '' };
+  return [invalid('roleRef', shown, 'cannot change roleRef')];
 }
 
-function cells(object: KubeObject, now: number): unknown[] {
-  const { metadata, roleRef, subjects } = viewAs<V1RoleBinding>(object);
-  const names = (kind: string, text: (subject: RbacV1Subject) => string) =>
-    (subjects ?? [])
-      .filter((subject) => subject.kind === kind)
-      .map(text)
-      .join(', ');
-  return [
-    metadata?.name ?? '',
-    `${roleRef.kind}/${roleRef.name}`,
-    timeSince(metadata?.creationTimestamp, now),
-    names('User', ({ name }) => name),
-    names('Group', ({ name }) => name),
-    names('ServiceAccount', ({ namespace, name }) => `${namespace ?? ''}/${name}`),
-  ];
+function tableOf(kind: string): TableDefinition {
+  const word = kind.charAt(0).toLowerCase() + kind.slice(1);
+  return {
+    columns: [
+      nameColumn,
+      fieldColumn('Role', `io.k8s.api.rbac.v1.${kind}`, 'roleRef'),
+      ageColumn,
+      column('Users', `Users in the ${word}`, 'string', 1),
+      column('Groups', `Groups in the ${word}`, 'string', 1),
+      column('ServiceAccounts', `ServiceAccounts in the ${word}`, 'string', 1),
+    ],
+    cells(object, now) {
+      const { metadata, roleRef, subjects = [] } = viewAs<V1RoleBinding>(object);
+      const names = (wanted: string): string =>
+        subjects
+          .filter((subject) => subject.kind === wanted)
+          .map((subject) => (wanted === 'ServiceAccount' ? `${subject.namespace ?? ''}/${subject.name}` : subject.name))
+          .join(', ');
+      return [
+        metadata?.name ?? '',
+        `${roleRef?.kind ?? ''}/${roleRef?.name ?? ''}`,
+        timeSince(metadata?.creationTimestamp, now),
+        names('User'),
+        names('Group'),
+        names('ServiceAccount'),
+      ];
+    },
+  };
 }

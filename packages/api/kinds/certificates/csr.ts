@@ -1,0 +1,148 @@
+/** CertificateSigningRequest: a PEM request, for a signer and some usages. Whether the signature is right the signer checks. */
+
+import type { FieldError } from '../../errors/field-error.ts';
+import { duplicate, forbiddenField, invalid, notSupported, required } from '../../errors/field-error.ts';
+import type { V1CertificateSigningRequest, V1CertificateSigningRequestStatus } from '../../generated/types.ts';
+import type { KubeObject } from '../../meta/object.ts';
+import { defineKind, viewAs } from '../define-kind.ts';
+import { humanDuration, timeSince } from '../human-duration.ts';
+import { ageColumn, fieldColumn, nameColumn } from '../table-columns.ts';
+import { validateSignerName } from './signer-name.ts';
+
+const specStruct = 'io.k8s.api.certificates.v1.CertificateSigningRequestSpec';
+const minExpirationSeconds = 600;
+const usages = [
+  'any',
+  'cert sign',
+  'client auth',
+  'code signing',
+  'content commitment',
+  'crl sign',
+  'data encipherment',
+  'decipher only',
+  'digital signature',
+  'email protection',
+  'encipher only',
+  'ipsec end system',
+  'ipsec tunnel',
+  'ipsec user',
+  'key agreement',
+  'key encipherment',
+  'microsoft sgc',
+  'netscape sgc',
+  'ocsp signing',
+  's/mime',
+  'server auth',
+  'signing',
+  'timestamping',
+];
+
+export const certificateSigningRequest = defineKind('certificates.k8s.io', 'certificatesigningrequests', {
+  schema: 'io.k8s.api.certificates.v1.CertificateSigningRequest',
+  nameSyntax: 'path-segment',
+  validate,
+  validateUpdate: validateConditionsKept,
+  validateStatusUpdate: validateConditionsKept,
+  updateOrder: ['meta', 'object', 'meta-update', 'update'],
+  selectableFields: (object) => ({ 'spec.signerName': viewAs<V1CertificateSigningRequest>(object).spec?.signerName ?? '' }),
+  hasStatus: true,
+  table: {
+    columns: [
+      nameColumn,
+      ageColumn,
+      fieldColumn('SignerName', specStruct, 'signerName'),
+      fieldColumn('Requestor', specStruct, 'username'),
+      fieldColumn('RequestedDuration', specStruct, 'expirationSeconds'),
+      fieldColumn('Condition', 'io.k8s.api.certificates.v1.CertificateSigningRequestStatus', 'conditions'),
+    ],
+    cells(object, now) {
+      const { metadata, spec, status } = viewAs<V1CertificateSigningRequest>(object);
+      return [
+        metadata?.name ?? '',
+        timeSince(metadata?.creationTimestamp, now),
+        spec?.signerName || '<none>',
+        spec?.username ?? '',
+        spec?.expirationSeconds == null ? '<none>' : humanDuration(spec.expirationSeconds * 1000),
+        conditionText(status ?? {}),
+      ];
+    },
+  },
+});
+
+function validate(object: KubeObject): FieldError[] {
+  const { spec, status } = viewAs<V1CertificateSigningRequest>(object);
+  const { request = '', usages: wanted = [], signerName = '', expirationSeconds } = spec ?? {};
+  const errors: FieldError[] = [];
+  if (!isPemRequest(request)) errors.push(invalid('spec.request', request, 'PEM block type must be CERTIFICATE REQUEST'));
+  if (wanted.length === 0) errors.push(required('spec.usages', 'usages must be provided'));
+  wanted.forEach((usage, i) => {
+    if (!usages.includes(usage)) errors.push(notSupported(`spec.usages[${i}]`, usage, usages));
+  });
+  wanted.forEach((usage, i) => {
+    if (wanted.indexOf(usage) < i) errors.push(duplicate(`spec.usages[${i}]`, usage));
+  });
+  if (signerName === 'kubernetes.io/legacy-unknown') {
+    errors.push(invalid('spec.signerName', signerName, 'the legacy signerName is not allowed via this API version'));
+  } else {
+    errors.push(...validateSignerName(signerName, 'spec.signerName'));
+  }
+  if (expirationSeconds != null && expirationSeconds < minExpirationSeconds) {
+    const detail = 'may not specify a duration less than 600 seconds (10 minutes)';
+    errors.push(invalid('spec.expirationSeconds', expirationSeconds, detail));
+  }
+  return [...errors, ...validateConditions(status ?? {})];
+}
+
+function isPemRequest(base64: string): boolean {
+  const text = Buffer.from(base64, 'base64').toString('latin1');
+  const block = /-----BEGIN ([^-]+)-----\r?\n([A-Za-z0-9+/=\r\n]+)-----END \1-----/.exec(text);
+  if (block === null) return false;
+  const der = Buffer.from(block[2] ?? '', 'base64');
+  // A request is a DER sequence.
+  return (block[1] === 'CERTIFICATE REQUEST' || block[1] === 'NEW CERTIFICATE REQUEST') && der[0] === 0x30;
+}
+
+function validateConditions(status: V1CertificateSigningRequestStatus): FieldError[] {
+  const conditions = status.conditions ?? [];
+  const errors: FieldError[] = [];
+  const has = (type: string): boolean => conditions.some((condition) => condition.type === type);
+  conditions.forEach(({ type = '', status: state = '' }, i) => {
+    const path = `status.conditions[${i}]`;
+    if (type === '') errors.push(required(`${path}.type`));
+    if (state === '') errors.push(required(`${path}.status`));
+    else if (['Approved', 'Denied', 'Failed'].includes(type) && state !== 'True') {
+      errors.push(notSupported(`${path}.status`, state, ['True']));
+    } else if (!['True', 'False', 'Unknown'].includes(state)) {
+      errors.push(notSupported(`${path}.status`, state, ['False', 'True', 'Unknown']));
+    }
+    if (conditions.findIndex((other) => other.type === type) < i) errors.push(duplicate(`${path}.type`, type));
+    const opposite = type === 'Approved' ? 'Denied' : 'Approved';
+    if (type === 'Denied' && has(opposite)) {
+      errors.push(invalid(`${path}.type`, type, 'Approved and Denied conditions are mutually exclusive'));
+    }
+  });
+  return errors;
+}
+
+/** A decision is final, and so is an issued certificate. */
+function validateConditionsKept(object: KubeObject, oldObject: KubeObject): FieldError[] {
+  const status = viewAs<V1CertificateSigningRequest>(object).status ?? {};
+  const old = viewAs<V1CertificateSigningRequest>(oldObject).status ?? {};
+  const errors = ['Approved', 'Denied', 'Failed'].flatMap((type) => {
+    const count = (s: V1CertificateSigningRequestStatus): number => (s.conditions ?? []).filter((c) => c.type === type).length;
+    if (count(old) <= count(status)) return [];
+    return [forbiddenField('status.conditions', `updates may not remove a condition of type ${JSON.stringify(type)}`)];
+  });
+  if ((old.certificate ?? '') !== '' && old.certificate !== status.certificate) {
+    errors.push(forbiddenField('status.certificate', 'updates may not modify existing certificate content'));
+  }
+  return errors;
+}
+
+function conditionText(status: V1CertificateSigningRequestStatus): string {
+  const has = (type: string): boolean => (status.conditions ?? []).some((condition) => condition.type === type);
+  let text = has('Denied') ? 'Denied' : has('Approved') ? 'Approved' : 'Pending';
+  if (has('Failed')) text += ',Failed';
+  if ((status.certificate ?? '') !== '') text += ',Issued';
+  return text;
+}
