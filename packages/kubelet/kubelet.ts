@@ -2,6 +2,7 @@
  * The kubelet: runs the pods that the API binds to this node. This file only wires the parts; what they promise stands in each.
  * Containers outlive it: `stop` (aborting the signal) leaves them running for the next kubelet to adopt, `drainAndStop` stops them.
  */
+import { setMaxListeners } from 'node:events';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { NodeApi } from '@coffer/api/node/node-api';
@@ -62,6 +63,8 @@ export async function startKubelet(deps: KubeletDeps, signal: AbortSignal): Prom
   await mkdir(deps.rootDir, { recursive: true, mode: 0o750 });
   await mkdir(logsDir, { recursive: true, mode: 0o755 });
   const stopped = new AbortController();
+  // Every loop and every request of the kubelet listens to it.
+  setMaxListeners(0, stopped.signal);
   const onAbort = () => stopped.abort(signal.reason);
   if (signal.aborted) onAbort();
   else signal.addEventListener('abort', onAbort, { once: true });

@@ -36,6 +36,8 @@ interface Entry {
   readonly pods: Map<string, PodUse>;
   object: KubeObject | undefined;
   synced: boolean;
+  /** A pod has been told what there is, or that nothing could be known: from then on changes are told. */
+  answered: boolean;
   watch: ObjectWatch | undefined;
 }
 
@@ -86,7 +88,11 @@ export class ObjectManager {
     const use = entry?.pods.get(uid);
     if (entry === undefined || use === undefined) throw new Error(`object "${namespace}"/"${name}" not registered`);
     if (use.pinned !== undefined) return use.pinned;
-    if (!entry.synced) await this.#waitForFirstSync(entry);
+    try {
+      if (!entry.synced) await this.#waitForFirstSync(entry);
+    } finally {
+      entry.answered = true;
+    }
     const proven = entry.watch !== undefined && revisionOf(entry.watch.revision) >= use.neededRevision;
     if (!proven && !use.confirmed) await this.#confirm(entry, use);
     const object = entry.object;
@@ -112,7 +118,7 @@ export class ObjectManager {
     const key = `${namespace}/${name}`;
     let entry = this.#entries.get(key);
     if (entry === undefined) {
-      entry = { namespace, name, pods: new Map(), object: undefined, synced: false, watch: undefined };
+      entry = { namespace, name, pods: new Map(), object: undefined, synced: false, answered: false, watch: undefined };
       this.#entries.set(key, entry);
     }
     return entry;
@@ -166,6 +172,7 @@ export class ObjectManager {
   }
 
   #tell(entry: Entry): void {
+    if (!entry.answered) return;
     this.#deps.onChange({ noun: this.#deps.noun, namespace: entry.namespace, name: entry.name, podUids: [...entry.pods.keys()] });
   }
 

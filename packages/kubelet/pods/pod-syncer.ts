@@ -247,6 +247,8 @@ export class PodSyncer {
           signal,
         });
         state.startFailures.delete(container.name);
+        // What follows a sidecar can start as soon as that runs; nothing else would tell.
+        if (kind === 'init') retryMs = 0;
       } catch (error) {
         if (!(error instanceof StartError)) throw error;
         state.startFailures.set(container.name, { reason: error.reason, message: error.message });

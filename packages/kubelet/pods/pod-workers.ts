@@ -188,7 +188,8 @@ export class PodWorkers {
       try {
         const againInMs = await this.#round(worker);
         worker.failures = 0;
-        if (againInMs !== undefined && !worker.dirty) this.#schedule(worker, againInMs);
+        if (againInMs === 0) worker.dirty = true;
+        else if (againInMs !== undefined && !worker.dirty) this.#schedule(worker, againInMs);
       } catch (error) {
         if (this.#stopped) return;
         const delayMs = Math.min(maxErrorRetryMs, errorRetryMs * 2 ** worker.failures++);
@@ -205,7 +206,7 @@ export class PodWorkers {
     }
   }
 
-  /** Returns when to come again without being woken; undefined for never. */
+  /** Returns when to come again without being woken; 0 for at once, undefined for never. */
   async #round(worker: Worker): Promise<number | undefined> {
     const { syncer, syncFrequencyMs, onGone } = this.#deps;
     const { state } = worker;

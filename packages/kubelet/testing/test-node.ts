@@ -114,6 +114,8 @@ export class TestNode {
         ...object.metadata,
         deletionTimestamp: new Date(this.clock.now() + graceSeconds * 1000).toISOString(),
         deletionGracePeriodSeconds: graceSeconds,
+        // The fake API drops what is being deleted with its next write; a real one waits for the kubelet.
+        finalizers: ['test/kubelet'],
       },
     });
   }
@@ -149,7 +151,12 @@ export class TestNode {
     const table = builtInSchemaTable();
     return {
       ...inner,
-      request: (request) => inner.request(this.#translated(request, table)),
+      request: (request) => {
+        const deleted = request.method === 'DELETE' ? /^\/api\/v1\/namespaces\/([^/]+)\/pods\/([^/]+)$/.exec(request.path) : null;
+        if (deleted === null) return inner.request(this.#translated(request, table));
+        this.api.remove(PODS, deleted[1] ?? '', deleted[2] ?? '');
+        return Promise.resolve({ status: 200, headers: {}, body: Buffer.from('{}') });
+      },
     };
   }
 

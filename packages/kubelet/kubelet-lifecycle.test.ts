@@ -1,0 +1,389 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { StatusError } from '@coffer/api/errors/status-error';
+import { CONFIG_MAPS, PODS, SECRETS } from '@coffer/client/rest/well-known';
+import { PullError, RuntimeRefusal } from '@coffer/cri/runtime/container-runtime';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { TestNode } from './testing/test-node.ts';
+
+let node: TestNode;
+beforeEach(async () => {
+  node = await TestNode.start();
+});
+afterEach(() => node.close());
+
+const phase = (name: string, wanted: string) => node.until(() => expect(node.pod(name).status.phase).toBe(wanted));
+const started = () => node.runtime.calls.filter((call) => call.startsWith('startContainer'));
+const first = (name: string) => node.pod(name).status.containerStatuses?.[0];
+
+describe('probes', () => {
+  it('keeps a pod unready until its readiness probe succeeds, and says why', async () => {
+    let healthy = false;
+    node.runtime.execResult = () => ({ exitCode: healthy ? 0 : 1 });
+    node.createPod('p', { containers: [{ name: 'c', image: 'i', readinessProbe: { exec: { command: ['check'] }, periodSeconds: 1 } }] });
+    await phase('p', 'Running');
+    await node.until(() => expect(node.events('p')).toContain('Warning Unhealthy Readiness probe failed: '));
+    expect(first('p')).toMatchObject({ started: true, ready: false });
+    healthy = true;
+    await node.clock.advance(1000);
+    await node.until(() => expect(first('p')?.ready).toBe(true));
+    expect(node.pod('p').status.conditions?.find((c) => c.type === 'Ready')?.status).toBe('True');
+  });
+
+  it('restarts a container whose liveness probe fails', async () => {
+    node.runtime.execResult = () => ({ exitCode: 4, stdout: Buffer.from('sick\n') });
+    node.createPod('p', {
+      containers: [{ name: 'c', image: 'i', livenessProbe: { exec: { command: ['check'] }, periodSeconds: 1, failureThreshold: 1 } }],
+    });
+    await node.until(() => expect(first('p')?.restartCount).toBe(1));
+    await node.until(() => {
+      expect(node.events('p')).toContain('Warning Unhealthy Liveness probe failed: sick\n');
+      expect(node.events('p')).toContain('Normal Killing Container c failed liveness probe, will be restarted');
+    });
+  });
+
+  it('counts a container as started only after its startup probe', async () => {
+    let up = false;
+    node.runtime.execResult = (command) => ({ exitCode: command[0] === 'up' && !up ? 1 : 0 });
+    node.createPod('p', {
+      containers: [
+        {
+          name: 'c',
+          image: 'i',
+          startupProbe: { exec: { command: ['up'] }, periodSeconds: 1, failureThreshold: 30 },
+          readinessProbe: { exec: { command: ['ready'] }, periodSeconds: 1 },
+        },
+      ],
+    });
+    await phase('p', 'Running');
+    await node.until(() => expect(node.runtime.calls).toContain('execSync up'));
+    expect(first('p')).toMatchObject({ started: false, ready: false });
+    up = true;
+    await node.clock.advance(1000);
+    await node.until(() => expect(first('p')?.started).toBe(true));
+    await node.clock.advance(1000);
+    await node.until(() => expect(first('p')?.ready).toBe(true));
+  });
+
+  it('reports a command that takes too long', async () => {
+    node.runtime.execResult = () => ({ exitCode: 0, timedOut: true });
+    node.createPod('p', {
+      containers: [{ name: 'c', image: 'i', readinessProbe: { exec: { command: ['sleep', '9'] }, timeoutSeconds: 2 } }],
+    });
+    await node.until(() =>
+      expect(node.events('p')).toContain('Warning Unhealthy Readiness probe failed: command timed out: "sleep 9" timed out after 2s'),
+    );
+  });
+});
+
+describe('lifecycle', () => {
+  it('runs postStart, and preStop before the stop', async () => {
+    node.createPod('p', {
+      containers: [
+        { name: 'c', image: 'i', lifecycle: { postStart: { exec: { command: ['hello'] } }, preStop: { exec: { command: ['bye'] } } } },
+      ],
+    });
+    await phase('p', 'Running');
+    node.deletePod('p');
+    await node.until(() => expect(node.hasPod('p')).toBe(false));
+    const calls = node.runtime.calls.filter((call) => /hello|bye|stopContainer|startContainer/.test(call));
+    expect(calls).toEqual(['startContainer c', 'execSync hello', 'execSync bye', 'stopContainer c 30000']);
+  });
+
+  it('kills a container whose postStart hook fails', async () => {
+    node.runtime.execResult = () => ({ exitCode: 1 });
+    node.createPod('p', { containers: [{ name: 'c', image: 'i', lifecycle: { postStart: { exec: { command: ['no'] } } } }] });
+    await node.until(() => expect(node.events('p')).toContain('Warning FailedPostStartHook PostStartHook failed'));
+    await node.until(() => expect(first('p')?.state?.waiting?.reason).toMatch(/PostStartHookError|CrashLoopBackOff/));
+  });
+
+  it('ends sidecars after the containers they serve, the last one first', async () => {
+    const side = { image: 'i', restartPolicy: 'Always' };
+    node.createPod('p', {
+      initContainers: [
+        { name: 's1', ...side },
+        { name: 's2', ...side },
+      ],
+    });
+    await phase('p', 'Running');
+    expect(started()).toEqual(['startContainer s1', 'startContainer s2', 'startContainer c']);
+    node.deletePod('p');
+    await node.until(() => expect(node.hasPod('p')).toBe(false));
+    expect(node.runtime.calls.filter((call) => call.startsWith('stopContainer')).map((call) => call.split(' ')[1])).toEqual([
+      'c',
+      's2',
+      's1',
+    ]);
+  });
+
+  it('ends a pod whose deadline has passed', async () => {
+    node.createPod('p', { activeDeadlineSeconds: 5 });
+    await phase('p', 'Running');
+    await node.clock.advance(6000);
+    await phase('p', 'Failed');
+    expect(node.pod('p').status).toMatchObject({
+      reason: 'DeadlineExceeded',
+      message: 'Pod was active on the node longer than the specified deadline',
+    });
+    await node.until(() => expect(node.runtime.calls.some((call) => call.startsWith('stopPodSandbox'))).toBe(true));
+  });
+
+  it('stops sooner when a second deletion gives less time', async () => {
+    let release: () => void = () => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const stop = node.runtime.stopContainer.bind(node.runtime);
+    let calls = 0;
+    node.runtime.stopContainer = async (id, timeoutMs) => {
+      if (calls++ === 0) await held;
+      await stop(id, timeoutMs);
+      release();
+    };
+    node.createPod('p', {});
+    await phase('p', 'Running');
+    node.deletePod('p', 30);
+    await node.until(() => expect(calls).toBe(1));
+    node.deletePod('p', 2);
+    await node.until(() => expect(node.hasPod('p')).toBe(false));
+    expect(node.runtime.calls).toContain('stopContainer c 2000');
+  });
+
+  it('refuses pods for which there is no place', async () => {
+    await node.close();
+    node = await TestNode.start({ maxPods: 1 });
+    node.createPod('a', {});
+    await phase('a', 'Running');
+    node.createPod('b', {});
+    await phase('b', 'Failed');
+    expect(node.pod('b').status).toMatchObject({
+      reason: 'OutOfpods',
+      message: "Pod was rejected: Node didn't have enough resource: pods, requested: 1, used: 1, capacity: 1",
+    });
+  });
+
+  it('leaves pods to the next start when the node goes down', async () => {
+    node.createPod('p', {});
+    await phase('p', 'Running');
+    await node.kubelet.drainAndStop({ graceMs: 1000 });
+    expect(node.runtime.calls).toContain('stopContainer c 1000');
+    expect(node.pod('p').status.phase).toBe('Running');
+    await node.clock.advance(1000);
+    await node.boot();
+    await node.until(() => expect(first('p')).toMatchObject({ restartCount: 1, ready: true }));
+    expect(first('p')?.lastState?.terminated?.exitCode).toBe(143);
+    await node.until(() =>
+      expect(node.events('p')).toContain('Normal SandboxChanged Pod sandbox changed, it will be killed and re-created.'),
+    );
+  });
+
+  it('starts an ephemeral container in a running pod', async () => {
+    const pod = node.createPod('p', {});
+    await phase('p', 'Running');
+    node.api.put(PODS, {
+      ...node.api.find(PODS, 'default', 'p'),
+      spec: { ...pod.spec, ephemeralContainers: [{ name: 'debug', image: 'busybox', stdin: true, tty: true }] },
+    });
+    await node.until(() => expect(node.pod('p').status.ephemeralContainerStatuses?.[0]?.state?.running).toBeDefined());
+    expect(node.runtime.find('debug')?.config).toMatchObject({ stdin: true, tty: true });
+    expect(started()).toHaveLength(2);
+  });
+});
+
+describe('failures to start', () => {
+  it('backs off from an image that cannot be pulled, and uses the pull Secret', async () => {
+    let pulled = false;
+    const image = node.runtime.image;
+    node.runtime.image = (name) => (pulled ? image(name) : undefined);
+    node.runtime.onPull = () => {
+      if (node.runtime.pulls.length < 2) throw new PullError('ErrImagePull', 'no such image');
+      pulled = true;
+    };
+    const config = { auths: { 'r.io': { username: 'u', password: 'p' } } };
+    node.putSecret('pull', { '.dockerconfigjson': JSON.stringify(config) }, { type: 'kubernetes.io/dockerconfigjson' });
+    node.createPod('p', {
+      imagePullSecrets: [{ name: 'pull' }],
+      containers: [{ name: 'c', image: 'r.io/app', imagePullPolicy: 'IfNotPresent' }],
+    });
+    await node.until(() => expect(first('p')?.state).toEqual({ waiting: { reason: 'ErrImagePull', message: 'no such image' } }));
+    await node.clock.advance(10_000);
+    await phase('p', 'Running');
+    expect(node.runtime.pulls[0]?.auth).toMatchObject({ username: 'u', password: 'p' });
+    await node.until(() => {
+      const events = node.events('p');
+      expect(events).toContain('Normal Pulling Pulling image "r.io/app"');
+      expect(events).toContain('Warning Failed Failed to pull image "r.io/app": no such image');
+      expect(events).toContain('Warning Failed Error: ErrImagePull');
+    });
+  });
+
+  it('does not pull with policy Never', async () => {
+    node.runtime.image = () => undefined;
+    node.createPod('p', { containers: [{ name: 'c', image: 'app', imagePullPolicy: 'Never' }] });
+    await node.until(() =>
+      expect(first('p')?.state?.waiting).toEqual({
+        reason: 'ErrImageNeverPull',
+        message: 'Container image "app" is not present with pull policy of Never',
+      }),
+    );
+    expect(node.runtime.pulls).toEqual([]);
+  });
+
+  it('refuses root where the pod forbids it', async () => {
+    const pod = node.createPod('p', { securityContext: { runAsNonRoot: true } });
+    await node.until(() =>
+      expect(first('p')?.state?.waiting).toEqual({
+        reason: 'CreateContainerConfigError',
+        message: `container has runAsNonRoot and image will run as root (pod: "p_default(${pod.metadata.uid})", container: c)`,
+      }),
+    );
+  });
+
+  it('shows what the runtime refuses, in its words', async () => {
+    node.runtime.onCreate = () => {
+      throw new RuntimeRefusal('CommandRequired', 'this runtime needs a command');
+    };
+    node.createPod('p', {});
+    await node.until(() =>
+      expect(first('p')?.state?.waiting).toEqual({ reason: 'CommandRequired', message: 'this runtime needs a command' }),
+    );
+  });
+
+  it('waits for drivers it does not have, in words that say so', async () => {
+    node.createPod('p', {
+      containers: [{ name: 'c', image: 'i', volumeMounts: [{ name: 'v', mountPath: '/v' }] }],
+      volumes: [{ name: 'v', csi: { driver: 'secrets-store.csi.k8s.io' } }],
+    });
+    await node.until(() =>
+      expect(node.events('p').join()).toContain('driver name secrets-store.csi.k8s.io not found in the list of registered CSI drivers'),
+    );
+    expect(first('p')?.state).toEqual({ waiting: { reason: 'ContainerCreating' } });
+  });
+});
+
+describe('referenced objects', () => {
+  const withVolume = (volume: object) => ({
+    containers: [{ name: 'c', image: 'i', volumeMounts: [{ name: 'v', mountPath: '/v' }] }],
+    volumes: [{ name: 'v', ...volume }],
+  });
+  const file = (uid: string, path: string) => join(node.rootDir, 'pods', uid, 'volumes', path);
+
+  it('follows an optional object that appears, changes and vanishes', async () => {
+    const pod = node.createPod('p', withVolume({ configMap: { name: 'opt', optional: true } }));
+    await phase('p', 'Running');
+    const path = file(pod.metadata.uid, 'kubernetes.io~configmap/v/k');
+    node.putConfigMap('opt', { k: '1' });
+    await node.until(async () => expect(await readFile(path, 'utf8')).toBe('1'));
+    node.putConfigMap('opt', { k: '2' });
+    await node.until(async () => expect(await readFile(path, 'utf8')).toBe('2'));
+    node.api.remove(CONFIG_MAPS, 'default', 'opt');
+    await node.until(async () => {
+      await expect(readFile(path, 'utf8')).rejects.toThrow('ENOENT');
+    });
+  });
+
+  it('converges to the last of many quick changes of two sources', async () => {
+    node.putConfigMap('a', { a: '0' });
+    node.putConfigMap('b', { b: '0' });
+    const pod = node.createPod('p', withVolume({ projected: { sources: [{ configMap: { name: 'a' } }, { configMap: { name: 'b' } }] } }));
+    await phase('p', 'Running');
+    for (let i = 1; i <= 20; i++) {
+      node.putConfigMap('a', { a: String(i) });
+      node.putConfigMap('b', { b: String(i) });
+    }
+    const path = file(pod.metadata.uid, 'kubernetes.io~projected/v');
+    await node.until(async () =>
+      expect([await readFile(join(path, 'a'), 'utf8'), await readFile(join(path, 'b'), 'utf8')]).toEqual(['20', '20']),
+    );
+  });
+
+  it('shows changed labels in a downward volume', async () => {
+    const items = [{ path: 'labels', fieldRef: { fieldPath: 'metadata.labels' } }];
+    const pod = node.createPod('p', withVolume({ downwardAPI: { items } }), { labels: { a: '1' } });
+    await phase('p', 'Running');
+    const path = file(pod.metadata.uid, 'kubernetes.io~downward-api/v/labels');
+    expect(await readFile(path, 'utf8')).toBe('a="1"');
+    const object = node.api.find(PODS, 'default', 'p');
+    node.api.put(PODS, { ...object, metadata: { ...object?.metadata, labels: { a: '1', b: '2' } } });
+    await node.until(async () => expect(await readFile(path, 'utf8')).toBe('a="1"\nb="2"'));
+  });
+
+  it('does not watch immutable objects; a running pod keeps its own, a new pod gets the recreated one', async () => {
+    node.putConfigMap('fixed', { k: 'old' }, { immutable: true });
+    const before = node.createPod('p', withVolume({ configMap: { name: 'fixed' } }));
+    await phase('p', 'Running');
+    await node.until(() => expect(node.kubelet.metrics().objectWatches).toBe(0));
+    node.api.remove(CONFIG_MAPS, 'default', 'fixed');
+    node.putConfigMap('fixed', { k: 'new' }, { immutable: true });
+    const after = node.createPod('q', withVolume({ configMap: { name: 'fixed' } }));
+    await phase('q', 'Running');
+    expect(await readFile(file(after.metadata.uid, 'kubernetes.io~configmap/v/k'), 'utf8')).toBe('new');
+    await node.clock.advance(61_000);
+    expect(await readFile(file(before.metadata.uid, 'kubernetes.io~configmap/v/k'), 'utf8')).toBe('old');
+  });
+
+  it('never starts a pod on an older version than the API had when it was bound', async () => {
+    node.putSecret('sec', { k: 'old' });
+    const spec = { containers: [{ name: 'c', image: 'i', env: [{ name: 'K', valueFrom: { secretKeyRef: { name: 'sec', key: 'k' } } }] }] };
+    node.createPod('a', spec);
+    await phase('a', 'Running');
+    // The watch is dead from now on, but nobody knows.
+    node.api.endWatches();
+    node.api.before = (request) => {
+      if (request.path.includes('/secrets?')) throw new StatusError(500, 'InternalError', 'the watch is broken');
+    };
+    node.putSecret('sec', { k: 'new' });
+    node.createPod('b', spec);
+    await node.clock.advance(2000);
+    await phase('b', 'Running');
+    const env = node.runtime.find('c')?.config.env.find((variable) => variable.name === 'K');
+    expect(Buffer.from(env?.value ?? []).toString()).toBe('new');
+  });
+
+  it('asks only for objects that its pods refer to, by name', async () => {
+    node.putSecret('sec', { k: 'v' });
+    node.createPod('p', { containers: [{ name: 'c', image: 'i', envFrom: [{ secretRef: { name: 'sec' } }] }] });
+    await phase('p', 'Running');
+    const paths = node.api.requests.map((request) => request.path).filter((path) => path.includes('secrets'));
+    expect(paths.length).toBeGreaterThan(0);
+    for (const path of paths) expect(path).toMatch(/secrets(\/sec$|\?.*fieldSelector=metadata\.name%3Dsec)/);
+    node.deletePod('p', 1);
+    await node.until(() => expect(node.hasPod('p')).toBe(false));
+    await node.until(() => expect(node.kubelet.metrics()).toMatchObject({ pods: 0, objectWatches: 0 }));
+    expect(node.api.find(SECRETS, 'default', 'sec')).toBeDefined();
+  });
+});
+
+describe('logs', () => {
+  it('gives the log of a container and says why there is none', async () => {
+    const pod = node.createPod('p', {});
+    await phase('p', 'Running');
+    await node.runtime.log('c', 'hello');
+    let text = '';
+    const options = {
+      container: 'c',
+      follow: false,
+      previous: false,
+      timestamps: false,
+      tailLines: undefined,
+      limitBytes: undefined,
+      sinceSeconds: undefined,
+      sinceTime: undefined,
+      stream: 'All',
+    } as const;
+    const out = {
+      write: async (chunk: Uint8Array) => {
+        text += Buffer.from(chunk).toString();
+      },
+    };
+    const ref = { namespace: 'default', name: 'p', uid: pod.metadata.uid };
+    const { signal } = new AbortController();
+    await node.kubelet.nodeApi.logs(ref, options, out, signal);
+    expect(text).toBe('hello\n');
+    await expect(node.kubelet.nodeApi.logs(ref, { ...options, previous: true }, out, signal)).rejects.toMatchObject({
+      code: 400,
+      message: 'previous terminated container "c" in pod "p" not found',
+    });
+    await expect(node.kubelet.nodeApi.logs({ ...ref, uid: 'other' }, options, out, signal)).rejects.toMatchObject({ code: 404 });
+  });
+});
