@@ -6,12 +6,13 @@ import { openLmdbBackend } from '@coffer/storage/backend/lmdb';
 import { expect, it } from 'vitest';
 import { bundleScript } from '../support/bundle-script.ts';
 import { Expectation } from './expectation.ts';
+import { seededRandom } from './seeded-random.ts';
 
 const kills = process.env.COFFER_SOAK === '1' ? 200 : 20;
 
 it(`loses nothing in ${kills} kills of the store's process under 16 writers`, async () => {
   const seed = Number(process.env.COFFER_SEED ?? Date.now() % 1_000_000);
-  const random = seeded(seed);
+  const random = seededRandom(seed);
   const directory = mkdtempSync(join(tmpdir(), 'coffer-kill-'));
   const program = await bundleScript(new URL('store-writer.ts', import.meta.url));
   const expectation = new Expectation();
@@ -44,11 +45,3 @@ it(`loses nothing in ${kills} kills of the store's process under 16 writers`, as
   rmSync(program);
   console.log(`${kills} kills, ${expectation.count} acknowledged writes, all there (seed ${seed}; COFFER_SOAK=1 kills 200 times)`);
 });
-
-function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state / 0x1_0000_0000;
-  };
-}

@@ -2,7 +2,7 @@ import { writeSync } from 'node:fs';
 import { openLmdbBackend } from '@coffer/storage/backend/lmdb';
 
 /**
- * Writes to a store with many writers at once until it is killed, and says so at once on standard output, one line each:
+ * Writes to a store with many writers at once until it is killed (or kills itself at a limit), and says so at once on standard output, one line each:
  *
  *   seen REVISION               a watcher was told about this revision
  *   ack KEY REVISION NUMBER     a write was acknowledged; NUMBER is in the value
@@ -50,4 +50,5 @@ async function run(writer: number): Promise<void> {
 
 await Promise.all(Array.from({ length: Number(writersText) }, (_, writer) => run(writer)));
 say('done');
-setInterval(() => {}, 1000);
+// No goodbye: nothing may be written or synced on the way out.
+process.kill(process.pid, 'SIGKILL');

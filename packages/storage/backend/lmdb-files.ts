@@ -18,10 +18,13 @@ export interface LmdbFiles {
   close(): Promise<void>;
 }
 
-/** Adds an entry behind all others of a table, which fills its pages. (The library's types know the option for `putSync` only.) */
-export function append(table: Table, key: Buffer, value: Buffer): void {
-  const put: (key: Buffer, value: Buffer, options: { readonly append: boolean }) => unknown = table.put.bind(table) as never;
-  put(key, value, { append: true });
+/**
+ * Adds an entry behind all others of a table, which fills its pages. False when it is not behind all others. (The library's
+ * types know the option for `putSync` only.)
+ */
+export function append(table: Table, key: Buffer, value: Buffer): Promise<boolean> {
+  const put: (key: Buffer, value: Buffer, options: { readonly append: boolean }) => Promise<boolean> = table.put.bind(table) as never;
+  return put(key, value, { append: true });
 }
 
 export const metaKeys = {

@@ -266,14 +266,17 @@ export class LmdbBackend implements LocalBackend, Snapshot {
       // Readers are refused below the new mark before anything there is gone.
       this.#compacted = compacted;
       try {
-        await this.#files.env.batch(() => {
+        let appended: readonly Promise<boolean>[] = [];
+        const committed = this.#files.env.batch(() => {
           if (cleaning !== undefined) {
             this.#files.meta.put(metaKeys.compacted, encodeRevision(compacted));
             this.#files.meta.put(metaKeys.cleaned, encodeRevision(cleaning.cleaned));
             cleaning.apply();
           }
-          this.#put(plan);
+          appended = this.#put(plan);
         });
+        const results = await Promise.all([committed, ...appended]);
+        if (results.includes(false)) throw new Error('the log has a revision that it should not have');
       } catch (error) {
         await this.#afterFailure(plan, error);
       }
@@ -288,13 +291,15 @@ export class LmdbBackend implements LocalBackend, Snapshot {
     });
   }
 
-  #put(plan: PlannedBatch): void {
+  /** Answers whether each revision could be appended. */
+  #put(plan: PlannedBatch): Promise<boolean>[] {
     const { log, head, past } = this.#files;
-    for (const { revision, record } of plan.records) {
-      append(log, encodeRevision(revision), encodeLogRecord(record));
+    return plan.records.map(({ revision, record }) => {
+      const appended = append(log, encodeRevision(revision), encodeLogRecord(record));
       head.put(Buffer.from(record.key), encodeHead({ revision, createRevision: record.createRevision, deleted: record.type === 'delete' }));
       if (record.previousRevision > 0) past.put(encodePastKey(record.key, record.previousRevision), noValue);
-    }
+      return appended;
+    });
   }
 
   #publish(plan: PlannedBatch): void {
