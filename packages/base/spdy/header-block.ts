@@ -59,6 +59,8 @@ export class HeaderWriter {
       head.writeUInt16LE(~piece.length & 0xffff, 3);
       output.push(head, piece);
     }
+    // An empty block at the end, as after a flush: some readers hand out nothing before it.
+    output.push(Buffer.of(0, 0, 0, 0xff, 0xff));
     return Buffer.concat(output);
   }
 }
