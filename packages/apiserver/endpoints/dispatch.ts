@@ -92,7 +92,7 @@ function isWellPlaced(context: RequestContext, resource: ResourceInfo): boolean 
   const { info } = context;
   if (resource.namespaced) {
     if (info.namespace === '' && info.name !== '') return false;
-  } else if (info.namespace !== '' && resource.resource !== 'namespaces') {
+  } else if (info.namespace !== '' && (resource.resource !== 'namespaces' || info.namespace !== info.name)) {
     return false;
   }
   return info.subresource === '' || segmentsBehindSubresource(info.path, info.subresource) === 0;

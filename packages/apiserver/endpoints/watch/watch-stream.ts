@@ -50,6 +50,8 @@ export class WatchStream implements WatchSink {
   #initial: boolean;
   #seenRevision: number;
   #ended = false;
+  /** The backlog was given up: what is still queued is not delivered. */
+  #overflowed = false;
   readonly #cancellers: (() => void)[] = [];
 
   constructor(plan: WatchPlan, sink: StreamSink, deps: WatchStreamDeps) {
@@ -82,7 +84,7 @@ export class WatchStream implements WatchSink {
     }
     await this.#done;
     // What is queued belongs to the client: a watch that ends because its time is over still delivers it.
-    while (this.#pumping && !this.#sink.signal.aborted) await this.#sink.drained().catch(() => {});
+    while (this.#pumping && !this.#overflowed && !this.#sink.signal.aborted) await this.#sink.drained().catch(() => {});
   }
 
   events(events: readonly StoreEvent[]): void {
@@ -124,6 +126,7 @@ export class WatchStream implements WatchSink {
       this.#backlogBytes += item instanceof Uint8Array ? item.byteLength : item.object.byteLength(true);
       if (this.#backlogBytes > maxBacklogBytes) {
         this.#queue = [];
+        this.#overflowed = true;
         this.#fail(resourceExpired('the watch was ended because its reader is too slow').status);
         return;
       }
@@ -140,6 +143,7 @@ export class WatchStream implements WatchSink {
         this.#queue = [];
         for (const item of batch) {
           if (this.#sink.bufferedBytes >= maxSocketBytes) await this.#sink.drained();
+          if (this.#overflowed) return;
           this.#sink.write(this.#encode(item));
           if (this.#backlogBytes > 0) this.#backlogBytes -= Math.min(this.#backlogBytes, sizeOf(item));
         }
