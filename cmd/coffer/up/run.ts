@@ -10,7 +10,7 @@ import { type DataPaths, dataPaths } from '../config/paths.ts';
 import { removePidFile, writePidFile } from '../config/pid-file.ts';
 import { wireControlPlane } from '../wire/control-plane.ts';
 import { startLoops } from '../wire/loops.ts';
-import { type RunningNode, startNode } from '../wire/node.ts';
+import { startNode } from '../wire/node.ts';
 import { openStore } from '../wire/store.ts';
 import type { UpFlags } from './command.ts';
 
@@ -36,8 +36,9 @@ export async function runUp(flags: UpFlags): Promise<void> {
     openStore(flags, paths, logger),
     loadOrCreateClusterKeys({ directory: paths.keys, serverNames: serverNames(flags), clock: systemClock }),
   ]);
-  let node: RunningNode | undefined;
-  const nodeApiFor = (name: string): NodeApi | undefined => (name === flags.nodeName ? node?.kubelet.nodeApi : undefined);
+  let node: Awaited<ReturnType<typeof startNode>> = { unavailable: 'starting' };
+  const nodeApiFor = (name: string): NodeApi | undefined =>
+    name === flags.nodeName && 'kubelet' in node ? node.kubelet.nodeApi : undefined;
   const controlPlane = await wireControlPlane({
     ...controlPlaneOptions(flags),
     storage,
@@ -60,18 +61,18 @@ export async function runUp(flags: UpFlags): Promise<void> {
   const url = `https://${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`;
   await Promise.all([writeKubeconfig(paths.kubeconfig, url, keys.authority.certificatePem, keys.admin), writePidFile(paths.pidFile)]);
 
-  const loops = await startLoops(
+  const loops = startLoops(
     { handler: controlPlane.handler, keys, tokenIssuer: controlPlane.tokenIssuer, clock: systemClock, logger },
     stopping.signal,
   );
-  node = await startNode(flags, paths, controlPlane, keys, logger, stopping.signal);
+  node = await startNode(flags, paths, controlPlane.handler, logger, stopping.signal);
   printReady(url, paths, node, process.uptime() * 1000);
 
   const ending = await waitForSignal(flags, stopping.signal);
-  if (ending === 'stop-pods' && node) await node.kubelet.drainAndStop({ graceMs: drainGraceMs });
+  if (ending === 'stop-pods' && 'kubelet' in node) await node.kubelet.drainAndStop({ graceMs: drainGraceMs });
   stopping.abort();
   await loops.stopped;
-  await node?.close();
+  if ('kubelet' in node) await node.close();
   await listener.close(closeGraceMs);
   controlPlane.close();
   await storage.close();
@@ -88,6 +89,7 @@ function controlPlaneOptions(flags: UpFlags) {
     maxRequestsInflight: flags.maxRequestsInflight,
     maxMutatingRequestsInflight: flags.maxMutatingRequestsInflight,
     requestTimeoutMs: flags.requestTimeout,
+    serverAddress: `${flags.bindAddress}:${flags.securePort}`,
   };
 }
 
@@ -99,8 +101,8 @@ function serverNames(flags: UpFlags): string[] {
   return [...names];
 }
 
-function printReady(url: string, paths: DataPaths, node: RunningNode | undefined, elapsedMs: number): void {
-  const nodeText = node ? node.summary : 'no node (--runtime none)';
+function printReady(url: string, paths: DataPaths, node: Awaited<ReturnType<typeof startNode>>, elapsedMs: number): void {
+  const nodeText = 'kubelet' in node ? node.summary : `no node: ${node.unavailable}`;
   process.stdout.write(`coffer is ready in ${Math.round(elapsedMs)} ms: ${url}, ${nodeText}\n`);
   process.stdout.write(`next: export KUBECONFIG=${paths.kubeconfig}; kubectl get namespaces\n`);
 }

@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises';
-import { builtInCatalog, Catalog } from '@coffer/api/catalog/catalog';
+import { builtInCatalog } from '@coffer/api/catalog/catalog';
 import { builtInKind } from '@coffer/api/kinds/index';
 import type { NodeApi } from '@coffer/api/node/node-api';
 import { builtInSchemaTable } from '@coffer/api/schema/schema-table';
+import { builtInAdmission } from '@coffer/apiserver/admission/built-in';
 import { AdmissionChain } from '@coffer/apiserver/admission/chain';
 import { nodeRestrictionPlugin } from '@coffer/apiserver/admission/node/node-restriction';
 import { rbacEscalationPlugin } from '@coffer/apiserver/admission/rbac/escalation';
@@ -38,6 +39,7 @@ import type { Review } from '@coffer/apiserver/registry/reviews/review';
 import { selfSubjectReview, type TokenVerifier, tokenReview } from '@coffer/apiserver/registry/reviews/token-reviews';
 import { builtInStrategies } from '@coffer/apiserver/registry/strategies';
 import { createApiServer } from '@coffer/apiserver/server/api-server';
+import { discoveryEndpoint, openApiEndpoint } from '@coffer/apiserver/server/discovery-endpoints';
 import { createNonResourceHandler } from '@coffer/apiserver/server/non-resource-endpoints';
 import { versionInfo } from '@coffer/apiserver/server/version';
 import type { Handler, HttpRequest } from '@coffer/base/http/handler';
@@ -46,6 +48,7 @@ import type { Clock } from '@coffer/base/time/clock';
 import type { Storage } from '@coffer/storage/store/storage';
 import type { ResourceStore } from '@coffer/storage/store/store';
 import { build } from '../build-info.ts';
+import { ensureSystemNamespaces } from './bootstrap-objects.ts';
 import { writeAsServer } from './write-as-server.ts';
 
 export interface ControlPlaneOptions {
@@ -60,6 +63,8 @@ export interface ControlPlaneOptions {
   readonly maxRequestsInflight: number;
   readonly maxMutatingRequestsInflight: number;
   readonly requestTimeoutMs: number;
+  /** `host:port` clients reach this server at; shown by `/api`. */
+  readonly serverAddress: string;
   readonly nodeApiFor: (nodeName: string) => NodeApi | undefined;
   /** Called when an index over the store has lost its feed: the server cannot go on. */
   readonly onFatal: (error: Error) => void;
@@ -77,7 +82,7 @@ export interface ControlPlane {
 /** Puts the API server together: stores → indexes → authentication, authorization, admission → endpoints → filters. */
 export async function wireControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
   const { clock, logger, storage } = options;
-  const catalog = new Catalog(builtInCatalog().resources.filter((r) => builtInKind(r.group, r.resource)));
+  const catalog = builtInCatalog();
   const table = builtInSchemaTable();
   const stores = await openResourceStores((config) => storage.resource(config), catalog, builtInKind);
   const store = (prefix: string) => storeOf(stores, prefix);
@@ -115,7 +120,14 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
   authenticators.push(tokenAuthenticator);
   if (options.anonymousAuth) authenticators.push(anonymousAuthenticator);
 
-  const admission = new AdmissionChain([nodeRestrictionPlugin(nodeGraph), rbacEscalationPlugin({ authorizer, rbac, index: rbacIndex })]);
+  const admission = new AdmissionChain([
+    ...builtInAdmission({
+      namespaces: store('namespaces'),
+      serviceAccounts: store('serviceaccounts'),
+      nodeRestriction: nodeRestrictionPlugin(nodeGraph),
+    }),
+    rbacEscalationPlugin({ authorizer, rbac, index: rbacIndex }),
+  ]);
 
   const health = new HealthChecks();
   const inFlight = new InFlightLimiter({ maxReadOnly: options.maxRequestsInflight, maxMutating: options.maxMutatingRequestsInflight });
@@ -149,8 +161,14 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
     impersonation: withImpersonation(authorizer),
     maxInFlight: inFlight.filter,
     resources,
-    nonResources: createNonResourceHandler({ health, version: versionInfo(build), metrics: () => metrics.render(), endpoints: [] }),
+    nonResources: createNonResourceHandler({
+      health,
+      version: versionInfo(build),
+      metrics: () => metrics.render(),
+      endpoints: [discoveryEndpoint(catalog, options.serverAddress), openApiEndpoint(catalog)],
+    }),
   });
+  await ensureSystemNamespaces(handler, store('namespaces'));
   await reconcileBootstrapPolicy({
     clusterRoles: store('clusterroles'),
     clusterRoleBindings: store('clusterrolebindings'),

@@ -1,8 +1,10 @@
 import type { ServiceAccountTokenIssuer } from '@coffer/apiserver/authentication/service-account/token-issuer';
 import type { ClusterKeys } from '@coffer/apiserver/pki/cluster-keys';
-import type { Handler } from '@coffer/base/http/handler';
+import type { Handler, UserInfo } from '@coffer/base/http/handler';
 import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
+import { inProcessTransport } from '@coffer/client/transport/in-process';
+import { startControllers, startScheduler } from '@coffer/controllers/start-controllers';
 
 export interface LoopsOptions {
   readonly handler: Handler;
@@ -12,6 +14,32 @@ export interface LoopsOptions {
   readonly logger: Logger;
 }
 
-export async function startLoops(_options: LoopsOptions, _signal: AbortSignal): Promise<{ readonly stopped: Promise<void> }> {
-  return { stopped: Promise.resolve() };
+/** Starts the control loops and the scheduler on the in-process transport; they end with the signal. */
+export function startLoops(options: LoopsOptions, signal: AbortSignal): { readonly stopped: Promise<void> } {
+  const { handler, clock, logger, keys, tokenIssuer } = options;
+  const transportAs = (component: string) => (identity: UserInfo) =>
+    inProcessTransport({ handler, identity, userAgent: `${component}/v1.36.0` });
+  const controllers = startControllers(
+    {
+      transportFor: transportAs('kube-controller-manager'),
+      clock,
+      logger,
+      caBundle: keys.authority.certificatePem,
+      signer: {
+        async sign({ publicKey, ...request }) {
+          const { signPublicKey } = await import('@coffer/apiserver/pki/certificates');
+          return signPublicKey(keys.authority, publicKey, { ...request, nowMs: clock.now() });
+        },
+      },
+      tokenIssuer: {
+        async issue(account, secret) {
+          const boundObject = { kind: 'Secret', ...secret } as const;
+          return (await tokenIssuer.issue({ ...account, audiences: [], expirationSeconds: 0, boundObject })).token;
+        },
+      },
+    },
+    signal,
+  );
+  const scheduler = startScheduler({ transportFor: transportAs('kube-scheduler'), clock, logger }, signal);
+  return { stopped: Promise.all([controllers.stopped, scheduler.stopped]).then(() => undefined) };
 }

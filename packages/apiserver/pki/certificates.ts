@@ -55,10 +55,10 @@ export async function issueCertificate(authority: KeyAndCertificate, request: Ce
   return { keyPem: await privateKeyPem(keys.privateKey), certificatePem };
 }
 
-/** A certificate for a key that somebody else holds. */
+/** A certificate for a key that somebody else holds, given as CryptoKey or SubjectPublicKeyInfo in DER. */
 export async function signPublicKey(
   authority: KeyAndCertificate,
-  publicKey: webcrypto.CryptoKey,
+  publicKey: webcrypto.CryptoKey | Uint8Array,
   request: CertificateRequest,
 ): Promise<string> {
   const issuer = new x509.X509Certificate(authority.certificatePem);

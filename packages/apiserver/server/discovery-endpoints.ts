@@ -1,0 +1,66 @@
+import type { Catalog } from '@coffer/api/catalog/catalog';
+import { discoveryAnswer } from '@coffer/api/openapi/discovery';
+import type { HttpHeaders, HttpResponse } from '@coffer/base/http/handler';
+import { respondBytes } from '../endpoints/respond.ts';
+import type { RequestContext } from '../request/context.ts';
+import type { NonResourceEndpoint } from './non-resource-endpoints.ts';
+import { kubernetesVersion } from './version.ts';
+
+/** `/api`, `/apis` and below: which groups, versions and resources there are, in every form kubectl asks for. */
+export function discoveryEndpoint(catalog: Catalog, serverAddress: string): NonResourceEndpoint {
+  return (context) => {
+    const answer = discoveryAnswer(context.info.path, acceptOf(context), { catalog, serverAddress });
+    if (!answer) return undefined;
+    return respondBytes(context, 200, Buffer.from(`${JSON.stringify(answer.document)}\n`), {
+      'content-type': answer.contentType,
+      vary: 'Accept',
+    });
+  };
+}
+
+/**
+ * `/openapi/v3` (index and one document per group version, addressed by hash so that clients may keep them) and `/openapi/v2`
+ * (JSON, or the protobuf form kubectl asks for). Built when first asked for.
+ */
+export function openApiEndpoint(catalog: Catalog): NonResourceEndpoint {
+  let documents: Promise<import('@coffer/api/openapi/documents').OpenApiDocuments> | undefined;
+  return async (context) => {
+    const { path } = context.info;
+    if (!path.startsWith('/openapi/')) return undefined;
+    documents ??= import('@coffer/api/openapi/documents').then(
+      ({ OpenApiDocuments }) => new OpenApiDocuments({ catalog, version: kubernetesVersion }),
+    );
+    const openApi = await documents;
+    const accept = acceptOf(context);
+    if (path === '/openapi/v2') {
+      if (!accept.includes('proto-openapi')) return document(context, openApi.v2(), 'application/json');
+      return document(context, openApi.v2Protobuf(), 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf');
+    }
+    if (path === '/openapi/v3' || path === '/openapi/v3/') return document(context, openApi.index(), 'application/json');
+    const name = path.slice('/openapi/v3/'.length);
+    const found = openApi.v3(name);
+    if (!found) return { kind: 'full', status: 404, headers: { 'content-type': 'text/plain; charset=utf-8' }, body: '' };
+    const hash = context.query.get('hash');
+    if (hash !== null && hash !== openApi.hash(name)) {
+      return { kind: 'full', status: 301, headers: { location: `/openapi/v3/${name}?hash=${openApi.hash(name)}` }, body: '' };
+    }
+    return document(context, found, 'application/json', hash === null ? {} : { 'cache-control': 'public, immutable' });
+  };
+}
+
+function document(
+  context: RequestContext,
+  { body, etag }: { readonly body: Uint8Array | string; readonly etag: string },
+  contentType: string,
+  extra: HttpHeaders = {},
+): HttpResponse | Promise<HttpResponse> {
+  const quoted = `"${etag}"`;
+  const headers = { 'content-type': contentType, etag: quoted, vary: 'Accept', ...extra };
+  if (context.http.headers['if-none-match'] === quoted) return { kind: 'full', status: 304, headers, body: '' };
+  return respondBytes(context, 200, typeof body === 'string' ? Buffer.from(body) : body, headers);
+}
+
+function acceptOf(context: RequestContext): string {
+  const { accept } = context.http.headers;
+  return typeof accept === 'string' ? accept : '';
+}
