@@ -65,8 +65,8 @@ export function shellContainer(image: string, script: string, overrides: Contain
       addCapabilities: [],
       dropCapabilities: [],
       seccomp: { kind: 'unconfined' },
-      maskedPaths: [],
-      readonlyPaths: [],
+      maskedPaths: ['/proc/kcore', '/proc/keys', '/proc/timer_list', '/sys/firmware'],
+      readonlyPaths: ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'],
       ...overrides.security,
     },
     resources: {
