@@ -35,6 +35,9 @@ export function fieldColumn(name: string, struct: string, field: string, type: T
   };
 }
 
+/** What Go prints for a time that was never set. */
+const zeroTime = '0001-01-01T00:00:00Z';
+
 /** The table of kinds without one of their own. */
 export const createdTable: TableDefinition = {
   columns: [
@@ -47,5 +50,5 @@ export const createdTable: TableDefinition = {
       description: ageColumn.description,
     },
   ],
-  cells: (object) => [object.metadata.name ?? '', object.metadata.creationTimestamp ?? null],
+  cells: (object) => [object.metadata.name ?? '', object.metadata.creationTimestamp ?? zeroTime],
 };

@@ -1,12 +1,14 @@
-/** CertificateSigningRequest: a PEM request, for a signer and some usages. Whether the signature is right the signer checks. */
+/** CertificateSigningRequest: a signed PEM request for a signer and some usages, decisions that are final, and the certificate. */
 
 import type { FieldError } from '../../errors/field-error.ts';
 import { duplicate, forbiddenField, invalid, notSupported, required } from '../../errors/field-error.ts';
 import type { V1CertificateSigningRequest, V1CertificateSigningRequestStatus } from '../../generated/types.ts';
 import type { KubeObject } from '../../meta/object.ts';
+import { invalidEach } from '../../validation/object-meta.ts';
 import { defineKind, viewAs } from '../define-kind.ts';
 import { humanDuration, timeSince } from '../human-duration.ts';
 import { ageColumn, fieldColumn, nameColumn } from '../table-columns.ts';
+import { certificateProblem, certificateRequestProblem } from './certificate-request.ts';
 import { validateSignerName } from './signer-name.ts';
 
 const specStruct = 'io.k8s.api.certificates.v1.CertificateSigningRequestSpec';
@@ -42,8 +44,8 @@ export const certificateSigningRequest = defineKind('certificates.k8s.io', 'cert
   nameSyntax: 'path-segment',
   validate,
   validateUpdate: validateConditionsKept,
-  validateStatusUpdate: validateConditionsKept,
-  updateOrder: ['meta', 'object', 'meta-update', 'update'],
+  validateStatusUpdate: (object, old) => [...validate(object), ...validateConditionsKept(object, old)],
+  updateOrder: ['meta', 'object', 'update', 'meta-update'],
   selectableFields: (object) => ({ 'spec.signerName': viewAs<V1CertificateSigningRequest>(object).spec?.signerName ?? '' }),
   hasStatus: true,
   table: {
@@ -71,9 +73,9 @@ export const certificateSigningRequest = defineKind('certificates.k8s.io', 'cert
 
 function validate(object: KubeObject): FieldError[] {
   const { spec, status } = viewAs<V1CertificateSigningRequest>(object);
-  const { request = '', usages: wanted = [], signerName = '', expirationSeconds } = spec ?? {};
-  const errors: FieldError[] = [];
-  if (!isPemRequest(request)) errors.push(invalid('spec.request', request, 'PEM block type must be CERTIFICATE REQUEST'));
+  const { usages: wanted = [], signerName = '', expirationSeconds } = spec ?? {};
+  const request = spec?.request ?? '';
+  const errors = invalidEach('spec.request', request, compact(certificateRequestProblem(request)));
   if (wanted.length === 0) errors.push(required('spec.usages', 'usages must be provided'));
   wanted.forEach((usage, i) => {
     if (!usages.includes(usage)) errors.push(notSupported(`spec.usages[${i}]`, usage, usages));
@@ -90,16 +92,12 @@ function validate(object: KubeObject): FieldError[] {
     const detail = 'may not specify a duration less than 600 seconds (10 minutes)';
     errors.push(invalid('spec.expirationSeconds', expirationSeconds, detail));
   }
-  return [...errors, ...validateConditions(status ?? {})];
+  const problems = compact(certificateProblem(status?.certificate ?? ''));
+  return [...errors, ...validateConditions(status ?? {}), ...invalidEach('status.certificate', '<certificate data>', problems)];
 }
 
-function isPemRequest(base64: string): boolean {
-  const text = Buffer.from(base64, 'base64').toString('latin1');
-  const block = /-----BEGIN ([^-]+)-----\r?\n([A-Za-z0-9+/=\r\n]+)-----END \1-----/.exec(text);
-  if (block === null) return false;
-  const der = Buffer.from(block[2] ?? '', 'base64');
-  // A request is a DER sequence.
-  return (block[1] === 'CERTIFICATE REQUEST' || block[1] === 'NEW CERTIFICATE REQUEST') && der[0] === 0x30;
+function compact(problem: string | undefined): string[] {
+  return problem === undefined ? [] : [problem];
 }
 
 function validateConditions(status: V1CertificateSigningRequestStatus): FieldError[] {

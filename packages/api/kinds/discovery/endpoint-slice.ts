@@ -60,7 +60,10 @@ function applyDefaults(object: KubeObject): void {
 }
 
 function validate(object: KubeObject): FieldError[] {
-  const { addressType = '', endpoints = [], ports = [] } = viewAs<V1EndpointSlice>(object);
+  const slice = viewAs<V1EndpointSlice>(object);
+  const { addressType = '' } = slice;
+  const endpoints = slice.endpoints ?? [];
+  const ports = slice.ports ?? [];
   const errors: FieldError[] = [];
   if (addressType === '') errors.push(required('addressType'));
   else if (!addressTypes.includes(addressType)) errors.push(notSupported('addressType', addressType, addressTypes));

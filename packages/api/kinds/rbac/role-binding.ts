@@ -11,7 +11,7 @@ import type { KindRules } from '../define-kind.ts';
 import { defineKind, viewAs } from '../define-kind.ts';
 import { timeSince } from '../human-duration.ts';
 import type { TableDefinition } from '../kind.ts';
-import { ageColumn, column, fieldColumn, nameColumn } from '../table-columns.ts';
+import { ageColumn, column, nameColumn } from '../table-columns.ts';
 
 const group = 'rbac.authorization.k8s.io';
 
@@ -82,10 +82,14 @@ function validateUpdate(object: KubeObject, old: KubeObject): FieldError[] {
 
 function tableOf(kind: string): TableDefinition {
   const word = kind.charAt(0).toLowerCase() + kind.slice(1);
+  const roles =
+    kind === 'RoleBinding'
+      ? 'reference a Role in the current namespace or a ClusterRole in the global namespace'
+      : 'only reference a ClusterRole in the global namespace';
   return {
     columns: [
       nameColumn,
-      fieldColumn('Role', `io.k8s.api.rbac.v1.${kind}`, 'roleRef'),
+      column('Role', `RoleRef can ${roles}. If the RoleRef cannot be resolved, the Authorizer must return an error.`),
       ageColumn,
       column('Users', `Users in the ${word}`, 'string', 1),
       column('Groups', `Groups in the ${word}`, 'string', 1),

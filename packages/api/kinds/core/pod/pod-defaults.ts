@@ -103,7 +103,11 @@ function applyVolumeDefaults(volume: Volume): void {
   }
   if (volume.hostPath != null) volume.hostPath.type ??= '';
   if (volume.image != null) volume.image.pullPolicy ||= defaultPullPolicy(volume.image.reference ?? '');
-  if (volume.ephemeral?.volumeClaimTemplate?.spec != null) volume.ephemeral.volumeClaimTemplate.spec.volumeMode ??= 'Filesystem';
+  const claim = volume.ephemeral?.volumeClaimTemplate;
+  if (claim != null) {
+    claim.spec ??= {};
+    claim.spec.volumeMode ??= 'Filesystem';
+  }
   applyLegacyVolumeDefaults(volume);
 }
 
