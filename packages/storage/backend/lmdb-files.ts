@@ -15,6 +15,8 @@ export interface LmdbFiles {
   readonly past: Table;
   readonly meta: Table;
   readonly dataPath: string;
+  /** Opens the same files anew (the lock is kept); this object cannot be used any more. */
+  reopen(): Promise<LmdbFiles>;
   close(): Promise<void>;
 }
 
@@ -38,8 +40,9 @@ const binary = { encoding: 'binary', keyEncoding: 'binary', cache: false } as co
 
 export async function openLmdbFiles(directory: string, options: { readonly unsafeNoSync?: boolean }): Promise<LmdbFiles> {
   const absolute = resolve(directory);
+  const noSync = options.unsafeNoSync ?? false;
   const firstCreated = mkdirSync(absolute, { recursive: true, mode: 0o700 });
-  const env = openEnvironment(absolute, options.unsafeNoSync ?? false);
+  const env = openEnvironment(absolute, noSync);
   let lock: DirectoryLock | undefined;
   try {
     lock = lockDirectory(absolute, (section) =>
@@ -48,27 +51,37 @@ export async function openLmdbFiles(directory: string, options: { readonly unsaf
         return ABORT;
       }),
     );
-    const table = (name: string): Table => env.openDB<Buffer, Buffer>({ name, ...binary });
-    const files = { env, log: table('log'), head: table('head'), past: table('past'), meta: table('meta') };
+    const files = withTables(env, absolute, noSync, lock);
     checkFormat(files.meta, absolute);
-    const dataPath = join(absolute, 'data.mdb');
-    chmodSync(dataPath, 0o600);
+    chmodSync(files.dataPath, 0o600);
     chmodSync(join(absolute, 'lock.mdb'), 0o600);
     syncDirectories(absolute, dirname(firstCreated ?? absolute));
-    const held = lock;
-    return {
-      ...files,
-      dataPath,
-      async close() {
-        await env.close();
-        held.release();
-      },
-    };
+    return files;
   } catch (error) {
     await env.close();
     lock?.release();
     throw error;
   }
+}
+
+function withTables(env: RootDatabase<Buffer, Buffer>, directory: string, noSync: boolean, lock: DirectoryLock): LmdbFiles {
+  const table = (name: string): Table => env.openDB<Buffer, Buffer>({ name, ...binary });
+  return {
+    env,
+    log: table('log'),
+    head: table('head'),
+    past: table('past'),
+    meta: table('meta'),
+    dataPath: join(directory, 'data.mdb'),
+    async reopen() {
+      await env.close();
+      return withTables(openEnvironment(directory, noSync), directory, noSync, lock);
+    },
+    async close() {
+      await env.close();
+      lock.release();
+    },
+  };
 }
 
 /**

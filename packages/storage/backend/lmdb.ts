@@ -50,7 +50,9 @@ interface PendingCompaction {
 
 export class LmdbBackend implements LocalBackend, Snapshot {
   readonly commits = new CommitSignal();
-  readonly #files: LmdbFiles;
+  #files: LmdbFiles;
+  /** The files have to be opened anew before they can be used. */
+  #broken = false;
   readonly #subscribers = new Set<(batch: BackendBatch) => void>();
   #revision: number;
   #compacted: number;
@@ -221,7 +223,7 @@ export class LmdbBackend implements LocalBackend, Snapshot {
 
   #enqueue(key: string, value: Uint8Array | undefined, expected: number): Promise<WriteResult> {
     return new Promise((resolve, reject) => {
-      this.#checkOpen();
+      if (this.#closed) throw new StorageError('closed', 'the store is closed');
       checkWrite(key, value);
       this.#queue.push({ key, value, expected, resolve, reject });
       this.#start();
@@ -259,6 +261,7 @@ export class LmdbBackend implements LocalBackend, Snapshot {
   }
 
   async #commit(writes: readonly PendingWrite[]): Promise<void> {
+    if (this.#broken) await this.#reopen();
     const plan = planBatch(writes, this);
     const compacted = this.#compactions.reduce((highest, { revision }) => Math.max(highest, revision), this.#compacted);
     const cleaning = compacted > this.#cleaned ? planCleaning(this.#files, this.#cleaned, compacted, cleaningEntriesPerBatch) : undefined;
@@ -312,10 +315,24 @@ export class LmdbBackend implements LocalBackend, Snapshot {
 
   /** Returns when the batch did become durable although the commit reported an error; throws otherwise. */
   async #afterFailure(plan: PlannedBatch, error: unknown): Promise<void> {
-    this.#files.env.resetReadTxn();
-    this.#compacted = this.#mark(metaKeys.compacted);
+    const failure = await describeCommitFailure(error, this.#files.dataPath);
+    try {
+      this.#files.env.resetReadTxn();
+      this.#compacted = this.#mark(metaKeys.compacted);
+    } catch {
+      // LMDB gives up an environment when it could not write the page that completes a commit.
+      this.#broken = true;
+      await this.#reopen();
+    }
     if (plan.records.length > 0 && this.#lastRevision() >= plan.revision) return;
-    throw error;
+    throw failure;
+  }
+
+  async #reopen(): Promise<void> {
+    this.#files = await this.#files.reopen();
+    this.#broken = false;
+    this.#compacted = this.#mark(metaKeys.compacted);
+    this.#cleaned = this.#mark(metaKeys.cleaned);
   }
 
   #lastRevision(): number {
@@ -330,6 +347,7 @@ export class LmdbBackend implements LocalBackend, Snapshot {
 
   #checkOpen(): void {
     if (this.#closed) throw new StorageError('closed', 'the store is closed');
+    if (this.#broken) throw new StorageError('unavailable', 'the store is being opened again after a failure of the disk');
   }
 }
 
