@@ -24,15 +24,15 @@ export function chooseProtocol<T extends string>(http: HttpRequest, known: reado
   return chosen;
 }
 
-/** Completes the handshake and hands the open socket to `serve`. */
-export function acceptWebSocket(http: HttpRequest, protocol: string, serve: (socket: WebSocket) => void): void {
+/** Completes the handshake, with a subprotocol or without, and hands the open socket to `serve`. */
+export function acceptWebSocket(http: HttpRequest, protocol: string | undefined, serve: (socket: WebSocket) => void): void {
   const connection = http.upgrade?.();
   if (connection === undefined) throw badRequest('Upgrade request required');
   const server = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
     maxPayload: maxMessageBytes,
-    handleProtocols: () => protocol,
+    handleProtocols: () => protocol ?? false,
   });
   const request = { method: 'GET', url: http.url, headers: http.headers } as unknown as IncomingMessage;
   server.handleUpgrade(request, connection.socket, Buffer.from(connection.head), (socket) => {

@@ -6,8 +6,8 @@ import type { SubresourceHandler } from '../dispatch.ts';
 import { headerText } from '../negotiation.ts';
 import { boolParameter } from '../options/query.ts';
 import { admissionAttributes, type Scope } from '../scope.ts';
-import { serveExecWebSocket } from '../streaming/exec-web-socket.ts';
-import { servePortForwardWebSocket } from '../streaming/port-forward-web-socket.ts';
+import { serveExec } from '../streaming/exec.ts';
+import { servePortForward } from '../streaming/port-forward.ts';
 import { type ConnectDeps, containerOf, nodeOf, podRefOf } from './pod-container.ts';
 
 export type { ConnectDeps } from './pod-container.ts';
@@ -36,7 +36,7 @@ async function connectPod(
   if (subresource === 'portforward') {
     const node = reach(deps, nodeOf(pod));
     requireUpgrade(context);
-    return servePortForwardWebSocket(context, node, podRefOf(pod));
+    return servePortForward(context, node, podRefOf(pod));
   }
   const { query } = context;
   const container = containerOf(pod, query.get('container') ?? '');
@@ -54,7 +54,7 @@ async function connectPod(
   if (!options.stdin && !options.stdout && !options.stderr) throw badRequest('you must specify at least 1 of stdin, stdout, stderr');
   if (subresource === 'exec' && options.command.length === 0) throw badRequest('you must specify at least one command');
   requireUpgrade(context);
-  return serveExecWebSocket(context, node, podRefOf(pod), subresource, options);
+  return serveExec(context, node, podRefOf(pod), subresource, options);
 }
 
 function reach(deps: ConnectDeps, nodeName: string): NodeApi {

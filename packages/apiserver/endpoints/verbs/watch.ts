@@ -9,9 +9,10 @@ import { type ListOptions, parseListOptions } from '../options/list-options.ts';
 import { parseIncludeObject } from '../representation/table.ts';
 import { type Scope, storageNamespace } from '../scope.ts';
 import { type RequestSelection, selectionOf } from '../selection.ts';
+import { isWebSocketUpgrade } from '../streaming/web-socket.ts';
 import { createEventEncoder } from '../watch/event-encoder.ts';
 import { type WatchPlan, WatchStream } from '../watch/watch-stream.ts';
-import { acceptWebSocket } from '../watch/web-socket-sink.ts';
+import { serveWatchWebSocket } from '../watch/web-socket-sink.ts';
 
 const defaultTimeoutMs = 30 * 60_000;
 
@@ -39,7 +40,7 @@ export async function watchObjects(context: RequestContext, scope: Scope): Promi
       random: tools.random,
     }).run();
 
-  if (context.http.upgrade !== undefined) return acceptWebSocket(context.http, run);
+  if (isWebSocketUpgrade(context.http)) return serveWatchWebSocket(context.http, run);
   return { kind: 'stream', status: 200, headers: { 'content-type': 'application/json' }, run };
 }
 

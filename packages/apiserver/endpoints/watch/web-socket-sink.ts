@@ -1,6 +1,6 @@
-import type { IncomingMessage } from 'node:http';
 import type { HttpRequest, HttpResponse, StreamSink } from '@coffer/base/http/handler';
-import { type WebSocket, WebSocketServer } from 'ws';
+import type { WebSocket } from 'ws';
+import { acceptWebSocket } from '../streaming/web-socket.ts';
 
 /** A watch over WebSocket: every write of the stream is one text message. */
 class WebSocketSink implements StreamSink {
@@ -36,15 +36,10 @@ class WebSocketSink implements StreamSink {
 }
 
 /** Completes the handshake and runs the stream; the socket is closed when it ends. */
-export function acceptWebSocket(http: HttpRequest, run: (sink: StreamSink) => Promise<void>): HttpResponse {
-  const connection = http.upgrade?.();
-  if (connection === undefined) throw new Error('the request does not ask for an upgrade');
-  const server = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: 64 * 1024 });
-  const request = { method: http.method, url: http.url, headers: http.headers } as unknown as IncomingMessage;
-  server.handleUpgrade(request, connection.socket, Buffer.from(connection.head), (socket) => {
+export function serveWatchWebSocket(http: HttpRequest, run: (sink: StreamSink) => Promise<void>): HttpResponse {
+  acceptWebSocket(http, undefined, (socket) => {
     const gone = new AbortController();
     socket.on('close', () => gone.abort(new Error('client closed the connection')));
-    socket.on('error', () => socket.terminate());
     void run(new WebSocketSink(socket, AbortSignal.any([gone.signal, http.signal]))).finally(() => socket.close(1000));
   });
   return { kind: 'upgraded' };

@@ -1,4 +1,3 @@
-import { isRecord } from '@coffer/api/meta/safe-object';
 import type { ByteSink, ExecOptions, ExecResult, NodeApi, PodRef, ProcessStreams } from '@coffer/api/node/node-api';
 import type { HttpResponse } from '@coffer/base/http/handler';
 import type { RawData, WebSocket } from 'ws';
@@ -6,14 +5,15 @@ import type { RequestContext } from '../../request/context.ts';
 import { ByteQueue } from './byte-queue.ts';
 import { serveExecSpdy } from './exec-spdy.ts';
 import { execStatus } from './exec-status.ts';
+import { sizes } from './terminal-sizes.ts';
 import { acceptWebSocket, chooseProtocol, isWebSocketUpgrade, sendBinary } from './web-socket.ts';
 
-/** exec and attach over WebSocket: every message starts with the number of its channel. */
+/** exec and attach over WebSocket (or SPDY, for older clients): every message starts with the number of its channel. */
 const channel = { stdin: 0, stdout: 1, stderr: 2, error: 3, resize: 4, close: 255 } as const;
 const protocols = ['v5.channel.k8s.io', 'v4.channel.k8s.io'] as const;
 const maxQueuedInputBytes = 256 * 1024;
 
-export function serveExecWebSocket(
+export function serveExec(
   context: RequestContext,
   node: NodeApi,
   pod: PodRef,
@@ -23,9 +23,7 @@ export function serveExecWebSocket(
   if (!isWebSocketUpgrade(context.http)) return serveExecSpdy(context, node, pod, subresource, options);
   const protocol = chooseProtocol(context.http, protocols);
   acceptWebSocket(context.http, protocol, (socket) => {
-    void new ExecSession(socket, options).run((streams, signal) =>
-      subresource === 'exec' ? node.exec(pod, options, streams, signal) : node.attach(pod, options, streams, signal),
-    );
+    void new ExecSession(socket, options).run((streams, signal) => node[subresource](pod, options, streams, signal));
   });
   return { kind: 'upgraded' };
 }
@@ -102,24 +100,4 @@ class ExecSession {
     message.set(payload, 1);
     return sendBinary(this.#socket, message);
   }
-}
-
-/** Terminal sizes from their JSON messages; what is not one is left out. */
-export async function* sizes(messages: AsyncIterable<Uint8Array>): AsyncGenerator<{ readonly width: number; readonly height: number }> {
-  for await (const message of messages) {
-    const size = parseSize(Buffer.from(message).toString('utf8'));
-    if (size !== undefined) yield size;
-  }
-}
-
-function parseSize(text: string): { readonly width: number; readonly height: number } | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  if (!isRecord(value)) return undefined;
-  const { Width: width, Height: height } = value;
-  return typeof width === 'number' && typeof height === 'number' && width > 0 && height > 0 ? { width, height } : undefined;
 }

@@ -1,22 +1,38 @@
 import { badRequest } from '@coffer/api/errors/status-error';
 import type { NodeApi, PodRef } from '@coffer/api/node/node-api';
 import type { HttpResponse } from '@coffer/base/http/handler';
-import type { RawData, WebSocket } from 'ws';
+import { createWebSocketStream, type RawData, type WebSocket } from 'ws';
 import type { RequestContext } from '../../request/context.ts';
 import { ByteQueue } from './byte-queue.ts';
+import { servePortForwardSession } from './port-forward-spdy.ts';
+import { acceptSpdyUpgrade, isSpdyUpgrade } from './spdy-upgrade.ts';
 import { acceptWebSocket, chooseProtocol, isWebSocketUpgrade, sendBinary } from './web-socket.ts';
 
-/** Port-forwarding over WebSocket: two channels per port of the query, data and errors. */
-const protocols = ['v4.channel.k8s.io'] as const;
+/**
+ * Port-forwarding: a SPDY session, as an upgrade of the connection or (current kubectl) tunnelled through a WebSocket; or a WebSocket
+ * with two channels per port of the query, data and errors.
+ */
+const tunnelProtocol = 'SPDY/3.1+portforward.k8s.io';
+const protocols = [tunnelProtocol, 'v4.channel.k8s.io'] as const;
 const maxQueuedInputBytes = 256 * 1024;
 
-export function servePortForwardWebSocket(context: RequestContext, node: NodeApi, pod: PodRef): HttpResponse {
-  if (!isWebSocketUpgrade(context.http)) throw badRequest('unable to upgrade: only WebSocket is supported');
-  const protocol = chooseProtocol(context.http, protocols);
+export function servePortForward(context: RequestContext, node: NodeApi, pod: PodRef): HttpResponse {
+  const { http } = context;
+  if (isSpdyUpgrade(http)) {
+    servePortForwardSession(acceptSpdyUpgrade(http, 'portforward.k8s.io'), node, pod);
+    return { kind: 'upgraded' };
+  }
+  if (!isWebSocketUpgrade(http)) throw badRequest('unable to upgrade: only WebSocket and SPDY/3.1 are supported');
+  const protocol = chooseProtocol(http, protocols);
+  if (protocol === tunnelProtocol) {
+    acceptWebSocket(http, protocol, (socket) => {
+      servePortForwardSession(createWebSocketStream(socket), node, pod);
+    });
+    return { kind: 'upgraded' };
+  }
   const ports = parsePorts(context.query);
-  acceptWebSocket(context.http, protocol, (socket) => {
-    const forwarder = new ChannelForwarder(socket, node, pod, ports);
-    void forwarder.run();
+  acceptWebSocket(http, protocol, (socket) => {
+    void new ChannelForwarder(socket, node, pod, ports).run();
   });
   return { kind: 'upgraded' };
 }
