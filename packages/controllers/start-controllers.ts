@@ -2,6 +2,7 @@
  * Starts the control loops and the scheduler of one process. Each loop runs under an identity of its own (`common/loop-deps.ts`), so that
  * RBAC decides for each what it may do. A loop that fails is logged and started again after a pause; the others go on.
  */
+import { setMaxListeners } from 'node:events';
 import { hostname } from 'node:os';
 import type { UserInfo } from '@coffer/base/http/handler';
 import type { CertificateSigner } from './certificates/certificate-controller.ts';
@@ -51,6 +52,8 @@ const RESTART_AFTER_MS = 1000;
 
 /** Starts all loops but the scheduler; they run until the signal is aborted. Returns at once. */
 export function startControllers(deps: ControllersDeps, signal: AbortSignal): RunningLoops {
+  // Every loop listens to the one signal; that is no leak.
+  setMaxListeners(0, signal);
   const { caBundle, signer, tokenIssuer, options = {} } = deps;
   const loops: Record<string, Loop> = {
     'deployment-controller': runDeploymentController,

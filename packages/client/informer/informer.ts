@@ -115,7 +115,7 @@ export class Informer<T extends ApiObject> {
   /** Returns the function that removes the handler. */
   addHandler(handler: InformerHandler<T>): () => void {
     this.#handlers.add(handler);
-    for (const object of [...this.#objects.values()]) this.#call(() => handler.onAdd?.(object));
+    for (const object of this.#objects.values()) this.#call(() => handler.onAdd?.(object));
     return () => this.#handlers.delete(handler);
   }
 
@@ -126,7 +126,7 @@ export class Informer<T extends ApiObject> {
       seen.add(keyOf(object));
       this.#put(object);
     }
-    for (const [key, object] of [...this.#objects]) if (!seen.has(key)) this.#remove(key, object);
+    for (const [key, object] of this.#objects) if (!seen.has(key)) this.#remove(key, object);
   }
 
   #apply(type: 'ADDED' | 'MODIFIED' | 'DELETED', item: T): void {

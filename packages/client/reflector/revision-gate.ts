@@ -17,7 +17,7 @@ export class RevisionGate {
   advance(revision: string): void {
     this.#revision = revision;
     const reached = Number(revision);
-    for (const waiter of [...this.#waiters]) if (waiter.revision <= reached) waiter.resolve();
+    for (const waiter of this.#waiters) if (waiter.revision <= reached) waiter.resolve();
   }
 
   /** Resolves at once when the revision was reached already; rejects when the signal is aborted or the gate closed. */
@@ -52,6 +52,6 @@ export class RevisionGate {
   /** Rejects everybody who still waits. */
   close(reason: unknown): void {
     this.#closedBy = { reason };
-    for (const waiter of [...this.#waiters]) waiter.reject(reason);
+    for (const waiter of this.#waiters) waiter.reject(reason);
   }
 }

@@ -97,7 +97,7 @@ export class ResourceClient<T extends ApiObject> {
     const next = metadata.continue;
     const remaining = metadata.remainingItemCount;
     return {
-      resourceVersion: String(metadata.resourceVersion ?? ''),
+      resourceVersion: typeof metadata.resourceVersion === 'string' ? metadata.resourceVersion : '',
       continue: typeof next === 'string' && next !== '' ? next : undefined,
       remainingItemCount: typeof remaining === 'number' ? remaining : undefined,
       items,

@@ -71,7 +71,7 @@ export class FakeApi {
       request: (request) => this.#request(user, request),
       stream: (request) => this.#stream(user, request),
       close: () => {
-        for (const watch of [...this.#watches]) watch.end();
+        for (const watch of this.#watches) watch.end();
       },
     };
   }
@@ -112,7 +112,7 @@ export class FakeApi {
 
   /** Ends all watches as a restarting server does. */
   endWatches(): void {
-    for (const watch of [...this.#watches]) watch.end();
+    for (const watch of this.#watches) watch.end();
   }
 
   /** Sends a bookmark at the present revision to all watches. */
@@ -222,7 +222,7 @@ export class FakeApi {
     const node = isRecord(body.target) ? body.target.name : undefined;
     const spec = isRecord(pod.spec) ? pod.spec : {};
     if (spec.nodeName !== undefined && spec.nodeName !== '')
-      throw conflict(target.ref, target.name, `pod ${target.name} is already assigned to node "${String(spec.nodeName)}"`);
+      throw conflict(target.ref, target.name, `pod ${target.name} is already assigned to node "${spec.nodeName as string}"`);
     const status = isRecord(pod.status) ? pod.status : {};
     const conditions = [{ type: 'PodScheduled', status: 'True' }];
     return this.#store(

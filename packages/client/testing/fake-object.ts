@@ -18,7 +18,7 @@ export function matchesFields(selector: string, object: FakeObject): boolean {
   return requirements(selector).every(({ key, operator, value }) => {
     let actual: unknown = object;
     for (const part of key.split('.')) actual = isRecord(actual) ? actual[part] : undefined;
-    const text = actual === undefined ? '' : String(actual);
+    const text = typeof actual === 'string' ? actual : actual === undefined ? '' : JSON.stringify(actual);
     return operator === '=' ? text === value : text !== value;
   });
 }

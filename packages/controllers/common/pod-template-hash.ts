@@ -12,7 +12,7 @@ export function podTemplateHash(template: V1PodTemplateSpec, collisionCount: num
     hash ^= byte;
     hash = Math.imul(hash, 0x01000193) >>> 0;
   }
-  return [...String(hash)].map((char) => ALPHABET[char.charCodeAt(0) % ALPHABET.length]).join('');
+  return Array.from(String(hash), (char) => ALPHABET[char.charCodeAt(0) % ALPHABET.length]).join('');
 }
 
 function canonicalText(value: unknown): string {

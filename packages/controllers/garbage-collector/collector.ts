@@ -74,7 +74,7 @@ export class Collector {
   /** Takes the owner out of all its dependents and lets it go. */
   async orphanDependents(owner: GraphNode): Promise<void> {
     if (owner.resource === undefined) return;
-    for (const dependent of [...owner.dependents]) {
+    for (const dependent of owner.dependents) {
       if (dependent.resource !== undefined) await this.#removeOwners(dependent, dependent.resource, [owner.uid]);
     }
     await this.#removeFinalizer(owner, owner.resource, ORPHAN);

@@ -65,7 +65,7 @@ export async function runPodGarbageCollector(deps: LoopDeps, options: PodGarbage
 
   async function removeOrphans(byNode: ReadonlyMap<string, readonly V1Pod[]>): Promise<void> {
     const nowMs = deps.clock.monotonicMs();
-    for (const node of [...missingSinceMs.keys()]) if (!byNode.has(node)) missingSinceMs.delete(node);
+    for (const node of missingSinceMs.keys()) if (!byNode.has(node)) missingSinceMs.delete(node);
     for (const [node, pods] of byNode) {
       const since = missingSinceMs.get(node) ?? nowMs;
       missingSinceMs.set(node, since);

@@ -6,6 +6,7 @@ import { TestCluster } from '../testing/test-cluster.ts';
 import { runScheduler } from './scheduler.ts';
 
 let cluster: TestCluster;
+const byName = (a = '', b = '') => a.localeCompare(b);
 
 beforeEach(() => {
   cluster = new TestCluster();
@@ -259,7 +260,7 @@ describe('scheduler', () => {
     const owner = { ownerReferences: [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'rs', uid: 'u', controller: true }] };
     for (let i = 0; i < 6; i++) putPod(`p${i}`, {}, owner);
     await cluster.settle();
-    expect([0, 1, 2, 3, 4, 5].map((i) => nodeOf(`p${i}`)).sort()).toEqual(['n1', 'n1', 'n2', 'n2', 'n3', 'n3']);
+    expect([0, 1, 2, 3, 4, 5].map((i) => nodeOf(`p${i}`)).toSorted(byName)).toEqual(['n1', 'n1', 'n2', 'n2', 'n3', 'n3']);
     putPod('wish', {
       affinity: {
         nodeAffinity: {
@@ -282,7 +283,7 @@ describe('scheduler', () => {
     putPod('w1', apart, { labels: { app: 'web' } });
     putPod('w2', apart, { labels: { app: 'web' } });
     await cluster.settle();
-    expect([nodeOf('w1'), nodeOf('w2')].sort()).toEqual(['n1', 'n2']);
+    expect([nodeOf('w1'), nodeOf('w2')].toSorted(byName)).toEqual(['n1', 'n2']);
     putPod('w3', apart, { labels: { app: 'web' } });
     expect(await verdict('w3')).toBe(`0/2 nodes are available: 2 node(s) didn't match pod anti-affinity rules. ${noVictims(2)}`);
     putPod('w4', {}, { labels: { app: 'web' } });
@@ -314,7 +315,7 @@ describe('scheduler', () => {
     };
     for (let i = 0; i < 4; i++) putPod(`p${i}`, spread, { labels: { app: 'web' } });
     await cluster.settle();
-    expect([0, 1, 2, 3].map((i) => nodeOf(`p${i}`)).sort()).toEqual(['n1', 'n1', 'n2', 'n2']);
+    expect([0, 1, 2, 3].map((i) => nodeOf(`p${i}`)).toSorted(byName)).toEqual(['n1', 'n1', 'n2', 'n2']);
     putNode('n2', { labels: { zone: 'b' }, allocatable: { pods: '2' } });
     putPod('p4', spread, { labels: { app: 'web' } });
     await cluster.settle();

@@ -94,7 +94,7 @@ export class SchedulingQueue {
   }
 
   stop(): void {
-    for (const key of [...this.#timers.keys()]) this.#cancel(key);
+    for (const key of this.#timers.keys()) this.#cancel(key);
     this.#pods.clear();
   }
 

@@ -57,7 +57,7 @@ export class TestCluster {
   /** `Type Reason: message xCount` of all events, oldest first. */
   events(): string[] {
     return this.api.all(EVENTS).map((event) => {
-      const count = event.count === 1 || event.count === undefined ? '' : ` x${String(event.count)}`;
+      const count = event.count === 1 || event.count === undefined ? '' : ` x${JSON.stringify(event.count)}`;
       return `${String(event.type)} ${String(event.reason)}: ${String(event.message ?? event.note)}${count}`;
     });
   }
