@@ -280,7 +280,7 @@ export class FakeApi {
     } as FakeObject['metadata'];
     if (old.metadata.deletionTimestamp !== undefined) metadata.deletionTimestamp = old.metadata.deletionTimestamp;
     let merged: FakeObject;
-    if (target.subresource === 'status')
+    if (target.subresource === 'status' || target.subresource === 'approval')
       merged = {
         ...old,
         status: next.status,

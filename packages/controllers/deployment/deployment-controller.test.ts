@@ -45,7 +45,7 @@ const images = () =>
   cluster
     .pods()
     .map((pod) => pod.spec?.containers[0]?.image)
-    .toSorted((a = "", b = "") => a.localeCompare(b));
+    .toSorted((a = '', b = '') => a.localeCompare(b));
 
 async function rollOut(): Promise<void> {
   for (let round = 0; round < 20; round++) await cluster.makeAllReady();
