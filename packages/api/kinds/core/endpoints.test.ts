@@ -1,0 +1,90 @@
+import { describe, expect, it } from 'vitest';
+import { endpointSlice } from '../discovery/endpoint-slice.ts';
+import type { Fields } from '../testing/written-object.ts';
+import { cellsOf, createProblems, updateProblems, written } from '../testing/written-object.ts';
+import { endpoints } from './endpoints.ts';
+
+const subset = { addresses: [{ ip: '10.0.0.1' }, { ip: '10.0.0.2' }], ports: [{ port: 80 }] };
+
+describe('Endpoints', () => {
+  it('may be empty, and warn', () => {
+    expect(createProblems(endpoints, {})).toEqual([]);
+    expect(endpoints.warnings(written(endpoints, {}), undefined)).toEqual([
+      'v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice',
+    ]);
+  });
+
+  it('speak TCP unless told otherwise', () => {
+    expect(written(endpoints, { subsets: [subset] }).subsets).toEqual([{ ...subset, ports: [{ port: 80, protocol: 'TCP' }] }]);
+  });
+
+  it.each<[Fields, string[]]>([
+    [{}, ['subsets[0]: Required value: must specify `addresses` or `notReadyAddresses`']],
+    [
+      { addresses: [{ ip: 'x' }] },
+      ['subsets[0].addresses[0].ip: Invalid value: "x": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)'],
+    ],
+    [
+      { ...subset, ports: [{ port: 80 }, { port: 0, name: 'b' }] },
+      ['subsets[0].ports[0].name: Required value', 'subsets[0].ports[1].port: Invalid value: 0: must be between 1 and 65535, inclusive'],
+    ],
+    [
+      { notReadyAddresses: [{ ip: '169.254.1.1' }] },
+      ['subsets[0].notReadyAddresses[0].ip: Invalid value: "169.254.1.1": may not be in the link-local range (169.254.0.0/16, fe80::/10)'],
+    ],
+  ])('check %j', (fields, want) => {
+    const problems = createProblems(endpoints, { subsets: [fields] });
+    expect(problems.filter((problem) => want.includes(problem))).toEqual(want);
+    expect(problems.every((problem) => problem.startsWith('subsets[0]'))).toBe(true);
+  });
+
+  it('are shown up to the third address', () => {
+    expect(cellsOf(endpoints, {}, 0).Endpoints).toBe('<none>');
+    expect(cellsOf(endpoints, { subsets: [subset] }, 0).Endpoints).toBe('10.0.0.1:80,10.0.0.2:80');
+    const many = { ...subset, ports: [{ port: 80 }, { port: 81 }] };
+    expect(cellsOf(endpoints, { subsets: [many] }, 0).Endpoints).toBe('10.0.0.1:80,10.0.0.2:80,10.0.0.1:81 + 1 more...');
+  });
+});
+
+const slice = (fields: Fields): Fields => ({
+  addressType: 'IPv4',
+  endpoints: [{ addresses: ['10.0.0.1'] }],
+  ports: [{ port: 80 }],
+  ...fields,
+});
+
+describe('EndpointSlice', () => {
+  it('names ports and speaks TCP unless told otherwise', () => {
+    expect(written(endpointSlice, slice({})).ports).toEqual([{ name: '', protocol: 'TCP', port: 80 }]);
+    expect(createProblems(endpointSlice, slice({}))).toEqual([]);
+  });
+
+  it.each<[Fields, string[]]>([
+    [{ addressType: '' }, ['addressType: Required value']],
+    [{ addressType: 'DNS' }, ['addressType: Unsupported value: "DNS": supported values: "FQDN", "IPv4", "IPv6"']],
+    [{ endpoints: [{}] }, ['endpoints[0].addresses: Required value: must contain at least 1 address']],
+    [{ ports: [{}, {}] }, ['ports[1].name: Duplicate value: ""']],
+    [{ ports: [{ name: 'a', protocol: 'XYZ' }] }, ['ports[0].protocol: Unsupported value: "XYZ": supported values: "SCTP", "TCP", "UDP"']],
+    [{ addressType: 'FQDN', endpoints: [{ addresses: ['a.b.'] }] }, []],
+  ])('checks %j', (fields, want) => {
+    expect(createProblems(endpointSlice, slice(fields))).toEqual(want);
+  });
+
+  it('keeps its type of address', () => {
+    expect(updateProblems(endpointSlice, slice({ addressType: 'IPv6', endpoints: [] }), slice({}))).toEqual([
+      'addressType: Invalid value: "IPv6": field is immutable',
+    ]);
+  });
+
+  it('is shown with its addresses and ports', () => {
+    const fields = slice({ endpoints: [{ addresses: ['10.0.0.1'] }, { addresses: ['10.0.0.2'] }], ports: [{ port: 80 }, { name: 'all' }] });
+    expect(cellsOf(endpointSlice, fields, 0)).toEqual({
+      Name: 'x',
+      AddressType: 'IPv4',
+      Ports: '80,*',
+      Endpoints: '10.0.0.1,10.0.0.2',
+      Age: '<unknown>',
+    });
+    expect(cellsOf(endpointSlice, slice({ endpoints: [], ports: [] }), 0)).toMatchObject({ Ports: '<unset>', Endpoints: '<unset>' });
+  });
+});
