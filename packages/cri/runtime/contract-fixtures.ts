@@ -98,11 +98,12 @@ export async function eventually<T>(what: string, ask: () => Promise<T | undefin
 }
 
 /** Waits for the end of a container. */
-export async function exited(runtime: ContainerRuntime, id: string): Promise<ContainerStatus> {
-  return eventually('the container to end', async () => {
+export async function exited(runtime: ContainerRuntime, id: string, timeoutMs?: number): Promise<ContainerStatus> {
+  const ask = async () => {
     const status = await runtime.containerStatus(id);
     return status?.state === 'exited' ? status : undefined;
-  });
+  };
+  return eventually('the container to end', ask, timeoutMs);
 }
 
 /** What a container wrote, from its log: content and stream of every line. */

@@ -297,7 +297,8 @@ export class SandboxContainers {
     const { state } = this.#deps;
     const { config } = entry.record;
     const flags = `-${config.stdin ? 'i' : ''}${config.tty ? 't' : ''}`;
-    const pidNamespace = pod.config.hostPid ? 'host' : pod.pausePid === undefined ? 'new' : state.pod(pod.id).pid;
+    const unmasked = this.#deps.unsafeReveal.length > 0;
+    const pidNamespace = pod.config.hostPid || unmasked ? 'host' : pod.pausePid === undefined ? 'new' : state.pod(pod.id).pid;
     const keeper = ['sh', state.keeper, state.launchProgram, entry.paths.program];
     const child = spawn('perl', [state.launchProgram, 'keep', entry.paths.run, flags, pidNamespace, ...keeper], {
       detached: true,
