@@ -226,6 +226,23 @@ describe('startKubelet', () => {
     expect(node.pod('p').status.containerStatuses?.[0]).toEqual(before);
   });
 
+  it('follows objects of adopted pods again', async () => {
+    node.putConfigMap('cfg', { a: 'old' });
+    const pod = node.createPod('p', {
+      containers: [{ name: 'c', image: 'busybox', volumeMounts: [{ name: 'v', mountPath: '/v' }] }],
+      volumes: [{ name: 'v', configMap: { name: 'cfg' } }],
+    });
+    await node.until(() => expect(node.pod('p').status.phase).toBe('Running'));
+    await node.crash();
+    node.putConfigMap('cfg', { a: 'while it was away' });
+    await node.boot();
+    const file = volume(pod, 'kubernetes.io~configmap', 'v', 'a');
+    await node.until(async () => expect(await readFile(file, 'utf8')).toBe('while it was away'));
+    node.putConfigMap('cfg', { a: 'new' });
+    await node.until(async () => expect(await readFile(file, 'utf8')).toBe('new'));
+    expect(node.runtime.calls.filter((call) => call.startsWith('startContainer'))).toHaveLength(1);
+  });
+
   it('removes at start what belongs to no pod of the API', async () => {
     const pod = node.createPod('p', {});
     await node.until(() => expect(node.pod('p').status.phase).toBe('Running'));

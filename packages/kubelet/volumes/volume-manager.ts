@@ -101,7 +101,8 @@ export class VolumeManager {
   /** Brings the files of a mounted pod up to date. Calls while one waits are one. Never rejects. */
   refresh(pod: Pod): Promise<void> {
     const state = this.#pods.get(pod.metadata.uid);
-    if (state === undefined || state.paths.size === 0) return Promise.resolve();
+    // A mount that is under way may have read what has just changed: the refresh waits behind it.
+    if (state === undefined) return Promise.resolve();
     state.pod = pod;
     if (state.refreshQueued) return state.lane;
     state.refreshQueued = true;
