@@ -1,5 +1,4 @@
-import { readFile } from 'node:fs/promises';
-import { builtInCatalog } from '@coffer/api/catalog/catalog';
+import { builtInCatalog, type Catalog } from '@coffer/api/catalog/catalog';
 import { builtInKind } from '@coffer/api/kinds/index';
 import type { NodeApi } from '@coffer/api/node/node-api';
 import { builtInSchemaTable } from '@coffer/api/schema/schema-table';
@@ -7,15 +6,8 @@ import { builtInAdmission } from '@coffer/apiserver/admission/built-in';
 import { AdmissionChain } from '@coffer/apiserver/admission/chain';
 import { nodeRestrictionPlugin } from '@coffer/apiserver/admission/node/node-restriction';
 import { rbacEscalationPlugin } from '@coffer/apiserver/admission/rbac/escalation';
-import { anonymousAuthenticator } from '@coffer/apiserver/authentication/anonymous';
-import type { Authenticator } from '@coffer/apiserver/authentication/authenticator';
-import { clientCertificateAuthenticator } from '@coffer/apiserver/authentication/client-certificate';
-import { inProcessAuthenticator } from '@coffer/apiserver/authentication/in-process';
-import { loadSigningKeys } from '@coffer/apiserver/authentication/service-account/signing-keys';
-import { ServiceAccountTokenAuthenticator, type TokenObjects } from '@coffer/apiserver/authentication/service-account/token-authenticator';
-import { ServiceAccountTokenIssuer } from '@coffer/apiserver/authentication/service-account/token-issuer';
-import { tokenFileAuthenticator } from '@coffer/apiserver/authentication/token-file';
-import { unionAuthenticator } from '@coffer/apiserver/authentication/union';
+import type { TokenAuthenticator } from '@coffer/apiserver/authentication/authenticator';
+import type { ServiceAccountTokenIssuer } from '@coffer/apiserver/authentication/service-account/token-issuer';
 import type { Authorizer } from '@coffer/apiserver/authorization/authorizer';
 import { nodeAuthorizer } from '@coffer/apiserver/authorization/node/node-authorizer';
 import { NodeGraph } from '@coffer/apiserver/authorization/node/node-graph';
@@ -36,18 +28,19 @@ import { serviceStrategy } from '@coffer/apiserver/registry/core/service-strateg
 import { openResourceStores, type ResourceStores } from '@coffer/apiserver/registry/open-stores';
 import { selfSubjectAccessReview, selfSubjectRulesReview, subjectAccessReview } from '@coffer/apiserver/registry/reviews/access-reviews';
 import type { Review } from '@coffer/apiserver/registry/reviews/review';
-import { selfSubjectReview, type TokenVerifier, tokenReview } from '@coffer/apiserver/registry/reviews/token-reviews';
+import { selfSubjectReview, tokenReview } from '@coffer/apiserver/registry/reviews/token-reviews';
 import { builtInStrategies } from '@coffer/apiserver/registry/strategies';
 import { createApiServer } from '@coffer/apiserver/server/api-server';
 import { discoveryEndpoint, openApiEndpoint } from '@coffer/apiserver/server/discovery-endpoints';
 import { createNonResourceHandler } from '@coffer/apiserver/server/non-resource-endpoints';
 import { versionInfo } from '@coffer/apiserver/server/version';
-import type { Handler, HttpRequest } from '@coffer/base/http/handler';
+import type { Handler } from '@coffer/base/http/handler';
 import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
 import type { Storage } from '@coffer/storage/store/storage';
 import type { ResourceStore } from '@coffer/storage/store/store';
 import { build } from '../build-info.ts';
+import { wireAuthentication } from './authentication.ts';
 import { ensureSystemNamespaces } from './bootstrap-objects.ts';
 import { writeAsServer } from './write-as-server.ts';
 
@@ -100,31 +93,13 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
   const rbac = new RbacAuthorizer(rbacIndex);
   const authorizer = unionAuthorizer([systemMastersAuthorizer, nodeAuthorizer(nodeGraph), rbac]);
 
-  const tokenKeys = loadSigningKeys(options.keys.serviceAccountKeyPem);
-  const apiAudiences = options.apiAudiences.length > 0 ? options.apiAudiences : [options.serviceAccountIssuer];
-  const tokenIssuer = new ServiceAccountTokenIssuer({ keys: tokenKeys, issuer: options.serviceAccountIssuer, apiAudiences, clock });
-  const tokenAuthenticator = new ServiceAccountTokenAuthenticator({
-    keys: tokenKeys,
-    issuers: [options.serviceAccountIssuer],
-    apiAudiences,
-    clock,
-    objects: tokenObjects(store),
-  });
-  const tokenFile = options.tokenAuthFile ? tokenFileAuthenticator(await readFile(options.tokenAuthFile, 'utf8')) : undefined;
-  const tokenVerifier: TokenVerifier = async (token, audiences) => {
-    const request = { headers: { authorization: `Bearer ${token}` }, peer: { address: '' } } as unknown as HttpRequest;
-    return (await tokenAuthenticator.authenticateToken(token, audiences)) ?? (await tokenFile?.authenticate(request));
-  };
-  const authenticators: Authenticator[] = [inProcessAuthenticator, clientCertificateAuthenticator(clock)];
-  if (tokenFile) authenticators.push(tokenFile);
-  authenticators.push(tokenAuthenticator);
-  if (options.anonymousAuth) authenticators.push(anonymousAuthenticator);
+  const authentication = await wireAuthentication(options, { serviceAccountKeyPem: options.keys.serviceAccountKeyPem, clock, store });
 
   const admission = new AdmissionChain([
     ...builtInAdmission({
       namespaces: store('namespaces'),
       serviceAccounts: store('serviceaccounts'),
-      nodeRestriction: nodeRestrictionPlugin(nodeGraph),
+      nodeRestriction: nodeRestrictionPlugin({ pods: store('pods'), nodes: store('minions') }),
     }),
     rbacEscalationPlugin({ authorizer, rbac, index: rbacIndex }),
   ]);
@@ -136,6 +111,7 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
     objectCounts: () =>
       catalog.resources.filter((r) => r.storagePrefix !== '').map((r) => [r.group, r.resource, store(r.storagePrefix).count()] as const),
     storeSizeBytes: async () => (await storage.stats()).sizeBytes,
+    isServed: (group, version, resource, subresource) => isServed(catalog, group, version, resource, subresource),
     openWatches: async () => (await storage.stats()).resources.reduce((sum, resource) => sum + resource.watches, 0),
   });
   const resources = createApiHandler({
@@ -147,14 +123,14 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
     admission,
     clock,
     nodeApiFor: options.nodeApiFor,
-    tokenIssuer,
-    reviews: reviewHandlers(authorizer, rbac, tokenVerifier, apiAudiences),
+    tokenIssuer: authentication.tokenIssuer,
+    reviews: reviewHandlers(authorizer, rbac, authentication.tokens, authentication.apiAudiences),
     onWatchEvents: metrics.countWatchEvents,
   });
   const handler = createApiServer({
     clock,
     logger,
-    authenticator: unionAuthenticator(authenticators),
+    authenticator: authentication.authenticator,
     authorizer,
     requestTimeoutMs: options.requestTimeoutMs,
     metrics: metrics.filter,
@@ -177,7 +153,7 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
   return {
     handler,
     health,
-    tokenIssuer,
+    tokenIssuer: authentication.tokenIssuer,
     stores,
     close() {
       rbacIndex.close();
@@ -186,21 +162,21 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
   };
 }
 
+function isServed(catalog: Catalog, group: string, version: string, resource: string, subresource: string): boolean {
+  const row = catalog.byGroupVersionResource(group, version, resource);
+  return row !== undefined && (subresource === '' || row.subresources.some(({ name }) => name === subresource));
+}
+
 function storeOf(stores: ResourceStores, prefix: string): ResourceStore {
   const store = stores.get(prefix);
   if (!store) throw new Error(`no store for ${prefix}`);
   return store;
 }
 
-/** What ServiceAccount tokens are bound to, straight from the watch cache. */
-function tokenObjects(store: (prefix: string) => ResourceStore): TokenObjects {
-  return { get: (resource, namespace, name) => store(resource === 'nodes' ? 'minions' : resource).get(namespace, name) };
-}
-
 function reviewHandlers(
   authorizer: Authorizer,
   rbac: RbacAuthorizer,
-  verify: TokenVerifier,
+  tokens: TokenAuthenticator,
   apiAudiences: readonly string[],
 ): ReadonlyMap<string, ReviewHandler> {
   const reviews: readonly (readonly [group: string, resource: string, review: Review])[] = [
@@ -208,7 +184,7 @@ function reviewHandlers(
     ['authorization.k8s.io', 'localsubjectaccessreviews', subjectAccessReview(authorizer)],
     ['authorization.k8s.io', 'selfsubjectaccessreviews', selfSubjectAccessReview(authorizer)],
     ['authorization.k8s.io', 'selfsubjectrulesreviews', selfSubjectRulesReview(rbac)],
-    ['authentication.k8s.io', 'tokenreviews', tokenReview(verify, apiAudiences)],
+    ['authentication.k8s.io', 'tokenreviews', tokenReview(tokens, apiAudiences)],
     ['authentication.k8s.io', 'selfsubjectreviews', selfSubjectReview],
   ];
   return new Map(

@@ -118,8 +118,8 @@ export function badRequest(message: string, options?: { cause?: unknown }): Stat
   return new StatusError(400, 'BadRequest', message, undefined, options);
 }
 
-export function unauthorized(message = 'Unauthorized'): StatusError {
-  return new StatusError(401, 'Unauthorized', message);
+export function unauthorized(message = 'Unauthorized', options?: { cause?: unknown }): StatusError {
+  return new StatusError(401, 'Unauthorized', message, undefined, options);
 }
 
 export function methodNotSupported(gr: GroupResource, action: string): StatusError {

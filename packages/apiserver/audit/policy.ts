@@ -96,49 +96,49 @@ function urlMatches(pattern: string, path: string): boolean {
 export function parseAuditPolicy(text: string): AuditPolicy {
   const document = load(text);
   if (!isRecord(document)) throw new Error('audit policy: not an object');
-  if (document['apiVersion'] !== 'audit.k8s.io/v1' || document['kind'] !== 'Policy') {
+  if (document.apiVersion !== 'audit.k8s.io/v1' || document.kind !== 'Policy') {
     throw new Error('audit policy: expected apiVersion audit.k8s.io/v1, kind Policy');
   }
-  const common = stageList(document['omitStages'], 'omitStages');
-  const rules = document['rules'];
+  const common = stageList(document.omitStages, 'omitStages');
+  const rules = document.rules;
   if (!Array.isArray(rules) || rules.length === 0) throw new Error('audit policy: loaded illegal policy with 0 rules');
-  const omitManagedFields = document['omitManagedFields'] === true;
+  const omitManagedFields = document.omitManagedFields === true;
   return { rules: rules.map((rule, index) => parseRule(rule, `rules[${index}]`, common, omitManagedFields)) };
 }
 
 function parseRule(value: unknown, at: string, commonStages: readonly AuditStage[], omitManagedFields: boolean): AuditRule {
   if (!isRecord(value)) throw new Error(`audit policy: ${at} is not an object`);
-  const level = levels.find((candidate) => candidate === value['level']);
+  const level = levels.find((candidate) => candidate === value.level);
   if (level === undefined) throw new Error(`audit policy: ${at}.level: supported values: ${levels.join(', ')}`);
-  const nonResourceURLs = strings(value['nonResourceURLs'], `${at}.nonResourceURLs`);
+  const nonResourceURLs = strings(value.nonResourceURLs, `${at}.nonResourceURLs`);
   const resources =
-    value['resources'] === undefined
+    value.resources === undefined
       ? []
-      : list(value['resources'], `${at}.resources`).map((entry, index) => parseResources(entry, `${at}.resources[${index}]`));
-  const namespaces = strings(value['namespaces'], `${at}.namespaces`);
+      : list(value.resources, `${at}.resources`).map((entry, index) => parseResources(entry, `${at}.resources[${index}]`));
+  const namespaces = strings(value.namespaces, `${at}.namespaces`);
   if (nonResourceURLs.length > 0 && (resources.length > 0 || namespaces.length > 0)) {
     throw new Error(`audit policy: ${at}: rules cannot apply to both regular resources and non-resource URLs`);
   }
   return {
     level,
-    users: strings(value['users'], `${at}.users`),
-    userGroups: strings(value['userGroups'], `${at}.userGroups`),
-    verbs: strings(value['verbs'], `${at}.verbs`),
+    users: strings(value.users, `${at}.users`),
+    userGroups: strings(value.userGroups, `${at}.userGroups`),
+    verbs: strings(value.verbs, `${at}.verbs`),
     resources,
     namespaces,
     nonResourceURLs,
-    omitStages: [...commonStages, ...stageList(value['omitStages'], `${at}.omitStages`)],
-    omitManagedFields: typeof value['omitManagedFields'] === 'boolean' ? value['omitManagedFields'] : omitManagedFields,
+    omitStages: [...commonStages, ...stageList(value.omitStages, `${at}.omitStages`)],
+    omitManagedFields: typeof value.omitManagedFields === 'boolean' ? value.omitManagedFields : omitManagedFields,
   };
 }
 
 function parseResources(value: unknown, at: string): GroupResources {
   if (!isRecord(value)) throw new Error(`audit policy: ${at} is not an object`);
-  const resources = strings(value['resources'], `${at}.resources`);
-  const resourceNames = strings(value['resourceNames'], `${at}.resourceNames`);
+  const resources = strings(value.resources, `${at}.resources`);
+  const resourceNames = strings(value.resourceNames, `${at}.resourceNames`);
   if (resourceNames.length > 0 && resources.length === 0)
     throw new Error(`audit policy: ${at}.resourceNames: using resourceNames requires at least one resource`);
-  return { group: typeof value['group'] === 'string' ? value['group'] : '', resources, resourceNames };
+  return { group: typeof value.group === 'string' ? value.group : '', resources, resourceNames };
 }
 
 function stageList(value: unknown, at: string): AuditStage[] {

@@ -1,9 +1,14 @@
 import type { Authenticator } from './authenticator.ts';
-import { bearerToken } from './bearer-token.ts';
 
-const anonymous = { user: { name: 'system:anonymous', groups: ['system:unauthenticated'] } };
+const user = { name: 'system:anonymous', groups: ['system:unauthenticated'] };
 
-/** Last in the chain: whoever sends no credentials at all is `system:anonymous`. Bad credentials stay a 401. */
-export const anonymousAuthenticator: Authenticator = {
-  authenticate: (request) => (bearerToken(request) === undefined && request.headers.authorization === undefined ? anonymous : undefined),
-};
+/** Who sends no credentials at all is `system:anonymous`; with `paths`, only for requests to exactly these paths. */
+export function anonymousAuthenticator(paths: readonly string[] = []): Authenticator {
+  return {
+    authenticate({ url }) {
+      const mark = url.indexOf('?');
+      const path = mark < 0 ? url : url.slice(0, mark);
+      return paths.length === 0 || paths.includes(path) ? { user } : undefined;
+    },
+  };
+}

@@ -1,50 +1,64 @@
 import { X509Certificate } from 'node:crypto';
 import type { HttpPeer, UserInfo } from '@coffer/base/http/handler';
 import type { Clock } from '@coffer/base/time/clock';
-import type { Authenticator } from './authenticator.ts';
+import { type Authenticator, CredentialsError } from './authenticator.ts';
 
 const clientAuthUsage = '1.3.6.1.5.5.7.3.2';
+const anyUsage = '2.5.29.37.0';
+/** Subject attribute that carries a user's UID. */
+const uidAttribute = '1.3.6.1.4.1.57683.2';
 
 interface ParsedCertificate {
-  readonly user: UserInfo;
+  /** Undefined for a certificate without a common name: it says nothing about who this is. */
+  readonly user: UserInfo | undefined;
+  readonly forClients: boolean;
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
 }
 
 /**
  * Client certificates that the TLS layer verified against the client authority: CN is the user, every O a group. The
- * validity is checked per request, not only at the handshake.
+ * validity is checked per request, not only at the handshake. One that cannot be verified is bad credentials, not none.
  */
 export function clientCertificateAuthenticator(clock: Clock): Authenticator {
-  const parsed = new WeakMap<HttpPeer, ParsedCertificate | 'unusable'>();
+  const known = new WeakMap<HttpPeer, ParsedCertificate>();
   return {
     authenticate({ peer }) {
-      if (peer.certificateVerified !== true || !peer.certificate) return undefined;
-      let entry = parsed.get(peer);
+      if (!peer.certificate) return undefined;
+      let entry = known.get(peer);
       if (entry === undefined) {
         entry = parse(peer.certificate);
-        parsed.set(peer, entry);
+        known.set(peer, entry);
       }
-      if (entry === 'unusable') return undefined;
+      if (peer.certificateVerified !== true) throw new CredentialsError('x509: certificate signed by unknown authority');
+      if (!entry.forClients) throw new CredentialsError('x509: certificate specifies an incompatible key usage');
       const now = clock.now();
-      return now >= entry.notBeforeMs && now <= entry.notAfterMs ? { user: entry.user } : undefined;
+      if (now < entry.notBeforeMs || now > entry.notAfterMs) {
+        throw new CredentialsError('x509: certificate has expired or is not yet valid');
+      }
+      return entry.user ? { user: entry.user } : undefined;
     },
   };
 }
 
-function parse(der: Uint8Array): ParsedCertificate | 'unusable' {
+function parse(der: Uint8Array): ParsedCertificate {
   const certificate = new X509Certificate(der);
-  const { subject } = certificate.toLegacyObject();
-  const name = asList(subject.CN)[0];
-  if (name === undefined || name === '' || !(certificate.keyUsage ?? []).includes(clientAuthUsage)) return 'unusable';
+  const subject = certificate.toLegacyObject().subject as unknown as Record<string, unknown>;
+  const name = asList(subject.CN)[0] ?? '';
+  const uid = asList(subject[uidAttribute])[0];
+  const usages = certificate.keyUsage ?? [];
+  const fingerprint = certificate.fingerprint256.replaceAll(':', '').toLowerCase();
   return {
-    user: {
-      name,
-      groups: asList(subject.O),
-      extra: {
-        'authentication.kubernetes.io/credential-id': [`X509SHA256=${certificate.fingerprint256.replaceAll(':', '').toLowerCase()}`],
-      },
-    },
+    user:
+      name === ''
+        ? undefined
+        : {
+            name,
+            groups: asList(subject.O),
+            ...(uid === undefined ? {} : { uid }),
+            extra: { 'authentication.kubernetes.io/credential-id': [`X509SHA256=${fingerprint}`] },
+          },
+    forClients: usages.length === 0 || usages.includes(clientAuthUsage) || usages.includes(anyUsage),
     notBeforeMs: Date.parse(certificate.validFrom),
     notAfterMs: Date.parse(certificate.validTo),
   };

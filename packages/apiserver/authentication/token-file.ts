@@ -1,13 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { UserInfo } from '@coffer/base/http/handler';
-import type { Authenticator } from './authenticator.ts';
-import { bearerToken } from './bearer-token.ts';
+import { type TokenAuthenticator, withOwnAudiences } from './authenticator.ts';
 
 /**
  * kube-apiserver's static token file: CSV lines `token,user,uid,"group1,group2"`. Tokens are kept and looked up only as SHA-256
  * digests, so that a comparison tells nothing about how much of a guess was right.
  */
-export function tokenFileAuthenticator(csv: string): Authenticator {
+export function tokenFileAuthenticator(csv: string, apiAudiences: readonly string[]): TokenAuthenticator {
   const users = new Map<string, UserInfo>();
   for (const [index, line] of csv.split(/\r?\n/).entries()) {
     if (line.trim() === '' || line.startsWith('#')) continue;
@@ -21,10 +20,9 @@ export function tokenFileAuthenticator(csv: string): Authenticator {
     users.set(digest, { name, uid, groups: (groups ?? '').split(',').filter((group) => group !== '') });
   }
   return {
-    authenticate(request) {
-      const token = bearerToken(request);
-      const user = token === undefined ? undefined : users.get(digestOf(token));
-      return user ? { user } : undefined;
+    authenticateToken(token, audiences) {
+      const user = users.get(digestOf(token));
+      return user && withOwnAudiences(user, audiences, apiAudiences);
     },
   };
 }

@@ -9,6 +9,8 @@ export interface MetricsSources {
   readonly objectCounts: () => Iterable<readonly [group: string, resource: string, count: number]>;
   readonly storeSizeBytes: () => Promise<number>;
   readonly openWatches: () => Promise<number>;
+  /** True for what the server serves; only that may become labels. */
+  readonly isServed: (group: string, version: string, resource: string, subresource: string) => boolean;
 }
 
 export interface ServerMetrics {
@@ -51,7 +53,7 @@ export function createServerMetrics(sources: MetricsSources): ServerMetrics {
     filter: async (context, next) => {
       const startedMs = performance.now();
       const response = await next(context);
-      const labels = requestLabels(context);
+      const labels = requestLabels(context, sources);
       durations.observe(labels, (performance.now() - startedMs) / 1000);
       requests.inc({
         ...labels,
@@ -65,23 +67,29 @@ export function createServerMetrics(sources: MetricsSources): ServerMetrics {
   };
 }
 
-function requestLabels({ info }: RequestContext) {
-  const scope = info.name !== '' ? 'resource' : info.namespace !== '' ? 'namespace' : 'cluster';
-  const { group, version, resource, subresource } = info;
+/** Whatever the server does not serve shares one set of label values, so that a client cannot grow the metric. */
+function requestLabels({ info }: RequestContext, { isServed }: MetricsSources) {
+  const known = info.isResourceRequest && isServed(info.group, info.version, info.resource, info.subresource);
+  if (!known) {
+    const verb = info.isResourceRequest ? 'OTHER' : verbOf(info.verb);
+    return { verb, group: '', version: '', resource: '', subresource: '', scope: '', component: 'apiserver' };
+  }
+  const { verb, group, version, resource, subresource, name, namespace } = info;
+  const scope = name !== '' ? 'resource' : namespace !== '' ? 'namespace' : 'cluster';
   return {
-    verb: info.isResourceRequest ? info.verb.toUpperCase() : verbOf(info.verb),
+    verb: knownVerbs.has(verb) ? verb.toUpperCase() : 'OTHER',
     group,
     version,
     resource,
     subresource,
-    scope: info.isResourceRequest ? scope : '',
+    scope,
     component: 'apiserver',
   };
 }
 
+const knownVerbs = new Set(['get', 'list', 'watch', 'create', 'update', 'patch', 'delete', 'deletecollection', 'proxy']);
 const knownMethods = new Set(['get', 'put', 'post', 'delete', 'patch', 'head', 'options', 'connect']);
 
-/** Unknown methods share one label value, so that a client cannot grow the metric. */
 function verbOf(method: string): string {
   return knownMethods.has(method) ? method.toUpperCase() : 'OTHER';
 }

@@ -10,6 +10,8 @@ export interface RequestContext {
   readonly query: URLSearchParams;
   /** Set by authentication, replaced by impersonation. */
   user: UserInfo;
+  /** Set when `user` is impersonated under a constrained mode: the verb that allowed it, e.g. `impersonate:user-info`. */
+  impersonationConstraint?: string;
   /** Texts for `Warning: 299` headers, in the order they were added, without duplicates. */
   readonly warnings: WarningList;
   /** What audit records about this request beyond its attributes; values of Secrets never go in. */

@@ -56,6 +56,10 @@ export class NodeHttpRequest implements HttpRequest {
     if (upgraded) this.upgrade = () => upgraded;
   }
 
+  get rawHeaders(): readonly string[] {
+    return this.#raw.rawHeaders;
+  }
+
   get httpVersionMajor(): number {
     return this.#raw.httpVersionMajor;
   }

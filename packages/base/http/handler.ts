@@ -10,6 +10,8 @@ export interface HttpRequest {
   readonly url: string;
   /** Names in lower case; repeated headers are joined with `, ` (Node's rule). */
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
+  /** Names and values in turn, exactly as they came: where a value may hold a comma, `headers` is ambiguous. */
+  readonly rawHeaders?: readonly string[];
   /** Reads the whole body. Rejects with `BodyTooLargeError` as soon as more than `maxBytes` arrived. Called at most once. */
   readBody(maxBytes: number): Promise<Uint8Array>;
   /** Aborted when the client has gone or the server stops waiting for it. */

@@ -1,4 +1,4 @@
-import { forbidden } from '@coffer/api/errors/status-error';
+import { forbidden, notFound } from '@coffer/api/errors/status-error';
 import type { V1RoleRef } from '@coffer/api/generated/types';
 import type { KubeObject } from '@coffer/api/meta/object';
 import { equalJson } from '@coffer/api/meta/safe-object';
@@ -40,34 +40,26 @@ export function rbacEscalationPlugin(deps: EscalationDeps): AdmissionPlugin {
 }
 
 async function checkRole(deps: EscalationDeps, attributes: AdmissionAttributes, role: KubeObject): Promise<void> {
-  const old = attributes.oldObject;
-  if (
-    old &&
-    equalJson(old['rules'] ?? [], role['rules'] ?? []) &&
-    equalJson(old['aggregationRule'] ?? null, role['aggregationRule'] ?? null)
-  )
+  if (attributes.oldObject && onlyLetsGo(attributes.oldObject, role)) return;
+  if (await may(deps.authorizer, attributes, 'escalate', attributes.resource.resource, attributes.namespace, requestName(attributes)))
     return;
-  if (await may(deps.authorizer, attributes, 'escalate', attributes.resource.resource, attributes.namespace, attributes.name)) return;
-  const rules = (role['rules'] as readonly PolicyRule[] | undefined) ?? [];
+  const rules = (role.rules as readonly PolicyRule[] | undefined) ?? [];
   // An aggregated role may come to hold anything: only who holds everything may write one.
   const wanted =
-    role['aggregationRule'] !== undefined
+    role.aggregationRule !== undefined
       ? [...rules, { verbs: ['*'], apiGroups: ['*'], resources: ['*'] }, { verbs: ['*'], nonResourceURLs: ['*'] }]
       : rules;
   refuseUncovered(deps, attributes, wanted);
 }
 
 async function checkBinding(deps: EscalationDeps, attributes: AdmissionAttributes, binding: KubeObject): Promise<void> {
-  const old = attributes.oldObject;
-  if (old && equalJson(old['subjects'] ?? [], binding['subjects'] ?? []) && equalJson(old['roleRef'], binding['roleRef'])) return;
-  const ref = binding['roleRef'] as V1RoleRef;
+  if (attributes.oldObject && onlyLetsGo(attributes.oldObject, binding)) return;
+  const ref = binding.roleRef as V1RoleRef;
   const roleNamespace = ref.kind === 'Role' ? attributes.namespace : '';
   const resource = ref.kind === 'Role' ? 'roles' : 'clusterroles';
   if (await may(deps.authorizer, attributes, 'bind', resource, attributes.namespace, ref.name)) return;
   const rules = deps.index.roleRules(roleNamespace, ref.name);
-  if (!rules) {
-    throw forbidden(qualified(attributes), attributes.name, `${ref.kind.toLowerCase()}.${rbacGroup} ${JSON.stringify(ref.name)} not found`);
-  }
+  if (!rules) throw notFound({ group: rbacGroup, resource: ref.kind.toLowerCase() }, ref.name);
   refuseUncovered(deps, attributes, rules);
 }
 
@@ -104,9 +96,26 @@ function refuseUncovered(deps: EscalationDeps, attributes: AdmissionAttributes, 
   const lines = missing.map(formatRule).sort().join('\n');
   throw forbidden(
     qualified(attributes),
-    attributes.name,
+    nameOf(attributes),
     `user ${JSON.stringify(user.name)} (groups=[${groups}]) is attempting to grant RBAC permissions not currently held:\n${lines}${resolution}`,
   );
+}
+
+/** True when a change touches only what garbage collection needs to remove the object: owners and finalizers. */
+function onlyLetsGo(oldObject: KubeObject, object: KubeObject): boolean {
+  const { ownerReferences: _owners, finalizers: _finalizers, managedFields: _managed, ...metadata } = object.metadata;
+  const { ownerReferences: _oldOwners, finalizers: _oldFinalizers, managedFields: _oldManaged, ...oldMetadata } = oldObject.metadata;
+  return equalJson({ ...object, metadata }, { ...oldObject, metadata: oldMetadata });
+}
+
+/** The name in the request's path: none on create. */
+function requestName(attributes: AdmissionAttributes): string {
+  return attributes.operation === 'CREATE' ? '' : attributes.name;
+}
+
+/** The object's own name: a generated one is known by now. */
+function nameOf(attributes: AdmissionAttributes): string {
+  return attributes.name || (attributes.object?.metadata.name ?? '');
 }
 
 function qualified(attributes: AdmissionAttributes) {

@@ -15,13 +15,13 @@ const newKey = (type: 'ec' | 'rsa') =>
 function setUp(options: { readonly pem?: string; readonly accepted?: readonly string[]; readonly clock?: FakeClock } = {}) {
   const clock = options.clock ?? new FakeClock();
   const keys = loadSigningKeys(options.pem ?? newKey('ec'), options.accepted ?? []);
-  const objects = new Map<string, { uid: string; deletionTimestamp?: string }>([
+  const objects = new Map<string, { uid: string; deletionTimestamp?: string; data?: Readonly<Record<string, string>> }>([
     ['serviceaccounts/ns/app', { uid: 'sa-uid' }],
     ['pods/ns/pod', { uid: 'pod-uid' }],
   ]);
   const get = (resource: string, namespace: string, name: string) => {
     const found = objects.get(`${resource}/${namespace}/${name}`);
-    return found && ({ uid: found.uid, peek: () => ({ metadata: found }) } as unknown as StoredObject);
+    return found && ({ uid: found.uid, peek: () => ({ metadata: found, data: found.data }) } as unknown as StoredObject);
   };
   return {
     clock,
@@ -63,13 +63,13 @@ describe('ServiceAccount tokens', () => {
     await clock.advance(599_000);
     expect((await authenticator.authenticateToken(token, [issuer]))?.user.name).toBe('system:serviceaccount:ns:app');
     await clock.advance(1_000);
-    await expect(authenticator.authenticateToken(token, [issuer])).rejects.toThrow('Unauthorized');
+    await expect(authenticator.authenticateToken(token, [issuer])).rejects.toThrow('service account token has expired');
   });
 
   it('are refused for another audience', async () => {
     const { issuer: tokens, authenticator } = setUp();
     const { token } = await tokens.issue({ ...account, audiences: ['vault'] });
-    await expect(authenticator.authenticateToken(token, [issuer])).rejects.toThrow('Unauthorized');
+    await expect(authenticator.authenticateToken(token, [issuer])).rejects.toThrow('token audiences ["vault"] is invalid');
     expect((await authenticator.authenticateToken(token, ['vault', 'other']))?.audiences).toEqual(['vault']);
   });
 
@@ -77,11 +77,11 @@ describe('ServiceAccount tokens', () => {
     const { issuer: tokens, authenticator, objects } = setUp();
     const { token } = await tokens.issue(bound);
     objects.set('pods/ns/pod', { uid: 'another' });
-    await expect(authenticator.authenticateToken(token, [issuer])).rejects.toThrow('Unauthorized');
+    await expect(authenticator.authenticateToken(token, [issuer])).rejects.toThrow('pod UID (another) does not match');
     objects.set('pods/ns/pod', { uid: 'pod-uid' });
     expect(await authenticator.authenticateToken(token, [issuer])).toBeDefined();
     objects.delete('serviceaccounts/ns/app');
-    await expect(authenticator.authenticateToken(token, [issuer])).rejects.toThrow('Unauthorized');
+    await expect(authenticator.authenticateToken(token, [issuer])).rejects.toThrow('serviceaccounts "app" not found');
   });
 
   it('survive a rotation of the key while the old one is still accepted', async () => {
@@ -92,7 +92,7 @@ describe('ServiceAccount tokens', () => {
     const during = setUp({ pem: newKey('ec'), accepted: [oldPem], clock });
     const after = setUp({ pem: newKey('ec'), clock });
     expect((await during.authenticator.authenticateToken(token, [issuer]))?.user.uid).toBe('sa-uid');
-    await expect(after.authenticator.authenticateToken(token, [issuer])).rejects.toThrow('Unauthorized');
+    await expect(after.authenticator.authenticateToken(token, [issuer])).rejects.toThrow('failed to verify the signature');
     const published = await jsonWebKeySet(during.keys);
     expect(published.keys).toHaveLength(2);
     expect(JSON.stringify(published)).not.toContain('"d"');
@@ -105,10 +105,40 @@ describe('ServiceAccount tokens', () => {
     const forged = JSON.parse(Buffer.from(payload, 'base64url').toString());
     forged.sub = 'system:serviceaccount:kube-system:admin';
     const body = Buffer.from(JSON.stringify(forged)).toString('base64url');
-    await expect(authenticator.authenticateToken(`${head}.${body}.${signature}`, [issuer])).rejects.toThrow('Unauthorized');
+    await expect(authenticator.authenticateToken(`${head}.${body}.${signature}`, [issuer])).rejects.toThrow(
+      'failed to verify the signature',
+    );
     expect(await authenticator.authenticateToken('not-a-jwt', [issuer])).toBeUndefined();
     forged.iss = 'https://elsewhere';
     const foreign = Buffer.from(JSON.stringify(forged)).toString('base64url');
     expect(await authenticator.authenticateToken(`${head}.${foreign}.${signature}`, [issuer])).toBeUndefined();
+  });
+
+  it('of a Secret are accepted while the Secret holds them', async () => {
+    const { issuer: tokens, authenticator, objects } = setUp();
+    const token = await tokens.issueForSecret({ namespace: 'ns', name: 'app', uid: 'sa-uid' }, { name: 'app-token' });
+    await expect(authenticator.authenticateToken(token, [issuer])).rejects.toThrow('service account token has been invalidated');
+    const holding = (value: string) => ({ uid: 'secret-uid', data: { token: Buffer.from(value).toString('base64') } });
+    objects.set('secrets/ns/app-token', holding(token));
+    const result = await authenticator.authenticateToken(token, [issuer]);
+    expect(result).toEqual({
+      user: {
+        name: 'system:serviceaccount:ns:app',
+        uid: 'sa-uid',
+        groups: ['system:serviceaccounts', 'system:serviceaccounts:ns'],
+      },
+      audiences: [issuer],
+    });
+    objects.set('secrets/ns/app-token', holding('another token'));
+    await expect(authenticator.authenticateToken(token, [issuer])).rejects.toThrow('service account token has been invalidated');
+    await expect(authenticator.authenticateToken(token, ['vault'])).rejects.toThrow('is invalid for the target audiences ["vault"]');
+  });
+
+  it('live no longer than the server allows', async () => {
+    const clock = new FakeClock();
+    const keys = loadSigningKeys(newKey('ec'));
+    const tokens = new ServiceAccountTokenIssuer({ keys, issuer, apiAudiences: [issuer], maxExpirationSeconds: 3600, clock });
+    const { expirationTimestamp } = await tokens.issue({ ...account, expirationSeconds: 86_400 });
+    expect(expirationTimestamp).toBe('2026-01-01T01:00:00Z');
   });
 });

@@ -1,11 +1,10 @@
-import { createHash } from 'node:crypto';
-import { unauthorized } from '@coffer/api/errors/status-error';
-import type { HttpRequest } from '@coffer/base/http/handler';
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { UserInfo } from '@coffer/base/http/handler';
 import type { Clock } from '@coffer/base/time/clock';
 import type { StoredObject } from '@coffer/storage/store/store';
 import { decodeJwt, decodeProtectedHeader, type JWTPayload, jwtVerify } from 'jose';
-import type { AuthenticationResult, Authenticator } from '../authenticator.ts';
-import { bearerToken } from '../bearer-token.ts';
+import { type AuthenticationResult, CredentialsError, type TokenAuthenticator } from '../authenticator.ts';
+import { boundClaims, type KubernetesClaims, legacyClaims, legacyIssuer, type ObjectClaim } from './claims.ts';
 import type { SigningKeys } from './signing-keys.ts';
 
 /** Looks up what a token is bound to, in the watch cache. */
@@ -21,26 +20,16 @@ export interface TokenAuthenticatorOptions {
   readonly objects: TokenObjects;
 }
 
-interface ObjectClaim {
-  readonly name: string;
-  readonly uid: string;
-}
-
-interface KubernetesClaims {
-  readonly namespace: string;
-  readonly serviceaccount: ObjectClaim;
-  readonly pod?: ObjectClaim;
-  readonly secret?: ObjectClaim;
-  readonly node?: ObjectClaim;
-}
-
 const maxCachedTokens = 4096;
+const deletionGraceMs = 60_000;
+const clockSkewSeconds = 60;
 
 /**
  * ServiceAccount tokens: signature, issuer, audience and times of the JWT, and on every request that the account and whatever the
- * token is bound to still exist with the same UID. Signatures are verified once per token and remembered by digest.
+ * token is bound to still exist with the same UID. Signatures are verified once per token and remembered by digest. Tokens of
+ * the legacy issuer count only while the Secret they came from still holds them.
  */
-export class ServiceAccountTokenAuthenticator implements Authenticator {
+export class ServiceAccountTokenAuthenticator implements TokenAuthenticator {
   readonly #options: TokenAuthenticatorOptions;
   readonly #verified = new Map<string, JWTPayload>();
 
@@ -48,33 +37,31 @@ export class ServiceAccountTokenAuthenticator implements Authenticator {
     this.#options = options;
   }
 
-  authenticate(request: HttpRequest): Promise<AuthenticationResult | undefined> | undefined {
-    const token = bearerToken(request);
-    return token !== undefined && this.#isOurs(token) ? this.authenticateToken(token, this.#options.apiAudiences) : undefined;
-  }
-
-  /** Also for TokenReview: `audiences` are those the caller accepts. Throws StatusError 401; undefined for a foreign token. */
   async authenticateToken(token: string, audiences: readonly string[]): Promise<AuthenticationResult | undefined> {
-    if (!this.#isOurs(token)) return undefined;
+    const issuer = this.#issuerOf(token);
+    if (issuer === undefined) return undefined;
     const payload = await this.#verify(token);
-    const nowSeconds = this.#options.clock.now() / 1000;
-    if (payload.exp !== undefined && nowSeconds >= payload.exp) throw unauthorized();
-    if (payload.nbf !== undefined && nowSeconds < payload.nbf - 60) throw unauthorized();
-    const given = typeof payload.aud === 'string' ? [payload.aud] : (payload.aud ?? []);
+    this.#checkTimes(payload);
+    const own = typeof payload.aud === 'string' ? [payload.aud] : (payload.aud ?? []);
+    const given = own.length === 0 ? this.#options.apiAudiences : own;
     const accepted = given.filter((audience) => audiences.includes(audience));
-    if (accepted.length === 0) throw unauthorized();
-    const claims = payload['kubernetes.io'] as KubernetesClaims | undefined;
-    if (!claims || !this.#stillExists(claims)) throw unauthorized();
+    if (accepted.length === 0) {
+      throw new CredentialsError(`token audiences ${goList(given)} is invalid for the target audiences ${goList(audiences)}`);
+    }
+    const claims = issuer === legacyIssuer ? legacyClaims(payload) : boundClaims(payload);
+    if (!claims) throw new CredentialsError('service account token has no valid claims');
+    this.#checkObjects(claims, issuer === legacyIssuer ? token : undefined);
     return { user: userOf(claims, payload), audiences: accepted };
   }
 
-  /** True when the token names one of our issuers: only then a failure is final and no other authenticator is asked. */
-  #isOurs(token: string): boolean {
-    if (token.split('.').length !== 3) return false;
+  /** The token's issuer when it is one of ours: only then a failure is ours to tell. */
+  #issuerOf(token: string): string | undefined {
+    if (token.split('.').length !== 3) return undefined;
     try {
-      return this.#options.issuers.includes(decodeJwt(token).iss ?? '');
+      const { iss = '' } = decodeJwt(token);
+      return iss === legacyIssuer || this.#options.issuers.includes(iss) ? iss : undefined;
     } catch {
-      return false;
+      return undefined;
     }
   }
 
@@ -83,48 +70,92 @@ export class ServiceAccountTokenAuthenticator implements Authenticator {
     const known = this.#verified.get(digest);
     if (known) return known;
     const { kid } = decodeProtectedHeader(token);
-    const candidates = this.#options.keys.verification.filter((key) => kid === undefined || key.id === kid);
-    for (const { key, algorithm } of candidates) {
+    const { verification } = this.#options.keys;
+    const named = verification.filter((key) => key.id === kid);
+    for (const { key, algorithm } of named.length > 0 ? named : verification) {
       try {
-        const currentDate = new Date(this.#options.clock.now());
-        const { payload } = await jwtVerify(token, key, { algorithms: [algorithm], currentDate, clockTolerance: 60 });
+        // Times are checked on every use; here they must not hide whether the signature is good.
+        const { payload } = await jwtVerify(token, key, { algorithms: [algorithm], currentDate: issuedAt(token) });
         if (this.#verified.size >= maxCachedTokens) this.#verified.clear();
         this.#verified.set(digest, payload);
         return payload;
       } catch {
-        // not signed by this key, or expired: the next key is tried, then the answer is 401
+        // not signed by this key: the next one is tried, then the token is refused
       }
     }
-    throw unauthorized();
+    throw new CredentialsError('failed to verify the signature of the service account token');
   }
 
-  #stillExists({ namespace, serviceaccount, pod, secret, node }: KubernetesClaims): boolean {
+  #checkTimes(payload: JWTPayload): void {
+    const nowSeconds = this.#options.clock.now() / 1000;
+    if (payload.exp !== undefined && nowSeconds >= payload.exp) throw new CredentialsError('service account token has expired');
+    if (payload.nbf !== undefined && nowSeconds < payload.nbf - clockSkewSeconds) {
+      throw new CredentialsError('service account token is not valid yet');
+    }
+  }
+
+  #checkObjects({ namespace, serviceaccount, pod, secret, node }: KubernetesClaims, legacyToken: string | undefined): void {
     const { objects } = this.#options;
-    const now = this.#options.clock.now();
-    const alive = (object: StoredObject | undefined, claim: ObjectClaim, graceMs: number) => {
-      if (object?.uid !== claim.uid) return false;
-      const deletedAt = object.peek().metadata.deletionTimestamp;
-      return !deletedAt || now < Date.parse(deletedAt) + graceMs;
-    };
-    return (
-      alive(objects.get('serviceaccounts', namespace, serviceaccount.name), serviceaccount, 60_000) &&
-      (!pod || alive(objects.get('pods', namespace, pod.name), pod, 60_000)) &&
-      (!secret || alive(objects.get('secrets', namespace, secret.name), secret, 0)) &&
-      (!node || pod !== undefined || alive(objects.get('nodes', '', node.name), node, 60_000))
-    );
+    const account = objects.get('serviceaccounts', namespace, serviceaccount.name);
+    if (!account) throw new CredentialsError(`serviceaccounts ${JSON.stringify(serviceaccount.name)} not found`);
+    if (account.uid !== serviceaccount.uid) {
+      throw new CredentialsError(`service account UID (${account.uid}) does not match claim (${serviceaccount.uid})`);
+    }
+    if (this.#isDeleted(account, deletionGraceMs)) throw new CredentialsError('service account has been deleted');
+    if (pod) this.#checkBound('pod', objects.get('pods', namespace, pod.name), pod, deletionGraceMs);
+    if (secret) this.#checkSecret(objects.get('secrets', namespace, secret.name), secret, legacyToken);
+    if (node && !pod) this.#checkBound('node', objects.get('nodes', '', node.name), node, deletionGraceMs);
+  }
+
+  #checkSecret(object: StoredObject | undefined, claim: ObjectClaim, legacyToken: string | undefined): void {
+    if (legacyToken === undefined) {
+      this.#checkBound('secret', object, claim, deletionGraceMs);
+      return;
+    }
+    const data = object?.peek().data as Readonly<Record<string, string>> | undefined;
+    if (!object || this.#isDeleted(object, 0) || !equalSecrets(Buffer.from(data?.token ?? '', 'base64'), Buffer.from(legacyToken))) {
+      throw new CredentialsError('service account token has been invalidated');
+    }
+  }
+
+  #checkBound(kind: string, object: StoredObject | undefined, claim: ObjectClaim, graceMs: number): void {
+    if (!object || this.#isDeleted(object, graceMs)) throw new CredentialsError('service account token has been invalidated');
+    if (object.uid !== claim.uid) {
+      throw new CredentialsError(`${kind} UID (${object.uid}) does not match service account ${kind} ref claim (${claim.uid})`);
+    }
+  }
+
+  #isDeleted(object: StoredObject, graceMs: number): boolean {
+    const deletedAt = object.peek().metadata.deletionTimestamp;
+    return Boolean(deletedAt) && this.#options.clock.now() >= Date.parse(deletedAt ?? '') + graceMs;
   }
 }
 
-function userOf({ namespace, serviceaccount, pod, node }: KubernetesClaims, payload: JWTPayload): AuthenticationResult['user'] {
+function issuedAt(token: string): Date {
+  const { iat, nbf } = decodeJwt(token);
+  return new Date(Math.max(iat ?? 0, nbf ?? 0) * 1000);
+}
+
+function equalSecrets(a: Buffer, b: Buffer): boolean {
+  return a.length === b.length && timingSafeEqual(a, b);
+}
+
+/** Go's `%q` of a list. */
+function goList(values: readonly string[]): string {
+  return `[${values.map((value) => JSON.stringify(value)).join(' ')}]`;
+}
+
+function userOf({ namespace, serviceaccount, pod, node }: KubernetesClaims, payload: JWTPayload): UserInfo {
   const extra: Record<string, readonly string[]> = {
     ...(payload.jti ? { 'authentication.kubernetes.io/credential-id': [`JTI=${payload.jti}`] } : {}),
-    ...(node ? { 'authentication.kubernetes.io/node-name': [node.name], 'authentication.kubernetes.io/node-uid': [node.uid] } : {}),
+    ...(node ? { 'authentication.kubernetes.io/node-name': [node.name] } : {}),
+    ...(node && node.uid !== '' ? { 'authentication.kubernetes.io/node-uid': [node.uid] } : {}),
     ...(pod ? { 'authentication.kubernetes.io/pod-name': [pod.name], 'authentication.kubernetes.io/pod-uid': [pod.uid] } : {}),
   };
   return {
     name: `system:serviceaccount:${namespace}:${serviceaccount.name}`,
     uid: serviceaccount.uid,
     groups: ['system:serviceaccounts', `system:serviceaccounts:${namespace}`],
-    extra,
+    ...(Object.keys(extra).length > 0 ? { extra } : {}),
   };
 }

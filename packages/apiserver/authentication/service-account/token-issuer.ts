@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '@coffer/base/time/clock';
 import { SignJWT } from 'jose';
+import { legacyClaimNames, legacyIssuer } from './claims.ts';
 import type { SigningKeys } from './signing-keys.ts';
 
 export interface BoundObject {
@@ -15,7 +16,6 @@ export interface IssueRequest {
   readonly uid: string;
   /** Empty: the server's own audiences. */
   readonly audiences: readonly string[];
-  /** Zero or absent: never expires (legacy Secrets only). */
   readonly expirationSeconds: number;
   readonly boundObject?: BoundObject;
   /** The node of a pod-bound token's pod. */
@@ -33,6 +33,8 @@ export interface ServiceAccountTokenOptions {
   readonly keys: SigningKeys;
   readonly issuer: string;
   readonly apiAudiences: readonly string[];
+  /** `--service-account-max-token-expiration`: longer requests get this; absent for no limit. */
+  readonly maxExpirationSeconds?: number;
   readonly clock: Clock;
 }
 
@@ -49,11 +51,11 @@ export class ServiceAccountTokenIssuer {
   }
 
   async issue(request: IssueRequest): Promise<IssuedToken> {
-    const { keys, issuer, apiAudiences, clock } = this.#options;
+    const { keys, issuer, apiAudiences, maxExpirationSeconds, clock } = this.#options;
     const nowSeconds = Math.floor(clock.now() / 1000);
-    const expiresAt = nowSeconds + request.expirationSeconds;
+    const expiresAt = nowSeconds + Math.min(request.expirationSeconds, maxExpirationSeconds ?? Number.POSITIVE_INFINITY);
     const jti = randomUUID();
-    const jwt = new SignJWT({
+    const token = await new SignJWT({
       'kubernetes.io': {
         namespace: request.namespace,
         ...(request.node ? { node: request.node } : {}),
@@ -63,14 +65,32 @@ export class ServiceAccountTokenIssuer {
     })
       .setProtectedHeader({ alg: keys.signing.algorithm, kid: keys.signing.id })
       .setAudience([...(request.audiences.length > 0 ? request.audiences : apiAudiences)])
+      .setExpirationTime(expiresAt)
       .setIssuedAt(nowSeconds)
       .setIssuer(issuer)
       .setJti(jti)
       .setNotBefore(nowSeconds)
-      .setSubject(`system:serviceaccount:${request.namespace}:${request.name}`);
-    if (request.expirationSeconds > 0) jwt.setExpirationTime(expiresAt);
-    const token = await jwt.sign(keys.signing.privateKey);
+      .setSubject(`system:serviceaccount:${request.namespace}:${request.name}`)
+      .sign(keys.signing.privateKey);
     return { token, expirationTimestamp: new Date(expiresAt * 1000).toISOString().replace('.000Z', 'Z'), jti };
+  }
+
+  /** A token for a Secret of type `kubernetes.io/service-account-token`: it lasts as long as the Secret holds it. */
+  issueForSecret(
+    account: { readonly namespace: string; readonly name: string; readonly uid: string },
+    secret: { readonly name: string },
+  ): Promise<string> {
+    const { signing } = this.#options.keys;
+    return new SignJWT({
+      [legacyClaimNames.namespace]: account.namespace,
+      [legacyClaimNames.secretName]: secret.name,
+      [legacyClaimNames.accountName]: account.name,
+      [legacyClaimNames.accountUid]: account.uid,
+    })
+      .setProtectedHeader({ alg: signing.algorithm, kid: signing.id })
+      .setIssuer(legacyIssuer)
+      .setSubject(`system:serviceaccount:${account.namespace}:${account.name}`)
+      .sign(signing.privateKey);
   }
 }
 

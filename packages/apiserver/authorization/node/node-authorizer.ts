@@ -1,24 +1,16 @@
+import { parseFieldSelector } from '@coffer/api/selectors/fields';
 import type { UserInfo } from '@coffer/base/http/handler';
 import type { Attributes, Authorizer, Decision } from '../authorizer.ts';
-import { type PolicyRule, ruleAllows } from '../rbac/policy-rule.ts';
+import { nodeRules } from '../rbac/bootstrap-policy.ts';
+import { ruleAllows } from '../rbac/policy-rule.ts';
 import type { NodeGraph } from './node-graph.ts';
 
 const nodesGroup = 'system:nodes';
 const nodeUserPrefix = 'system:node:';
 const leaseNamespace = 'kube-node-lease';
 
-/** What every kubelet may do, whatever runs on it; the rest depends on its pods. */
-const commonRules: readonly PolicyRule[] = [
-  { verbs: ['create'], apiGroups: ['authentication.k8s.io'], resources: ['tokenreviews'] },
-  { verbs: ['create'], apiGroups: ['authorization.k8s.io'], resources: ['subjectaccessreviews', 'localsubjectaccessreviews'] },
-  { verbs: ['get', 'list', 'watch'], apiGroups: [''], resources: ['services'] },
-  { verbs: ['create', 'get', 'list', 'watch'], apiGroups: ['certificates.k8s.io'], resources: ['certificatesigningrequests'] },
-  { verbs: ['create', 'patch', 'update'], apiGroups: ['', 'events.k8s.io'], resources: ['events'] },
-  { verbs: ['get', 'list', 'watch'], apiGroups: ['storage.k8s.io'], resources: ['csidrivers'] },
-  { verbs: ['get', 'list', 'watch'], apiGroups: ['node.k8s.io'], resources: ['runtimeclasses'] },
-];
-
 const readVerbs = new Set(['get', 'list', 'watch']);
+const ownObjectVerbs = new Set(['get', 'create', 'update', 'patch', 'delete']);
 
 /**
  * The node authorizer: a kubelet (`system:node:<name>` in group `system:nodes`) reads only what pods bound to its node refer to
@@ -29,6 +21,7 @@ export function nodeAuthorizer(graph: NodeGraph): Authorizer {
     authorize(attributes) {
       const node = nodeNameOf(attributes.user);
       if (node === undefined || !attributes.isResourceRequest) return noOpinion('');
+      if (node === '') return noOpinion(`unknown node for user ${JSON.stringify(attributes.user.name)}`);
       return authorizeNode(graph, node, attributes);
     },
   };
@@ -46,8 +39,12 @@ function authorizeNode(graph: NodeGraph, node: string, a: Attributes): Decision 
     case 'configmaps':
       return readReferenced(graph, node, a.resource === 'secrets' ? 'secrets' : 'configmaps', a);
     case 'persistentvolumeclaims':
-      if (a.verb === 'get' && a.subresource === '') return readReferenced(graph, node, 'persistentvolumeclaims', a);
-      return noOpinion('can only get individual resources of this type');
+      if (a.subresource === 'status') return volumeClaimStatus(graph, node, a);
+      return getOne(a, () => graph.refers(node, 'persistentvolumeclaims', a.namespace, a.name), node);
+    case 'persistentvolumes':
+    case 'volumeattachments.storage.k8s.io':
+    case 'resourceclaims.resource.k8s.io':
+      return getOne(a, () => false, node);
     case 'serviceaccounts':
       return serviceAccountToken(graph, node, a);
     case 'pods':
@@ -56,76 +53,89 @@ function authorizeNode(graph: NodeGraph, node: string, a: Attributes): Decision 
       return nodes(node, a);
     case 'leases.coordination.k8s.io':
       return leases(node, a);
+    case 'csinodes.storage.k8s.io':
+      return csiNodes(node, a);
     default:
-      return commonRules.some((rule) => ruleAllows(rule, a)) ? allow() : noOpinion('');
+      return nodeRules.some((rule) => ruleAllows(rule, a)) ? allow() : noOpinion('');
   }
 }
 
-function readReferenced(
-  graph: NodeGraph,
-  node: string,
-  resource: 'secrets' | 'configmaps' | 'persistentvolumeclaims',
-  a: Attributes,
-): Decision {
-  if (!readVerbs.has(a.verb) || a.subresource !== '') return noOpinion('can only read resources of this type');
+function readReferenced(graph: NodeGraph, node: string, resource: 'secrets' | 'configmaps', a: Attributes): Decision {
+  if (!readVerbs.has(a.verb)) return noOpinion('can only read resources of this type');
+  if (a.subresource !== '') return noOpinion('cannot read subresource');
+  if (a.namespace === '') return noOpinion('can only read namespaced object of this type');
+  return related(a, graph.refers(node, resource, a.namespace, a.name), node);
+}
+
+function getOne(a: Attributes, isRelated: () => boolean, node: string): Decision {
+  if (a.verb !== 'get') return noOpinion('can only get individual resources of this type');
+  if (a.subresource !== '') return noOpinion('cannot get subresource');
+  return related(a, isRelated(), node);
+}
+
+function volumeClaimStatus(graph: NodeGraph, node: string, a: Attributes): Decision {
+  if (a.verb !== 'update' && a.verb !== 'patch') return noOpinion('can only get/update/patch this type');
+  return related(a, graph.refers(node, 'persistentvolumeclaims', a.namespace, a.name), node);
+}
+
+function related(a: Attributes, isRelated: boolean, node: string): Decision {
   if (a.name === '') return noOpinion('No Object name found');
-  if (!graph.refers(node, resource, a.namespace, a.name)) return noOpinion(`no relationship found between node '${node}' and this object`);
-  return allow();
+  return isRelated ? allow() : noOpinion(`no relationship found between node '${node}' and this object`);
 }
 
 function serviceAccountToken(graph: NodeGraph, node: string, a: Attributes): Decision {
-  if (a.subresource !== 'token' || a.verb !== 'create') return noOpinion('can only create tokens for individual service accounts');
-  if (a.name === '') return noOpinion('No Object name found');
-  if (!graph.refers(node, 'serviceaccounts', a.namespace, a.name))
-    return noOpinion(`no relationship found between node '${node}' and this object`);
+  if (a.verb !== 'create' || a.name === '') return noOpinion('can only create tokens for individual service accounts');
+  if (a.subresource !== 'token') return noOpinion('can only create token subresource of serviceaccount');
+  return related(a, graph.refers(node, 'serviceaccounts', a.namespace, a.name), node);
+}
+
+/** Creation, deletion, status and eviction are limited to the node's own pods by NodeRestriction admission, which sees the objects. */
+function pods(graph: NodeGraph, node: string, a: Attributes): Decision {
+  const isOwn = () => graph.nodeOf(a.namespace, a.name) === node;
+  switch (a.subresource) {
+    case '':
+      switch (a.verb) {
+        case 'get':
+          return related(a, isOwn(), node);
+        case 'list':
+        case 'watch':
+          if (selects(a.fieldSelector, 'spec.nodeName', node)) return allow();
+          if (a.name !== '') return related(a, isOwn(), node);
+          return noOpinion('can only list/watch pods with spec.nodeName field selector');
+        case 'create':
+        case 'delete':
+          return allow();
+        default:
+          return noOpinion('');
+      }
+    case 'status':
+      return a.verb === 'update' || a.verb === 'patch' ? allow() : noOpinion('');
+    case 'eviction':
+      return a.verb === 'create' ? allow() : noOpinion('');
+    default:
+      return noOpinion('');
+  }
+}
+
+/** Writes are limited to the node's own object by NodeRestriction admission, which answers in words of its own. */
+function nodes(node: string, a: Attributes): Decision {
+  if (a.subresource === 'status') return a.verb === 'update' || a.verb === 'patch' ? allow() : noOpinion('');
+  if (a.subresource !== '') return noOpinion('');
+  if (a.verb === 'create' || a.verb === 'update' || a.verb === 'patch') return allow();
+  if (!readVerbs.has(a.verb)) return noOpinion('');
+  if (a.name === node) return allow();
+  return noOpinion(`node '${node}' cannot read ${a.name === '' ? 'all nodes' : `'${a.name}'`}, only its own Node object`);
+}
+
+function csiNodes(node: string, a: Attributes): Decision {
+  if (!ownObjectVerbs.has(a.verb)) return noOpinion('can only get, create, update, patch, or delete a CSINode');
+  if (a.subresource !== '') return noOpinion('cannot authorize CSINode subresources');
+  if (a.verb !== 'create' && a.name !== node) return noOpinion('can only access CSINode with the same name as the requesting node');
   return allow();
 }
 
-function pods(graph: NodeGraph, node: string, a: Attributes): Decision {
-  if (a.subresource === 'status') {
-    return a.verb === 'update' || a.verb === 'patch' ? allow() : noOpinion('can only update or patch pod status');
-  }
-  if (a.subresource === 'eviction') return a.verb === 'create' ? allow() : noOpinion('');
-  if (a.subresource !== '') return noOpinion('');
-  switch (a.verb) {
-    case 'get':
-      return graph.nodeOf(a.namespace, a.name) === node
-        ? allow()
-        : noOpinion(`no relationship found between node '${node}' and this object`);
-    case 'list':
-    case 'watch':
-      if (selects(a.fieldSelector, 'spec.nodeName', node)) return allow();
-      if (a.name !== '' && graph.nodeOf(a.namespace, a.name) === node) return allow();
-      return noOpinion(`can only list/watch pods with spec.nodeName field selector`);
-    case 'create':
-    case 'delete':
-      return allow(); // NodeRestriction admission limits these to mirror pods and pods of the node
-    default:
-      return noOpinion('');
-  }
-}
-
-function nodes(node: string, a: Attributes): Decision {
-  if (a.subresource === 'status')
-    return (a.verb === 'update' || a.verb === 'patch') && a.name === node ? allow() : noOpinion('node can only change its own status');
-  if (a.subresource !== '') return noOpinion('');
-  switch (a.verb) {
-    case 'create':
-      return allow(); // NodeRestriction admission checks the name
-    case 'get':
-    case 'update':
-    case 'patch':
-    case 'list':
-    case 'watch':
-      return a.name === node ? allow() : noOpinion(`node '${node}' cannot read '${a.name}', only its own Node object`);
-    default:
-      return noOpinion('');
-  }
-}
-
 function leases(node: string, a: Attributes): Decision {
-  if (!['get', 'create', 'update', 'patch', 'delete'].includes(a.verb))
-    return noOpinion('can only get, create, update, patch, or delete a node lease');
+  if (!ownObjectVerbs.has(a.verb)) return noOpinion('can only get, create, update, patch, or delete a node lease');
   if (a.namespace !== leaseNamespace) return noOpinion(`can only access leases in the ${JSON.stringify(leaseNamespace)} system namespace`);
   if (a.verb !== 'create' && a.name !== node) return noOpinion('can only access node lease with the same name as the requesting node');
   return allow();
@@ -133,7 +143,12 @@ function leases(node: string, a: Attributes): Decision {
 
 /** True when the field selector demands exactly `field=value`. */
 function selects(selector: string | undefined, field: string, value: string): boolean {
-  return selector?.split(',').some((term) => term === `${field}=${value}` || term === `${field}==${value}`) ?? false;
+  if (selector === undefined) return false;
+  try {
+    return parseFieldSelector(selector).requirements.some((r) => r.field === field && r.operator === '=' && r.value === value);
+  } catch {
+    return false; // the endpoint answers 400
+  }
 }
 
 function allow(): Decision {

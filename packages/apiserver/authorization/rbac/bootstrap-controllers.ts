@@ -9,29 +9,34 @@ function allow(verbs: readonly string[], apiGroups: readonly string[], resources
   return { verbs, apiGroups, resources };
 }
 
+function sign(verbs: readonly string[], resourceNames: readonly string[]): PolicyRule {
+  return { verbs, apiGroups: ['certificates.k8s.io'], resources: ['signers'], resourceNames };
+}
+
 const read = ['get', 'list', 'watch'];
+const appGroups = ['apps', 'extensions'];
 const events = allow(['create', 'patch', 'update'], ['', 'events.k8s.io'], ['events']);
 
 const controllerRules: Readonly<Record<string, readonly PolicyRule[]>> = {
   'deployment-controller': [
-    allow(['get', 'list', 'update', 'watch'], ['apps'], ['deployments']),
-    allow(['update', 'patch'], ['apps'], ['deployments/status']),
-    allow(['update'], ['apps'], ['deployments/finalizers']),
-    allow(['create', 'delete', 'get', 'list', 'patch', 'update', 'watch'], ['apps'], ['replicasets']),
+    allow(['get', 'list', 'update', 'watch'], appGroups, ['deployments']),
+    allow(['update', 'patch'], appGroups, ['deployments/status']),
+    allow(['update'], appGroups, ['deployments/finalizers']),
+    allow(['create', 'delete', 'get', 'list', 'patch', 'update', 'watch'], appGroups, ['replicasets']),
     allow(['get', 'list', 'update', 'watch'], [''], ['pods']),
     events,
   ],
   'replicaset-controller': [
-    allow(['get', 'list', 'update', 'watch'], ['apps'], ['replicasets']),
-    allow(['update', 'patch'], ['apps'], ['replicasets/status']),
-    allow(['update'], ['apps'], ['replicasets/finalizers']),
+    allow(['get', 'list', 'update', 'watch'], appGroups, ['replicasets']),
+    allow(['update', 'patch'], appGroups, ['replicasets/status']),
+    allow(['update'], appGroups, ['replicasets/finalizers']),
     allow(['create', 'delete', 'get', 'list', 'patch', 'watch'], [''], ['pods']),
     events,
   ],
   'namespace-controller': [
     allow(['delete', 'get', 'list', 'watch'], [''], ['namespaces']),
     allow(['update'], [''], ['namespaces/finalize', 'namespaces/status']),
-    allow(['delete', 'deletecollection', 'get', 'list'], ['*'], ['*']),
+    allow(['delete', 'deletecollection', 'get', 'list', 'watch'], ['*'], ['*']),
   ],
   'service-account-controller': [
     allow(['create'], [''], ['serviceaccounts']),
@@ -56,26 +61,41 @@ const controllerRules: Readonly<Record<string, readonly PolicyRule[]>> = {
   'certificate-controller': [
     allow(['delete', 'get', 'list', 'watch'], ['certificates.k8s.io'], ['certificatesigningrequests']),
     allow(['update'], ['certificates.k8s.io'], ['certificatesigningrequests/approval', 'certificatesigningrequests/status']),
-    allow(['approve', 'sign'], ['certificates.k8s.io'], ['signers']),
+    sign(['approve'], ['kubernetes.io/kube-apiserver-client-kubelet']),
+    sign(
+      ['sign'],
+      [
+        'kubernetes.io/kube-apiserver-client',
+        'kubernetes.io/kube-apiserver-client-kubelet',
+        'kubernetes.io/kubelet-serving',
+        'kubernetes.io/legacy-unknown',
+      ],
+    ),
     allow(['create'], ['authorization.k8s.io'], ['subjectaccessreviews']),
     events,
   ],
   'clusterrole-aggregation-controller': [
     allow(['escalate', 'get', 'list', 'patch', 'update', 'watch'], ['rbac.authorization.k8s.io'], ['clusterroles']),
   ],
-  'ttl-controller': [allow(['delete', 'list', 'watch'], [''], ['events'])],
+  'ttl-controller': [
+    allow(['delete', 'list', 'watch'], [''], ['events']),
+    allow(['list', 'patch', 'update', 'watch'], [''], ['nodes']),
+    events,
+  ],
   'token-controller': [
     allow(['delete', 'get', 'list', 'update', 'watch'], [''], ['secrets']),
     allow(['get', 'list', 'update', 'watch'], [''], ['serviceaccounts']),
   ],
   'endpointslice-controller': [
     allow(read, [''], ['nodes', 'pods', 'services']),
+    allow(['update'], [''], ['services/finalizers']),
     allow(['create', 'delete', 'get', 'list', 'update', 'watch'], ['discovery.k8s.io'], ['endpointslices']),
     events,
   ],
   'endpoint-controller': [
     allow(read, [''], ['pods', 'services']),
     allow(['create', 'delete', 'get', 'list', 'update', 'watch'], [''], ['endpoints']),
+    allow(['create'], [''], ['endpoints/restricted']),
     events,
   ],
 };

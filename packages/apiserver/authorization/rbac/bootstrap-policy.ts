@@ -40,6 +40,7 @@ function urls(nonResourceURLs: readonly string[]): PolicyRule {
 
 const healthUrls = ['/healthz', '/livez', '/readyz'];
 const versionUrls = ['/version', '/version/'];
+const events = rule(['create', 'patch', 'update'], ['', 'events.k8s.io'], ['events']);
 const discoveryUrls = ['/api', '/api/*', '/apis', '/apis/*', '/openapi', '/openapi/*'];
 
 const viewedCore = [
@@ -92,6 +93,23 @@ const editedApps = [
 const viewedOthers: readonly (readonly [string, readonly string[]])[] = [
   ['autoscaling', ['horizontalpodautoscalers', 'horizontalpodautoscalers/status']],
   ['batch', ['cronjobs', 'cronjobs/status', 'jobs', 'jobs/status']],
+  [
+    'extensions',
+    [
+      'daemonsets',
+      'daemonsets/status',
+      'deployments',
+      'deployments/scale',
+      'deployments/status',
+      'ingresses',
+      'ingresses/status',
+      'networkpolicies',
+      'replicasets',
+      'replicasets/scale',
+      'replicasets/status',
+      'replicationcontrollers/scale',
+    ],
+  ],
   ['policy', ['poddisruptionbudgets', 'poddisruptionbudgets/status']],
   ['networking.k8s.io', ['ingresses', 'ingresses/status', 'networkpolicies']],
 ];
@@ -133,18 +151,35 @@ const editRules: readonly PolicyRule[] = [
   rule(write, ['apps'], editedApps),
   rule(write, ['autoscaling'], ['horizontalpodautoscalers']),
   rule(write, ['batch'], ['cronjobs', 'jobs']),
+  rule(
+    write,
+    ['extensions'],
+    [
+      'daemonsets',
+      'deployments',
+      'deployments/rollback',
+      'deployments/scale',
+      'ingresses',
+      'networkpolicies',
+      'replicasets',
+      'replicasets/scale',
+      'replicationcontrollers/scale',
+    ],
+  ),
   rule(write, ['policy'], ['poddisruptionbudgets']),
   rule(write, ['networking.k8s.io'], ['ingresses', 'networkpolicies']),
   rule(readWrite, ['coordination.k8s.io'], ['leases']),
 ];
 
-const nodeRules: readonly PolicyRule[] = [
+/** What a kubelet may do at all. The node authorizer narrows it to what its pods need. */
+export const nodeRules: readonly PolicyRule[] = [
   rule(['create'], [reviewGroups.tokens], ['tokenreviews']),
   rule(['create'], [reviewGroups.access], ['localsubjectaccessreviews', 'subjectaccessreviews']),
   rule(read, [''], ['services']),
   rule(['create', 'get', 'list', 'watch'], [''], ['nodes']),
   rule(['patch', 'update'], [''], ['nodes/status']),
-  rule(['delete', 'patch', 'update'], [''], ['nodes']),
+  rule(['patch', 'update'], [''], ['nodes']),
+  rule(['create', 'patch', 'update'], ['', 'events.k8s.io'], ['events']),
   rule(read, [''], ['pods']),
   rule(['create', 'delete'], [''], ['pods']),
   rule(['patch', 'update'], [''], ['pods/status']),
@@ -154,8 +189,12 @@ const nodeRules: readonly PolicyRule[] = [
   rule(['get'], [''], ['endpoints']),
   rule(['create', 'get', 'list', 'watch'], [reviewGroups.certificates], ['certificatesigningrequests']),
   rule(['create', 'delete', 'get', 'patch', 'update'], ['coordination.k8s.io'], ['leases']),
-  rule(['create', 'patch', 'update'], ['', 'events.k8s.io'], ['events']),
+  rule(['get'], ['storage.k8s.io'], ['volumeattachments']),
   rule(['create'], [''], ['serviceaccounts/token']),
+  rule(['get', 'patch', 'update'], [''], ['persistentvolumeclaims/status']),
+  rule(read, ['storage.k8s.io'], ['csidrivers']),
+  rule(['create', 'delete', 'get', 'patch', 'update'], ['storage.k8s.io'], ['csinodes']),
+  rule(read, ['node.k8s.io'], ['runtimeclasses']),
 ];
 
 /** The roles of people and components, as a fresh Kubernetes has them (for the resources Coffer serves and those others add). */
@@ -194,11 +233,7 @@ export const bootstrapClusterRoles: readonly BootstrapClusterRole[] = [
   { name: 'system:node', rules: nodeRules },
   {
     name: 'system:node-problem-detector',
-    rules: [
-      rule(['get'], [''], ['nodes']),
-      rule(['patch'], [''], ['nodes/status']),
-      rule(['create', 'patch', 'update'], ['', 'events.k8s.io'], ['events']),
-    ],
+    rules: [rule(['get'], [''], ['nodes']), rule(['patch'], [''], ['nodes/status']), events],
   },
   {
     name: 'system:kubelet-api-admin',
@@ -218,22 +253,74 @@ export const bootstrapClusterRoles: readonly BootstrapClusterRole[] = [
   },
   {
     name: 'system:service-account-issuer-discovery',
-    rules: [urls(['/.well-known/openid-configuration', '/.well-known/openid-configuration/', '/openid/v1/jwks', '/openid/v1/jwks/'])],
+    rules: [urls(['/.well-known/openid-configuration', '/openid/v1/jwks'])],
+  },
+  { name: 'system:kube-aggregator', rules: [rule(read, [''], ['endpoints', 'services'])] },
+  { name: 'system:kube-dns', rules: [rule(['list', 'watch'], [''], ['endpoints', 'services'])] },
+  {
+    name: 'system:node-proxier',
+    rules: [
+      rule(['list', 'watch'], [''], ['endpoints', 'services']),
+      rule(read, [''], ['nodes']),
+      events,
+      rule(['list', 'watch'], ['discovery.k8s.io'], ['endpointslices']),
+    ],
+  },
+  {
+    name: 'system:persistent-volume-provisioner',
+    rules: [
+      rule(['create', 'delete', 'get', 'list', 'watch'], [''], ['persistentvolumes']),
+      rule(['get', 'list', 'update', 'watch'], [''], ['persistentvolumeclaims']),
+      rule(read, ['storage.k8s.io'], ['storageclasses']),
+      rule(['watch'], [''], ['events']),
+      events,
+    ],
+  },
+  {
+    name: 'system:volume-scheduler',
+    rules: [
+      rule(['get', 'list', 'patch', 'update', 'watch'], [''], ['persistentvolumes']),
+      rule(read, ['storage.k8s.io'], ['storageclasses']),
+      rule(['get', 'list', 'patch', 'update', 'watch'], [''], ['persistentvolumeclaims']),
+    ],
+  },
+  {
+    name: 'system:kube-controller-manager',
+    rules: [
+      events,
+      rule(['create'], ['coordination.k8s.io'], ['leases']),
+      rule(['get', 'update'], ['coordination.k8s.io'], ['leases'], ['kube-controller-manager']),
+      rule(['create'], [''], ['secrets', 'serviceaccounts']),
+      rule(['delete'], [''], ['secrets']),
+      rule(['get'], [''], ['configmaps', 'namespaces', 'secrets', 'serviceaccounts']),
+      rule(['update'], [''], ['secrets', 'serviceaccounts']),
+      rule(['create'], [reviewGroups.tokens], ['tokenreviews']),
+      rule(['create'], [reviewGroups.access], ['subjectaccessreviews']),
+      rule(['list', 'watch'], ['*'], ['*']),
+      rule(['create'], [''], ['serviceaccounts/token']),
+    ],
   },
   {
     name: 'system:kube-scheduler',
     rules: [
-      rule(['create', 'patch', 'update'], ['', 'events.k8s.io'], ['events']),
-      rule(['create', 'get', 'list', 'watch'], ['coordination.k8s.io'], ['leases']),
+      events,
+      rule(['create'], ['coordination.k8s.io'], ['leases']),
       rule(['get', 'update'], ['coordination.k8s.io'], ['leases'], ['kube-scheduler']),
-      rule(read, [''], ['nodes', 'namespaces']),
+      rule(read, [''], ['nodes']),
       rule(['delete', 'get', 'list', 'watch'], [''], ['pods']),
       rule(['create'], [''], ['bindings', 'pods/binding']),
       rule(['patch', 'update'], [''], ['pods/status']),
-      rule(read, [''], ['replicationcontrollers', 'services', 'persistentvolumeclaims', 'persistentvolumes']),
+      rule(read, [''], ['replicationcontrollers', 'services']),
       rule(read, ['apps', 'extensions'], ['replicasets']),
+      rule(read, ['apps'], ['statefulsets']),
+      rule(read, ['policy'], ['poddisruptionbudgets']),
+      rule(read, [''], ['persistentvolumeclaims', 'persistentvolumes']),
       rule(['create'], [reviewGroups.tokens], ['tokenreviews']),
       rule(['create'], [reviewGroups.access], ['subjectaccessreviews']),
+      rule(read, ['storage.k8s.io'], ['csinodes']),
+      rule(read, [''], ['namespaces']),
+      rule(read, ['storage.k8s.io'], ['csidrivers']),
+      rule(read, ['storage.k8s.io'], ['csistoragecapacities']),
     ],
   },
   {
@@ -263,6 +350,7 @@ export const bootstrapClusterRoles: readonly BootstrapClusterRole[] = [
 ];
 
 const group = (name: string) => ({ kind: 'Group' as const, name });
+const user = (name: string) => ({ kind: 'User' as const, name });
 
 /** `system:node` is bound to nobody on purpose: the node authorizer gives a kubelet exactly what its pods need. */
 export const bootstrapClusterRoleBindings: readonly BootstrapBinding[] = [
@@ -277,7 +365,15 @@ export const bootstrapClusterRoleBindings: readonly BootstrapBinding[] = [
     subjects: [group('system:authenticated'), group('system:unauthenticated')],
   },
   { name: 'system:node', role: 'system:node', subjects: [] },
-  { name: 'system:kube-scheduler', role: 'system:kube-scheduler', subjects: [{ kind: 'User', name: 'system:kube-scheduler' }] },
+  { name: 'system:node-proxier', role: 'system:node-proxier', subjects: [user('system:kube-proxy')] },
+  { name: 'system:kube-controller-manager', role: 'system:kube-controller-manager', subjects: [user('system:kube-controller-manager')] },
+  {
+    name: 'system:kube-dns',
+    role: 'system:kube-dns',
+    subjects: [{ kind: 'ServiceAccount', name: 'kube-dns', namespace: 'kube-system' }],
+  },
+  { name: 'system:kube-scheduler', role: 'system:kube-scheduler', subjects: [user('system:kube-scheduler')] },
+  { name: 'system:volume-scheduler', role: 'system:volume-scheduler', subjects: [user('system:kube-scheduler')] },
   {
     name: 'system:service-account-issuer-discovery',
     role: 'system:service-account-issuer-discovery',

@@ -16,7 +16,11 @@ interface SubjectRules {
   readonly errors: string[];
 }
 
+const noRules: SubjectRules = { byResource: new Map(), nonResource: [], errors: [] };
+
 const maxMemoisedDecisions = 20_000;
+/** Longer questions are answered and not remembered: clients choose names and paths, memory is ours. */
+const maxMemoKeyLength = 1024;
 
 /**
  * RBAC as upstream: additive rules from RoleBindings of the namespace and ClusterRoleBindings. Rules are compiled per subject
@@ -38,8 +42,10 @@ export class RbacAuthorizer implements Authorizer {
     const known = this.#decisions.get(key);
     if (known) return known;
     const decision = this.#decide(attributes);
-    if (this.#decisions.size >= maxMemoisedDecisions) this.#decisions.clear();
-    this.#decisions.set(key, decision);
+    if (key.length <= maxMemoKeyLength) {
+      if (this.#decisions.size >= maxMemoisedDecisions) this.#decisions.clear();
+      this.#decisions.set(key, decision);
+    }
     return decision;
   }
 
@@ -71,11 +77,13 @@ export class RbacAuthorizer implements Authorizer {
 
   #rulesOfSubject(scope: string, subject: string): SubjectRules {
     const key = `${scope}\0${subject}`;
-    let rules = this.#compiled.get(key);
-    if (!rules) {
-      rules = this.#compile(this.#index.bindingsFor(scope, subject), subject);
-      this.#compiled.set(key, rules);
-    }
+    const known = this.#compiled.get(key);
+    if (known) return known;
+    const bindings = this.#index.bindingsFor(scope, subject);
+    // Subjects without bindings are not remembered: clients choose namespaces and users, memory is ours.
+    if (bindings.length === 0) return noRules;
+    const rules = this.#compile(bindings, subject);
+    this.#compiled.set(key, rules);
     return rules;
   }
 

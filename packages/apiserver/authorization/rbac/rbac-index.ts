@@ -81,7 +81,7 @@ export class RbacIndex {
   #changeRole({ type, object }: StoreEvent): void {
     const key = `${object.namespace}/${object.name}`;
     if (type === 'DELETED') this.#rules.delete(key);
-    else this.#rules.set(key, (object.decode()['rules'] as readonly PolicyRule[] | undefined) ?? []);
+    else this.#rules.set(key, (object.decode().rules as readonly PolicyRule[] | undefined) ?? []);
   }
 
   #changeBinding({ type, object }: StoreEvent): void {
@@ -116,8 +116,8 @@ export class RbacIndex {
 
 /** Reads a RoleBinding or ClusterRoleBinding. */
 export function toBinding(namespace: string, name: string, object: KubeObject): Binding {
-  const roleRef = object['roleRef'] as V1RoleRef | undefined;
-  const subjects = (object['subjects'] as readonly RbacV1Subject[] | undefined) ?? [];
+  const roleRef = object.roleRef as V1RoleRef | undefined;
+  const subjects = (object.subjects as readonly RbacV1Subject[] | undefined) ?? [];
   return {
     namespace,
     name,

@@ -48,7 +48,7 @@ export function selfSubjectRulesReview(resolver: RuleResolver): Review {
     const { rules, errors } = resolver.rulesFor(user, namespace);
     const resourceRules = rules.filter((rule) => (rule.resources ?? []).length > 0);
     const nonResourceRules = rules.filter((rule) => (rule.nonResourceURLs ?? []).length > 0);
-    object['status'] = {
+    object.status = {
       resourceRules: resourceRules.map(({ verbs, apiGroups, resources, resourceNames }) => ({
         verbs,
         apiGroups,
@@ -70,7 +70,7 @@ async function withDecision(
   spec: { readonly resourceAttributes?: V1ResourceAttributes; readonly nonResourceAttributes?: V1NonResourceAttributes },
 ): Promise<KubeObject> {
   const { decision, reason } = await authorizer.authorize(attributesOf(user, spec));
-  object['status'] = {
+  object.status = {
     allowed: decision === 'allow',
     ...(decision === 'deny' ? { denied: true } : {}),
     ...(reason === '' ? {} : { reason }),

@@ -1,37 +1,41 @@
-import { StatusError } from '@coffer/api/errors/status-error';
+import { badRequest, internalError } from '@coffer/api/errors/status-error';
 import type { V1TokenReview } from '@coffer/api/generated/types';
 import type { UserInfo } from '@coffer/base/http/handler';
-import type { AuthenticationResult } from '../../authentication/authenticator.ts';
+import { CredentialsError, type TokenAuthenticator } from '../../authentication/authenticator.ts';
+import { withAuthenticatedGroup } from '../../authentication/union.ts';
 import type { Review } from './review.ts';
 
-/** Checks a bearer token for somebody else; undefined or StatusError 401 when it is not valid for these audiences. */
-export type TokenVerifier = (token: string, audiences: readonly string[]) => Promise<AuthenticationResult | undefined>;
+const unknownToken = 'invalid bearer token';
 
-/** `tokenreviews`: whose token is this? A token that is not valid is an answer, not an error. The token is not echoed. */
-export function tokenReview(verify: TokenVerifier, apiAudiences: readonly string[]): Review {
+/** `tokenreviews`: whose token is this? A token that is not valid is an answer, not an error. */
+export function tokenReview(tokens: TokenAuthenticator, apiAudiences: readonly string[]): Review {
   return async (object) => {
     const { spec } = object as unknown as V1TokenReview;
     const token = spec.token ?? '';
-    if (token === '') throw new StatusError(400, 'BadRequest', 'token is required for TokenReview in authentication');
-    const wanted = spec.audiences ?? [];
-    const result = await verify(token, wanted.length > 0 ? wanted : apiAudiences).catch((error: unknown) => {
-      if (error instanceof StatusError && error.code === 401) return undefined;
-      throw error;
-    });
-    object['status'] = result
-      ? {
-          authenticated: true,
-          user: userStatus(result.user),
-          ...(wanted.length > 0 && result.audiences ? { audiences: result.audiences } : {}),
-        }
-      : { user: {}, error: '[invalid bearer token]' };
+    if (token === '') throw badRequest('token is required for TokenReview in authentication');
+    const wanted = (spec.audiences ?? []).length > 0 ? (spec.audiences ?? []) : apiAudiences;
+    try {
+      const result = await tokens.authenticateToken(token, wanted);
+      if (!result) {
+        object.status = { user: {}, error: unknownToken };
+        return object;
+      }
+      if (!result.audiences?.some((audience) => wanted.includes(audience))) {
+        throw internalError('an error occurred validating the audiences of the token');
+      }
+      const { user } = withAuthenticatedGroup(result);
+      object.status = { authenticated: true, user: userStatus(user), audiences: result.audiences };
+    } catch (error) {
+      if (!(error instanceof CredentialsError)) throw error;
+      object.status = { user: {}, error: `[${unknownToken}, ${error.message.replace(/^\[(.*)\]$/s, '$1')}]` };
+    }
     return object;
   };
 }
 
 /** `selfsubjectreviews`: who am I? */
 export const selfSubjectReview: Review = (object, { user }) => {
-  object['status'] = { userInfo: userStatus(user) };
+  object.status = { userInfo: userStatus(user) };
   return object;
 };
 
