@@ -28,7 +28,7 @@ class Scanner {
   #error: string | undefined;
 
   constructor(text: string) {
-    this.#chars = [...text];
+    this.#chars = Array.from(text);
   }
 
   run(): string | undefined {
@@ -156,7 +156,7 @@ class Scanner {
 
   #literal(word: string): boolean {
     this.#at++;
-    for (const expected of [...word].slice(1)) {
+    for (const expected of word.slice(1)) {
       const char = this.#peek();
       if (char !== expected) return this.#fail(char, `in literal ${word} (expecting '${expected}')`);
       this.#at++;

@@ -59,7 +59,7 @@ export function ipBytes(value: string): readonly number[] | undefined {
   const [head = '', tail] = text.split('::');
   const left = head === '' ? [] : head.split(':');
   const right = tail === undefined || tail === '' ? [] : tail.split(':');
-  const zeros = tail === undefined ? [] : new Array<string>(8 - left.length - right.length).fill('0');
+  const zeros = tail === undefined ? [] : Array.from({ length: 8 - left.length - right.length }, () => '0');
   return [...left, ...zeros, ...right].flatMap((group) => {
     const number = Number.parseInt(group, 16);
     return [number >> 8, number & 0xff];

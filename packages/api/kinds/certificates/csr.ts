@@ -2,7 +2,12 @@
 
 import type { FieldError } from '../../errors/field-error.ts';
 import { duplicate, forbiddenField, invalid, notSupported, required } from '../../errors/field-error.ts';
-import type { V1CertificateSigningRequest, V1CertificateSigningRequestStatus } from '../../generated/types.ts';
+import type {
+  V1CertificateSigningRequest,
+  V1CertificateSigningRequestCondition,
+  V1CertificateSigningRequestSpec,
+  V1CertificateSigningRequestStatus,
+} from '../../generated/types.ts';
 import type { KubeObject } from '../../meta/object.ts';
 import { invalidEach } from '../../validation/object-meta.ts';
 import { defineKind, viewAs } from '../define-kind.ts';
@@ -73,7 +78,7 @@ export const certificateSigningRequest = defineKind('certificates.k8s.io', 'cert
 
 function validate(object: KubeObject): FieldError[] {
   const { spec, status } = viewAs<V1CertificateSigningRequest>(object);
-  const { usages: wanted = [], signerName = '', expirationSeconds } = spec ?? {};
+  const { usages: wanted = [], signerName = '', expirationSeconds } = (spec ?? {}) as Partial<V1CertificateSigningRequestSpec>;
   const request = spec?.request ?? '';
   const errors = invalidEach('spec.request', request, compact(certificateRequestProblem(request)));
   if (wanted.length === 0) errors.push(required('spec.usages', 'usages must be provided'));
@@ -104,7 +109,8 @@ function validateConditions(status: V1CertificateSigningRequestStatus): FieldErr
   const conditions = status.conditions ?? [];
   const errors: FieldError[] = [];
   const has = (type: string): boolean => conditions.some((condition) => condition.type === type);
-  conditions.forEach(({ type = '', status: state = '' }, i) => {
+  conditions.forEach((condition: Partial<V1CertificateSigningRequestCondition>, i) => {
+    const { type = '', status: state = '' } = condition;
     const path = `status.conditions[${i}]`;
     if (type === '') errors.push(required(`${path}.type`));
     if (state === '') errors.push(required(`${path}.status`));

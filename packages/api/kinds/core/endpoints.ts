@@ -51,7 +51,7 @@ function validateSubset(subset: V1EndpointSubset, path: string): FieldError[] {
 }
 
 function validateAddress(address: V1EndpointAddress, path: string): FieldError[] {
-  const { ip = '', hostname = '', nodeName } = address;
+  const { ip = '', hostname = '', nodeName } = address as Partial<V1EndpointAddress>;
   return [
     ...validateIp(ip, `${path}.ip`),
     ...(hostname === '' ? [] : invalidEach(`${path}.hostname`, hostname, dnsLabelProblems(hostname))),
@@ -61,7 +61,7 @@ function validateAddress(address: V1EndpointAddress, path: string): FieldError[]
 }
 
 function validateEndpointPort(port: CoreV1EndpointPort, requireName: boolean, path: string): FieldError[] {
-  const { name = '', port: number = 0, protocol = '', appProtocol } = port;
+  const { name = '', port: number = 0, protocol = '', appProtocol } = port as Partial<CoreV1EndpointPort>;
   const errors: FieldError[] = [];
   if (name !== '') errors.push(...invalidEach(`${path}.name`, name, dnsLabelProblems(name)));
   else if (requireName) errors.push(required(`${path}.name`));

@@ -61,7 +61,7 @@ function applyDefaults(object: KubeObject): void {
 
 function validate(object: KubeObject): FieldError[] {
   const slice = viewAs<V1EndpointSlice>(object);
-  const { addressType = '' } = slice;
+  const { addressType = '' } = slice as Partial<V1EndpointSlice>;
   const endpoints = slice.endpoints ?? [];
   const ports = slice.ports ?? [];
   const errors: FieldError[] = [];

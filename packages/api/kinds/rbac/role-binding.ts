@@ -42,7 +42,7 @@ function applyDefaults(object: KubeObject): void {
 
 function validate(object: KubeObject, namespaced: boolean): FieldError[] {
   const { roleRef, subjects = [] } = viewAs<V1RoleBinding>(object);
-  const { apiGroup = '', kind = '', name = '' } = roleRef ?? ({} as Partial<V1RoleRef>);
+  const { apiGroup = '', kind = '', name = '' } = (roleRef ?? {}) as Partial<V1RoleRef>;
   const kinds = namespaced ? ['Role', 'ClusterRole'] : ['ClusterRole'];
   const errors: FieldError[] = [];
   if (apiGroup !== group) errors.push(notSupported('roleRef.apiGroup', apiGroup, [group]));
@@ -53,7 +53,7 @@ function validate(object: KubeObject, namespaced: boolean): FieldError[] {
 }
 
 function validateSubject(subject: RbacV1Subject, namespaced: boolean, path: string): FieldError[] {
-  const { kind = '', name = '', apiGroup = '', namespace = '' } = subject;
+  const { kind = '', name = '', apiGroup = '', namespace = '' } = subject as Partial<RbacV1Subject>;
   const errors = name === '' ? [required(`${path}.name`)] : [];
   switch (kind) {
     case 'ServiceAccount':

@@ -2,7 +2,7 @@
 
 import type { FieldError } from '../../../errors/field-error.ts';
 import { duplicate, forbiddenField, invalid, required } from '../../../errors/field-error.ts';
-import type { V1ConfigMapNodeConfigSource, V1Node, V1NodeConfigSource, V1Taint } from '../../../generated/types.ts';
+import type { V1ConfigMapNodeConfigSource, V1Node, V1NodeAddress, V1NodeConfigSource, V1Taint } from '../../../generated/types.ts';
 import { getOwn } from '../../../meta/safe-object.ts';
 import { cidrFamily, validateCidr } from '../../../validation/ip.ts';
 import {
@@ -49,7 +49,7 @@ function validateTaints(taints: readonly V1Taint[]): FieldError[] {
   const seen = new Set<string>();
   return taints.flatMap((taint, i) => {
     const path = `metadata.taints[${i}]`;
-    const { key = '', value = '', effect = '' } = taint;
+    const { key = '', value = '', effect = '' } = taint as Partial<V1Taint>;
     const errors = invalidEach(`${path}.key`, key, qualifiedNameProblems(key));
     const problems = labelValueProblems(value);
     if (problems.length > 0) errors.push(invalid(`${path}.value`, value, problems.join(';')));
@@ -74,7 +74,7 @@ function validateAmounts(node: V1Node): FieldError[] {
 
 function validateAddresses(node: V1Node): FieldError[] {
   const seen = new Set<string>();
-  return (node.status?.addresses ?? []).flatMap(({ type = '', address = '' }, i) => {
+  return (node.status?.addresses ?? []).flatMap(({ type = '', address = '' }: Partial<V1NodeAddress>, i) => {
     const key = `${type}\n${address}`;
     if (seen.has(key)) return [duplicate(`status.addresses[${i}]`, { Type: type, Address: address })];
     seen.add(key);

@@ -2,7 +2,14 @@
 
 import type { FieldError } from '../../../errors/field-error.ts';
 import { duplicate, forbiddenField, invalid, notFoundField, notSupported, required, tooMany } from '../../../errors/field-error.ts';
-import type { V1Container, V1ContainerPort, V1EphemeralContainer, V1PodSpec, V1Volume } from '../../../generated/types.ts';
+import type {
+  V1Container,
+  V1ContainerPort,
+  V1ContainerResizePolicy,
+  V1EphemeralContainer,
+  V1PodSpec,
+  V1Volume,
+} from '../../../generated/types.ts';
 import { dnsLabelProblems, portNameProblems, portNumberProblems } from '../../../validation/names.ts';
 import { invalidEach } from '../../../validation/object-meta.ts';
 import { isSidecar } from '../../pod-state.ts';
@@ -141,7 +148,7 @@ function validatePorts(ports: readonly V1ContainerPort[], path: string): FieldEr
   const names = new Set<string>();
   ports.forEach((port, i) => {
     const at = `${path}[${i}]`;
-    const { name = '', containerPort = 0, hostPort = 0, protocol = '' } = port;
+    const { name = '', containerPort = 0, hostPort = 0, protocol = '' } = port as Partial<V1ContainerPort>;
     if (name !== '') {
       const problems = portNameProblems(name);
       errors.push(...invalidEach(`${at}.name`, name, problems));
@@ -211,7 +218,7 @@ function validateResizePolicy(container: V1Container, spec: V1PodSpec, path: str
   const errors: FieldError[] = [];
   const seen = new Set<string>();
   const policies = ['NotRequired', 'RestartContainer'];
-  (container.resizePolicy ?? []).forEach(({ resourceName = '', restartPolicy = '' }, i) => {
+  (container.resizePolicy ?? []).forEach(({ resourceName = '', restartPolicy = '' }: Partial<V1ContainerResizePolicy>, i) => {
     if (seen.has(resourceName)) errors.push(duplicate(`${path}[${i}]`, resourceName));
     seen.add(resourceName);
     if (resourceName === '') errors.push(required(path));

@@ -53,7 +53,7 @@ function validateKeyRef(reference: { readonly name?: string; readonly key: strin
 }
 
 function validateFileKeyRef(reference: V1FileKeySelector, path: string): FieldError[] {
-  const { key = '', volumeName = '', path: file = '' } = reference;
+  const { key = '', volumeName = '', path: file = '' } = reference as Partial<V1FileKeySelector>;
   const errors: FieldError[] = [];
   if (key === '') errors.push(required(`${path}.key`));
   else errors.push(...invalidEach(`${path}.key`, key, envNameProblems(key)));

@@ -2,7 +2,7 @@
 
 import type { FieldError } from '../../../errors/field-error.ts';
 import { forbiddenField, invalid, notFoundField, notSupported, required } from '../../../errors/field-error.ts';
-import type { V1Container, V1Volume, V1VolumeMount } from '../../../generated/types.ts';
+import type { V1Container, V1Volume, V1VolumeDevice, V1VolumeMount } from '../../../generated/types.ts';
 import { validateDescendingPath, validateNoBacksteps } from './paths.ts';
 
 type Volumes = ReadonlyMap<string, V1Volume>;
@@ -13,7 +13,7 @@ export function validateVolumeMounts(container: V1Container, volumes: Volumes, p
   const devices = new Map((container.volumeDevices ?? []).map((device) => [device.name, device.devicePath]));
   (container.volumeMounts ?? []).forEach((mount, i) => {
     const at = `${path}[${i}]`;
-    const { name = '', mountPath = '', subPath = '', subPathExpr = '' } = mount;
+    const { name = '', mountPath = '', subPath = '', subPathExpr = '' } = mount as Partial<V1VolumeMount>;
     if (name === '') errors.push(required(`${at}.name`));
     if (!volumes.has(name)) errors.push(notFoundField(`${at}.name`, name));
     if (mountPath === '') errors.push(required(`${at}.mountPath`));
@@ -65,7 +65,7 @@ export function validateVolumeDevices(container: V1Container, volumes: Volumes, 
   const mounts = new Map((container.volumeMounts ?? []).map((mount) => [mount.name, mount.mountPath]));
   (container.volumeDevices ?? []).forEach((device, i) => {
     const at = `${path}[${i}]`;
-    const { name = '', devicePath = '' } = device;
+    const { name = '', devicePath = '' } = device as Partial<V1VolumeDevice>;
     const volume = volumes.get(name);
     if (name === '') errors.push(required(`${at}.name`));
     if (names.has(name)) errors.push(invalid(`${at}.name`, name, 'must be unique'));

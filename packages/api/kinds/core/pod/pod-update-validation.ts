@@ -85,7 +85,7 @@ function validateDeadlineUpdate(
 
 function validateAddedTolerations(tolerations: readonly api.V1Toleration[], old: readonly api.V1Toleration[]): FieldError[] {
   const path = 'spec.tolerations';
-  const withoutSeconds = ({ tolerationSeconds: _, ...rest }: api.V1Toleration): object => rest;
+  const withoutSeconds = (toleration: api.V1Toleration): object => ({ ...toleration, tolerationSeconds: null });
   const kept = old.every((before) => tolerations.some((after) => equalJson(withoutSeconds(after), withoutSeconds(before))));
   if (!kept) return [forbiddenField(path, 'existing toleration can not be modified except its tolerationSeconds')];
   return validateTolerations(tolerations, path);
@@ -175,7 +175,7 @@ export function validatePodStatusUpdate(object: KubeObject, oldObject: KubeObjec
   const status = pod.status ?? {};
   const oldStatus = old.status ?? {};
   const errors = validateAnnotationUpdates(object, oldObject);
-  (status.conditions ?? []).forEach(({ type = '' }, i) => {
+  (status.conditions ?? []).forEach(({ type = '' }: Partial<api.V1PodCondition>, i) => {
     if (['PodScheduled', 'Ready', 'Initialized'].includes(type)) return;
     errors.push(...invalidEach(`metadata.conditions[${i}].Type`, type, qualifiedNameProblems(type)));
   });

@@ -2,7 +2,7 @@
 
 import type { FieldError } from '../../../errors/field-error.ts';
 import { duplicate, forbiddenField, invalid, notFoundField, notSupported, required } from '../../../errors/field-error.ts';
-import type { V1PodSpec, V1ResourceRequirements } from '../../../generated/types.ts';
+import type { CoreV1ResourceClaim, V1PodSpec, V1ResourceRequirements } from '../../../generated/types.ts';
 import { getOwn } from '../../../meta/safe-object.ts';
 import { dnsLabelProblems } from '../../../validation/names.ts';
 import { invalidEach } from '../../../validation/object-meta.ts';
@@ -119,7 +119,7 @@ function validateClaims(requirements: V1ResourceRequirements, known: ReadonlySet
   const seen = new Set<string>();
   (requirements.claims ?? []).forEach((claim, i) => {
     const at = `${path}[${i}]`;
-    const { name = '', request = '' } = claim;
+    const { name = '', request = '' } = claim as Partial<CoreV1ResourceClaim>;
     if (name === '') {
       errors.push(required(at));
       return;

@@ -135,7 +135,7 @@ function validatePodAffinity(affinity: api.V1PodAffinity | api.V1PodAntiAffinity
 }
 
 function validateAffinityTerm(term: api.V1PodAffinityTerm, path: string): FieldError[] {
-  const { matchLabelKeys = [], mismatchLabelKeys = [], topologyKey = '' } = term;
+  const { matchLabelKeys = [], mismatchLabelKeys = [], topologyKey = '' } = term as Partial<api.V1PodAffinityTerm>;
   const errors = [
     ...validateLabelSelector(term.labelSelector, `${path}.labelSelector`),
     ...validateLabelSelector(term.namespaceSelector, `${path}.namespaceSelector`),
@@ -170,7 +170,7 @@ export function validateTopologySpread(constraints: readonly api.V1TopologySprea
   const errors: FieldError[] = [];
   constraints.forEach((constraint, i) => {
     const at = `${path}[${i}]`;
-    const { maxSkew = 0, topologyKey = '', whenUnsatisfiable = '', minDomains } = constraint;
+    const { maxSkew = 0, topologyKey = '', whenUnsatisfiable = '', minDomains } = constraint as Partial<api.V1TopologySpreadConstraint>;
     if (maxSkew <= 0) errors.push(invalid(`${at}.maxSkew`, maxSkew, 'must be greater than zero'));
     if (topologyKey === '') errors.push(required(`${at}.topologyKey`, 'can not be empty'));
     const actions = ['DoNotSchedule', 'ScheduleAnyway'];
@@ -211,14 +211,14 @@ function validateSpreadLabelKeys(constraint: api.V1TopologySpreadConstraint, pat
 }
 
 export function validateReadinessGates(gates: readonly api.V1PodReadinessGate[], path: string): FieldError[] {
-  return gates.flatMap(({ conditionType = '' }, i) =>
+  return gates.flatMap(({ conditionType = '' }: Partial<api.V1PodReadinessGate>, i) =>
     invalidEach(`${path}[${i}].conditionType`, conditionType, qualifiedNameProblems(conditionType)),
   );
 }
 
 export function validateSchedulingGates(gates: readonly api.V1PodSchedulingGate[], path: string): FieldError[] {
   const seen = new Set<string>();
-  return gates.flatMap(({ name = '' }, i) => {
+  return gates.flatMap(({ name = '' }: Partial<api.V1PodSchedulingGate>, i) => {
     const errors = invalidEach(`${path}[${i}]`, name, qualifiedNameProblems(name));
     if (seen.has(name)) errors.push(duplicate(`${path}[${i}]`, name));
     seen.add(name);

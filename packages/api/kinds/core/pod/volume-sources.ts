@@ -221,7 +221,7 @@ export function validateAzureFile(source: api.V1AzureFileVolumeSource, path: str
 
 export function validateAzureDisk(source: api.V1AzureDiskVolumeSource, path: string): FieldError[] {
   const errors = requireFields(source, path, 'diskName', 'diskURI');
-  const { diskURI = '', kind } = source;
+  const { diskURI = '', kind } = source as Partial<api.V1AzureDiskVolumeSource>;
   const cachingModes = ['None', 'ReadOnly', 'ReadWrite'];
   if (source.cachingMode != null && !cachingModes.includes(source.cachingMode)) {
     errors.push(notSupported(`${path}.cachingMode`, source.cachingMode, cachingModes));
