@@ -121,6 +121,7 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
     strategies: builtInStrategies({ services: serviceStrategy(store('services/specs')) }),
     table,
     admission,
+    authorizer,
     clock,
     nodeApiFor: options.nodeApiFor,
     tokenIssuer: authentication.tokenIssuer,

@@ -7,6 +7,7 @@ import type { BuiltInSchemaTable } from '@coffer/api/schema/schema-table';
 import type { HttpResponse } from '@coffer/base/http/handler';
 import type { Clock } from '@coffer/base/time/clock';
 import type { AdmissionChain } from '../admission/chain.ts';
+import type { Authorizer } from '../authorization/authorizer.ts';
 import { Registry } from '../registry/generic/registry.ts';
 import type { Strategy } from '../registry/generic/strategy.ts';
 import type { KindLookup, ResourceStores } from '../registry/open-stores.ts';
@@ -24,6 +25,8 @@ export interface ApiHandlerDeps {
   readonly strategies: (group: string, resource: string) => Strategy;
   readonly table: BuiltInSchemaTable;
   readonly admission: AdmissionChain;
+  /** Asked once more when a PUT or an apply turns out to create: whoever may update may not always create. */
+  readonly authorizer: Authorizer;
   readonly clock: Clock;
   /** The kubelet of a node, for logs and streams; undefined when the node cannot be reached. */
   readonly nodeApiFor: (nodeName: string) => NodeApi | undefined;
@@ -39,6 +42,7 @@ export function createApiHandler(deps: ApiHandlerDeps): (context: RequestContext
   const tools: EndpointTools = {
     table: deps.table,
     admission: deps.admission,
+    authorizer: deps.authorizer,
     clock: deps.clock,
     onWatchEvents: deps.onWatchEvents ?? (() => {}),
     random: deps.random ?? Math.random,

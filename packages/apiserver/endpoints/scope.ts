@@ -3,6 +3,7 @@ import type { BuiltInSchemaTable, GoStructSchema } from '@coffer/api/schema/sche
 import type { Clock } from '@coffer/base/time/clock';
 import type { AdmissionChain } from '../admission/chain.ts';
 import type { AdmissionAttributes } from '../admission/plugin.ts';
+import type { Authorizer } from '../authorization/authorizer.ts';
 import type { Registry } from '../registry/generic/registry.ts';
 import type { WriteContext } from '../registry/generic/strategy.ts';
 import { rfc3339 } from '../registry/generic/system-metadata.ts';
@@ -13,6 +14,7 @@ import { headerText } from './negotiation.ts';
 export interface EndpointTools {
   readonly table: BuiltInSchemaTable;
   readonly admission: AdmissionChain;
+  readonly authorizer: Authorizer;
   readonly clock: Clock;
   /** Told how many events of a kind went to one watch. */
   readonly onWatchEvents: (group: string, version: string, kind: string, count: number) => void;

@@ -12,6 +12,7 @@ import { identityTransformer } from '@coffer/storage/value/transformer';
 import { builtInAdmission } from '../admission/built-in.ts';
 import { AdmissionChain } from '../admission/chain.ts';
 import type { AdmissionPlugin } from '../admission/plugin.ts';
+import type { Authorizer } from '../authorization/authorizer.ts';
 import { createApiHandler } from '../endpoints/create-api-handler.ts';
 import { errorResponse } from '../endpoints/errors.ts';
 import { serviceStrategy } from '../registry/core/service-strategy.ts';
@@ -54,6 +55,8 @@ export interface TestResponse {
 
 export interface TestApiOptions {
   readonly plugins?: readonly AdmissionPlugin[];
+  /** Asked only when an update turns out to create. */
+  readonly authorizer?: Authorizer;
   readonly nodeApiFor?: (nodeName: string) => NodeApi | undefined;
 }
 
@@ -85,6 +88,7 @@ export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi
       ...builtInAdmission({ namespaces: store('namespaces'), serviceAccounts: store('serviceaccounts') }),
       ...(options.plugins ?? []),
     ]),
+    authorizer: options.authorizer ?? { authorize: () => ({ decision: 'allow', reason: '' }) },
     clock,
     nodeApiFor: options.nodeApiFor ?? (() => undefined),
     tokenIssuer: {

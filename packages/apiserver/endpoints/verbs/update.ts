@@ -1,3 +1,4 @@
+import { forbidden } from '@coffer/api/errors/status-error';
 import type { KubeObject } from '@coffer/api/meta/object';
 import { cloneJson } from '@coffer/api/meta/safe-object';
 import type { HttpResponse } from '@coffer/base/http/handler';
@@ -58,9 +59,30 @@ export function validators(context: RequestContext, scope: Scope, dryRun: boolea
   const { name } = context.info;
   const { admission } = scope.tools;
   return {
-    validateCreate: (object: KubeObject) =>
-      admission.validate(admissionAttributes(context, scope, 'CREATE', { name, object, oldObject: undefined, dryRun })),
+    validateCreate: async (object: KubeObject) => {
+      await authorizeCreate(context, scope);
+      await admission.validate(admissionAttributes(context, scope, 'CREATE', { name, object, oldObject: undefined, dryRun }));
+    },
     validateUpdate: (object: KubeObject, old: KubeObject) =>
       admission.validate(admissionAttributes(context, scope, 'UPDATE', { name, object, oldObject: old, dryRun })),
   };
+}
+
+/** The request was allowed to update; that it creates is known only now. Throws StatusError 403. */
+async function authorizeCreate(context: RequestContext, scope: Scope): Promise<void> {
+  const { info, user } = context;
+  const { group, version, resource } = scope.resource;
+  const { decision, reason } = await scope.tools.authorizer.authorize({
+    user,
+    verb: 'create',
+    isResourceRequest: true,
+    group,
+    version,
+    resource,
+    subresource: info.subresource,
+    namespace: info.namespace,
+    name: info.name,
+    path: info.path,
+  });
+  if (decision !== 'allow') throw forbidden(scope.registry.gr, info.name, reason);
 }

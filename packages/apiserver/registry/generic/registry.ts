@@ -1,7 +1,7 @@
 import type { ResourceInfo } from '@coffer/api/catalog/resource';
 import { notFound } from '@coffer/api/errors/status-error';
 import type { KindDefinition } from '@coffer/api/kinds/kind';
-import { createErrors, statusErrors, updateErrors } from '@coffer/api/kinds/validate-object';
+import { createErrors, updateErrors } from '@coffer/api/kinds/validate-object';
 import type { GroupResource, KubeObject } from '@coffer/api/meta/object';
 import type { Clock } from '@coffer/base/time/clock';
 import type { ResourceStore, StoredObject } from '@coffer/storage/store/store';
@@ -104,27 +104,3 @@ function mainRules(kind: KindDefinition, strategy: Strategy): UpdateRules {
     allowCreateOnUpdate: strategy.allowCreateOnUpdate ?? false,
   };
 }
-
-/** Rules of PUT and PATCH of `…/status` for kinds whose status is a plain field of the object. */
-export function statusRules(kind: KindDefinition): UpdateRules {
-  return {
-    prepareForUpdate(object, old) {
-      keepAllButStatus(object, old);
-    },
-    validateUpdate: (object, old) => statusErrors(kind, object, old),
-    allowUnconditionalUpdate: true,
-    allowCreateOnUpdate: false,
-  };
-}
-
-/** A status write changes `status` and metadata only. */
-export function keepAllButStatus(object: KubeObject, old: KubeObject): void {
-  for (const field of Object.keys(object)) {
-    if (!writableByStatus.has(field) && !Object.hasOwn(old, field)) delete object[field];
-  }
-  for (const field of Object.keys(old)) {
-    if (!writableByStatus.has(field)) object[field] = old[field];
-  }
-}
-
-const writableByStatus: ReadonlySet<string> = new Set(['kind', 'apiVersion', 'metadata', 'status']);
