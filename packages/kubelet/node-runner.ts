@@ -10,7 +10,7 @@ import { type EventRecorder, type EventTarget, type KubeletApi, type ObjectWatch
 import { WatchedServices } from './env/watched-services.ts';
 import { ImageManager } from './images/image-manager.ts';
 import type { KubeletMetrics, PodSources } from './kubelet.ts';
-import { rotateLog } from './logs/log-rotation.ts';
+import { Housekeeping } from './node/housekeeping.ts';
 import { KubeletNodeApi } from './node/kubelet-node-api.ts';
 import type { Machine } from './node/machine.ts';
 import { NodeAgent } from './node/node-agent.ts';
@@ -32,6 +32,7 @@ import { ProbeManager } from './probes/probe-manager.ts';
 import { factsOf } from './runtime/labels.ts';
 import { Limiter } from './runtime/limiter.ts';
 import { RuntimeCache } from './runtime/runtime-cache.ts';
+import { StaticPods } from './static/static-pods.ts';
 import {
   type Container,
   type ContainerKind,
@@ -60,13 +61,10 @@ export interface NodeRunnerDeps {
   readonly machine: Machine;
 }
 
-const housekeepingMs = 10_000;
-const deadContainersMs = 60_000;
-
 export class NodeRunner {
   readonly nodeApi: NodeApi;
   readonly #deps: NodeRunnerDeps;
-  readonly #directories: PodDirectories;
+  readonly #housekeeping: Housekeeping;
   readonly #cache: RuntimeCache;
   readonly #configMaps: ObjectManager;
   readonly #secrets: ObjectManager;
@@ -74,6 +72,7 @@ export class NodeRunner {
   readonly #tokens: TokenManager;
   readonly #volumes: VolumeManager;
   readonly #memory: MemoryStorage;
+  readonly #statics: StaticPods;
   readonly #statuses: StatusManager;
   readonly #probes: ProbeManager;
   readonly #images: ImageManager;
@@ -96,7 +95,6 @@ export class NodeRunner {
     this.#deps = deps;
     this.#hostIps = options.nodeIps.length > 0 ? options.nodeIps : machine.addresses;
     const directories = new PodDirectories(deps.rootDir, deps.logsDir);
-    this.#directories = directories;
     const facts: NodeFacts = {
       nodeName,
       machine,
@@ -128,7 +126,18 @@ export class NodeRunner {
       allocatable: () => nodeAllocatable,
       onRefreshError: (pod, error) => this.#podEvent(pod, 'Warning', 'FailedMount', error.message),
     });
-    this.#statuses = new StatusManager({ api, clock, logger });
+    this.#statics = new StaticPods({
+      directory: options.staticPodDir,
+      nodeName,
+      nodeUid: () => this.#agent.nodeUid,
+      api,
+      clock,
+      logger,
+      onPod: (pod) => this.#workers.update(pod),
+      onRemoved: (pod) => this.#workers.remove(pod),
+      onMirror: (uid, mirror) => this.#statuses.observeMirror(uid, mirror),
+    });
+    this.#statuses = new StatusManager({ api, clock, logger, apiUidOf: (pod) => this.#statics.apiUid(pod) });
     const hostOf = (pod: Pod) =>
       (pod.spec.hostNetwork === true ? undefined : this.#podIps(pod.metadata.uid)[0]) ?? this.#hostIps[0] ?? '127.0.0.1';
     this.#probes = new ProbeManager({
@@ -181,6 +190,18 @@ export class NodeRunner {
       podEvent: this.#podEvent.bind(this),
     });
     this.#cleaner = new PodCleaner({ runtime, cache: this.#cache, volumes: this.#volumes, directories, logger });
+    this.#housekeeping = new Housekeeping({
+      runtime,
+      cache: this.#cache,
+      clock,
+      logger,
+      cleaner: this.#cleaner,
+      volumes: this.#volumes,
+      directories,
+      logLimits: options.containerLogs,
+      syncFrequencyMs: options.syncFrequencyMs,
+      pods: () => this.#workers.pods().filter((pod) => this.#workers.mayRun(pod.metadata.uid)),
+    });
     this.#workers = new PodWorkers({
       clock,
       logger,
@@ -216,6 +237,8 @@ export class NodeRunner {
     const { api, nodeName } = this.#deps;
     await Promise.all([this.#agent.register(signal), this.#cache.relist()]);
     await this.#services.start(api);
+    // First, so that mirrors in the API are recognised.
+    await this.#statics.scan();
     const watch = api.watch(
       { resource: resources.pods, namespace: undefined, fieldSelector: `spec.nodeName=${nodeName}` },
       { onChange: (object) => this.#onPod(podFromObject(object)), onDelete: (object) => this.#onPodDeleted(podFromObject(object)) },
@@ -227,13 +250,7 @@ export class NodeRunner {
 
   /** Works until the signal is aborted; containers are left running. */
   async run(signal: AbortSignal): Promise<void> {
-    await Promise.all([
-      this.#cache.run(signal),
-      this.#agent.run(signal),
-      this.#every(housekeepingMs, signal, () => this.#rotateLogs()),
-      this.#every(deadContainersMs, signal, () => this.#cleaner.removeDead()),
-      this.#every(this.#deps.options.syncFrequencyMs, signal, () => this.#refreshVolumes()),
-    ]);
+    await Promise.all([this.#cache.run(signal), this.#agent.run(signal), this.#statics.run(signal), this.#housekeeping.run(signal)]);
     this.#podWatch?.stop();
     this.#services.stop();
     this.#workers.stop();
@@ -295,6 +312,7 @@ export class NodeRunner {
   }
 
   #onPod(pod: Pod): void {
+    if (this.#statics.takeMirror(pod)) return;
     const uid = pod.metadata.uid;
     const before = this.#workers.pod(uid);
     if (before === undefined && !isTerminalPhase(pod.status.phase) && this.#tooMany(pod)) return;
@@ -312,6 +330,7 @@ export class NodeRunner {
   }
 
   #onPodDeleted(pod: Pod): void {
+    if (this.#statics.dropMirror(pod)) return;
     this.#workers.remove(pod);
   }
 
@@ -354,31 +373,6 @@ export class NodeRunner {
   #podIps(uid: string): readonly string[] {
     const pod = this.#workers.pod(uid);
     return pod === undefined ? [] : podIpsOf(pod, this.#cache.get(uid), this.#hostIps);
-  }
-
-  async #refreshVolumes(): Promise<void> {
-    for (const pod of this.#workers.pods()) if (this.#workers.mayRun(pod.metadata.uid)) await this.#volumes.refresh(pod);
-  }
-
-  async #rotateLogs(): Promise<void> {
-    const { options, clock, runtime, logger } = this.#deps;
-    for (const pod of this.#workers.pods()) {
-      for (const container of this.#cache.get(pod.metadata.uid).containers) {
-        if (container.state !== 'running') continue;
-        const path = this.#directories.logFile(pod, container.logPath);
-        await rotateLog(path, options.containerLogs, clock.now(), () => runtime.reopenContainerLog(container.id)).catch((error: unknown) =>
-          logger.warn('a container log could not be rotated', { containerId: container.id, err: error }),
-        );
-      }
-    }
-  }
-
-  async #every(intervalMs: number, signal: AbortSignal, task: () => Promise<void>): Promise<void> {
-    while (!signal.aborted) {
-      await this.#deps.clock.sleep(intervalMs, signal).catch(() => {});
-      if (signal.aborted) return;
-      await task().catch((error: unknown) => this.#deps.logger.warn('housekeeping failed', { err: error }));
-    }
   }
 
   #podEvent(pod: Pod, type: 'Normal' | 'Warning', reason: string, message: string): void {

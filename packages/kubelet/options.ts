@@ -20,6 +20,8 @@ export interface KubeletOptions {
   readonly kubeletPort: number | undefined;
   /** Where container logs go; `<rootDir>/logs` when undefined. */
   readonly logsDir: string | undefined;
+  /** Directory of pod manifests that this node runs without being asked by the API; none when undefined. */
+  readonly staticPodDir: string | undefined;
 }
 
 export const defaultOptions: KubeletOptions = {
@@ -35,4 +37,5 @@ export const defaultOptions: KubeletOptions = {
   kubeletVersion: 'v1.36.0',
   kubeletPort: undefined,
   logsDir: undefined,
+  staticPodDir: undefined,
 };

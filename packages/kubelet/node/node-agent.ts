@@ -45,6 +45,11 @@ export class NodeAgent {
     this.#deps = deps;
   }
 
+  /** UID of the Node object, once it is registered. */
+  get nodeUid(): string | undefined {
+    return this.#node?.metadata.uid;
+  }
+
   /** Registers the node; resolves when the API has it, ready status included. */
   async register(signal: AbortSignal): Promise<void> {
     for (let attempt = 0; ; attempt++) {

@@ -187,13 +187,18 @@ export class ObjectManager {
   }
 
   async #confirm(entry: Entry, use: PodUse): Promise<void> {
+    const before = entry.object;
     try {
       const object = await this.#deps.api.get({ resource: this.#deps.resource, namespace: entry.namespace, name: entry.name });
       use.confirmed = true;
       if (this.#accept(entry, object)) this.#tell(entry);
     } catch (error) {
       if (!isReason(error, 'NotFound')) throw error;
-      entry.object = undefined;
+      // What the watch brought meanwhile is newer than this answer.
+      if (entry.object === before && before !== undefined) {
+        entry.object = undefined;
+        this.#tell(entry);
+      }
       // What was immutable may come back as something else: follow it again.
       if (entry.watch === undefined && entry.pods.size > 0) this.#startWatch(entry);
     }

@@ -18,6 +18,8 @@ export interface StatusManagerDeps {
   readonly api: KubeletApi;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** UID that the pod has in the API; undefined while it is not there (a static pod whose mirror does not exist yet). */
+  readonly apiUidOf: (pod: Pod) => string | undefined;
 }
 
 interface Entry {
@@ -70,10 +72,15 @@ export class StatusManager {
     const entry = this.#entries.get(pod.metadata.uid);
     if (entry === undefined) return;
     entry.pod = pod;
-    const revision = revisionOf(pod.metadata.resourceVersion);
-    if (revision < entry.knownRevision) return;
-    entry.knownRevision = revision;
-    entry.known = pod.status;
+    learn(entry, pod);
+  }
+
+  /** The API shows a mirror of the static pod with that UID: its status goes there from now on. */
+  observeMirror(uid: string, mirror: Pod): void {
+    const entry = this.#entries.get(uid);
+    if (entry === undefined) return;
+    learn(entry, mirror);
+    if (!equalJson(entry.status, entry.known)) this.#send(entry);
   }
 
   forget(uid: string): void {
@@ -146,7 +153,9 @@ export class StatusManager {
 
   async #sendOnce(entry: Entry): Promise<void> {
     const { pod, status } = entry;
-    const { namespace, name, uid } = pod.metadata;
+    const { namespace, name } = pod.metadata;
+    const uid = this.#deps.apiUidOf(pod);
+    if (uid === undefined) return;
     const patch = statusPatch(entry.known, status);
     if (patch !== undefined) {
       const answer = await this.#deps.api.patch(
@@ -155,11 +164,18 @@ export class StatusManager {
         { metadata: { uid }, status: patch },
         this.#stopped.signal,
       );
-      if (answer.metadata.uid === uid) this.observe(podFromObject(answer));
+      if (answer.metadata.uid === uid) learn(entry, podFromObject(answer));
     }
     if (!entry.deleteWhenSent || entry.status !== status) return;
     await this.#deps.api.delete({ resource: resources.pods, namespace, name }, { gracePeriodSeconds: 0, uid }, this.#stopped.signal);
   }
+}
+
+function learn(entry: Entry, pod: Pod): void {
+  const revision = revisionOf(pod.metadata.resourceVersion);
+  if (revision < entry.knownRevision) return;
+  entry.knownRevision = revision;
+  entry.known = pod.status;
 }
 
 /** Keeps the time of a condition whose status is as before, and sets it for one that changed. */

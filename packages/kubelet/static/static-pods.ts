@@ -1,0 +1,164 @@
+/**
+ * Static pods: manifests in a directory of this machine, run without the API and shown there as mirror pods. Promises: a file that
+ * appears, changes or goes is followed (at once where the file system tells, else within 20 s); a mirror that is missing or shows another
+ * version is replaced; deleting a mirror does not touch the pod. A bad manifest is logged and leaves the others alone.
+ */
+import { watch } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isReason } from '@coffer/api/errors/status-error';
+import type { Logger } from '@coffer/base/log/logger';
+import type { Clock } from '@coffer/base/time/clock';
+import { type KubeletApi, resources } from '../deps.ts';
+import type { Pod } from '../types.ts';
+import { mirrorHash, mirrorOf, staticPodFromManifest } from './static-pod-manifest.ts';
+
+export interface StaticPodsDeps {
+  readonly directory: string | undefined;
+  readonly nodeName: string;
+  readonly nodeUid: () => string | undefined;
+  readonly api: KubeletApi;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly onPod: (pod: Pod) => void;
+  readonly onRemoved: (pod: Pod) => void;
+  readonly onMirror: (uid: string, mirror: Pod) => void;
+}
+
+const rescanMs = 20_000;
+
+export class StaticPods {
+  readonly #deps: StaticPodsDeps;
+  /** By file name. */
+  readonly #files = new Map<string, { readonly text: string; readonly pod: Pod | undefined }>();
+  /** By `namespace/name`. */
+  readonly #mirrors = new Map<string, Pod>();
+  #scanning: Promise<void> = Promise.resolve();
+
+  constructor(deps: StaticPodsDeps) {
+    this.#deps = deps;
+  }
+
+  /** Reads the directory; calls in turn. */
+  scan(): Promise<void> {
+    this.#scanning = this.#scanning
+      .then(() => this.#scanOnce())
+      .catch((error: unknown) => {
+        this.#deps.logger.warn('the directory of static pods cannot be read', { directory: this.#deps.directory, err: error });
+      });
+    return this.#scanning;
+  }
+
+  /** Follows the directory until the signal is aborted. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { directory, clock } = this.#deps;
+    if (directory === undefined) return;
+    let watcher: ReturnType<typeof watch> | undefined;
+    try {
+      watcher = watch(directory, () => void this.scan());
+      watcher.on('error', () => {});
+    } catch {
+      // The directory may come later: the regular scan finds it.
+    }
+    while (!signal.aborted) {
+      await clock.sleep(rescanMs, signal).catch(() => {});
+      if (!signal.aborted) await this.scan();
+    }
+    watcher?.close();
+  }
+
+  /** UID of a pod in the API: its own, or that of its mirror. */
+  apiUid(pod: Pod): string | undefined {
+    if (!this.#isStatic(pod)) return pod.metadata.uid;
+    const mirror = this.#mirrors.get(keyOf(pod));
+    return mirror !== undefined && mirrorHash(mirror) === pod.metadata.uid ? mirror.metadata.uid : undefined;
+  }
+
+  /** Takes a pod of the API when it is a mirror; returns whether it was one. */
+  takeMirror(mirror: Pod): boolean {
+    const hash = mirrorHash(mirror);
+    if (hash === undefined) return false;
+    this.#mirrors.set(keyOf(mirror), mirror);
+    if (mirror.metadata.deletionTimestamp !== undefined || this.#byKey(keyOf(mirror))?.metadata.uid !== hash) void this.#delete(mirror);
+    else this.#deps.onMirror(hash, mirror);
+    return true;
+  }
+
+  dropMirror(mirror: Pod): boolean {
+    if (mirrorHash(mirror) === undefined) return false;
+    if (this.#mirrors.get(keyOf(mirror))?.metadata.uid === mirror.metadata.uid) this.#mirrors.delete(keyOf(mirror));
+    const pod = this.#byKey(keyOf(mirror));
+    if (pod !== undefined) void this.#create(pod);
+    return true;
+  }
+
+  async #scanOnce(): Promise<void> {
+    const { directory, nodeName, logger, onPod, onRemoved } = this.#deps;
+    if (directory === undefined) return;
+    const names = (await readdir(directory)).filter((name) => !name.startsWith('.') && /\.(ya?ml|json|manifest)$/.test(name));
+    for (const [name, known] of [...this.#files]) {
+      if (names.includes(name)) continue;
+      this.#files.delete(name);
+      if (known.pod !== undefined) this.#remove(known.pod, onRemoved);
+    }
+    for (const name of names) {
+      const path = join(directory, name);
+      const text = await readFile(path, 'utf8');
+      const known = this.#files.get(name);
+      if (known?.text === text) continue;
+      let pod: Pod | undefined;
+      try {
+        pod = staticPodFromManifest(text, path, nodeName);
+      } catch (error) {
+        logger.error('a static pod manifest cannot be used', { path, err: error });
+      }
+      // A file that is being written may be cut off: what runs goes on until there is something better.
+      if (pod === undefined && known?.pod !== undefined) continue;
+      this.#files.set(name, { text, pod });
+      if (known?.pod !== undefined) this.#remove(known.pod, onRemoved);
+      if (pod !== undefined) {
+        onPod(pod);
+        await this.#create(pod);
+      }
+    }
+    for (const { pod } of this.#files.values()) if (pod !== undefined && !this.#mirrors.has(keyOf(pod))) await this.#create(pod);
+  }
+
+  #remove(pod: Pod, onRemoved: (pod: Pod) => void): void {
+    onRemoved(pod);
+    const mirror = this.#mirrors.get(keyOf(pod));
+    if (mirror !== undefined) void this.#delete(mirror);
+  }
+
+  async #create(pod: Pod): Promise<void> {
+    const { api, nodeName, nodeUid, logger } = this.#deps;
+    if (this.#mirrors.has(keyOf(pod))) return;
+    try {
+      await api.create({ resource: resources.pods, namespace: pod.metadata.namespace }, mirrorOf(pod, { name: nodeName, uid: nodeUid() }));
+    } catch (error) {
+      if (!isReason(error, 'AlreadyExists')) logger.warn('a mirror pod could not be created', { pod: pod.metadata.name, err: error });
+    }
+  }
+
+  async #delete(mirror: Pod): Promise<void> {
+    const { namespace, name, uid } = mirror.metadata;
+    try {
+      await this.#deps.api.delete({ resource: resources.pods, namespace, name }, { gracePeriodSeconds: 0, uid });
+    } catch (error) {
+      if (!isReason(error, 'NotFound')) this.#deps.logger.warn('a mirror pod could not be deleted', { pod: name, err: error });
+    }
+  }
+
+  #isStatic(pod: Pod): boolean {
+    return this.#byKey(keyOf(pod))?.metadata.uid === pod.metadata.uid;
+  }
+
+  #byKey(key: string): Pod | undefined {
+    for (const { pod } of this.#files.values()) if (pod !== undefined && keyOf(pod) === key) return pod;
+    return undefined;
+  }
+}
+
+function keyOf(pod: Pod): string {
+  return `${pod.metadata.namespace}/${pod.metadata.name}`;
+}
