@@ -1,11 +1,12 @@
 /**
  * Empties namespaces that are being deleted and then removes the finalizer `kubernetes`, which ends them. Identity:
  * `namespace-controller`. While something remains (pods shut down gracefully, objects have finalizers) it looks again after a pause that
- * grows from `FIRST_PAUSE_MS` to `LAST_PAUSE_MS`.
+ * grows (`PAUSES`).
  */
 
 import { isReason } from '@coffer/api/errors/status-error';
 import type { V1Namespace } from '@coffer/api/generated/types';
+import { backoffDelayMs } from '@coffer/base/backoff';
 import { nameOf, uidOf } from '@coffer/client/rest/api-object';
 import { NAMESPACES } from '@coffer/client/rest/well-known';
 import { WorkQueue } from '@coffer/client/workqueue/work-queue';
@@ -15,8 +16,8 @@ import { deleteContent } from './namespace-content.ts';
 
 const WORKERS = 4;
 const FINALIZER = 'kubernetes';
-const FIRST_PAUSE_MS = 100;
-const LAST_PAUSE_MS = 5000;
+/** Between looks at a namespace that is not empty yet: soon at first, because most pods shut down quickly. */
+const PAUSES = { initialMs: 100, factor: 1.25, maxMs: 5000 };
 
 export async function runNamespaceController(deps: LoopDeps, signal: AbortSignal): Promise<void> {
   const namespaces = deps.informers.informer(NAMESPACES);
@@ -53,7 +54,7 @@ export async function runNamespaceController(deps: LoopDeps, signal: AbortSignal
       if (!pass.empty) {
         const count = passes.get(uidOf(namespace)) ?? 0;
         passes.set(uidOf(namespace), count + 1);
-        queue.addAfter(name, Math.min(LAST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(count, 10)));
+        queue.addAfter(name, backoffDelayMs(PAUSES, count));
         return;
       }
       const finalizers = (namespace.spec?.finalizers ?? []).filter((finalizer) => finalizer !== FINALIZER);
