@@ -170,7 +170,8 @@ function modelFile(pkg, struct) {
   return names.map((name) => path.join(models, `${name}.d.ts`)).find((file) => fs.existsSync(file));
 }
 
-const clean = (text) => text.replaceAll("\\'", "'").replaceAll('*_/', '*/').trim();
+/** Comments have quotes and backslashes escaped, and no end of a comment. */
+const clean = (text) => text.replace(/\\(["'\\])/g, '$1').replaceAll('*_/', '*/').trim();
 
 /** [description of the type, description of each field by JSON name]. */
 function describe(pkg, struct, rows) {
