@@ -206,7 +206,7 @@ export function runtimeEvent(message: CriMessage): RuntimeEvent {
 }
 
 /** Nanoseconds as a decimal string; zero means not known. */
-function milliseconds(nanoseconds: unknown): number | undefined {
-  const text = String(nanoseconds ?? '0');
-  return text === '0' || text.startsWith('-') ? undefined : Math.floor(Number(text) / 1_000_000);
+function milliseconds(nanoseconds: string | undefined): number | undefined {
+  const text = nanoseconds ?? '0';
+  return text === '0' || text.startsWith('-') ? undefined : Number(BigInt(text) / 1_000_000n);
 }

@@ -3,6 +3,7 @@
  * node, and are reached from it; nothing is routed or translated to the outside. Needs root and iproute2.
  */
 import { createHash } from 'node:crypto';
+import { readdir } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { readRecord, writeAtomically } from './state-directory.ts';
@@ -85,6 +86,13 @@ export class BridgeNetwork {
   async disconnect(podId: string): Promise<void> {
     for (const [offset, owner] of this.#used) if (owner === podId) this.#used.delete(offset);
     await runTool('ip', ['link', 'delete', 'dev', linkName(podId)]);
+  }
+
+  /** Takes away links of pods that are not known any more. */
+  async sweep(): Promise<void> {
+    const known = new Set([...this.#used.values()].map(linkName));
+    const links = await readdir(`/sys/class/net/${this.info.interfaceName}/brif`).catch(() => []);
+    for (const link of links) if (!known.has(link)) await runTool('ip', ['link', 'delete', 'dev', link]);
   }
 
   /** Removes the bridge; no pod is left. */

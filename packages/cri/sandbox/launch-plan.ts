@@ -106,6 +106,9 @@ export function identityInstructions(input: Pick<LaunchInput, 'identity' | 'capa
 
 /** Command and arguments. A container without a command is refused: there is no image whose entry point could be meant. */
 export function commandLine(config: ContainerConfig): readonly string[] {
+  if (config.security.seccomp.kind === 'localhost') {
+    throw new RuntimeRefusal('CreateContainerError', `container "${config.name}": the sandbox runtime cannot load seccomp profiles`);
+  }
   if (config.command.length === 0) {
     throw new RuntimeRefusal(
       'CommandRequired',

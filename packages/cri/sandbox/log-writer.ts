@@ -137,6 +137,7 @@ export class LogWriter {
     for (const stream of streams) {
       const raw = this.#raw[stream];
       raw.read = raw.converted = raw.released = offsets[stream];
+      raw.carry = Buffer.alloc(0);
     }
   }
 

@@ -114,7 +114,7 @@ export class SandboxContainers {
         lowerDirectories: this.#deps.lowerDirectories,
         namespaces: [
           ...(pod.config.hostIpc ? [] : [{ path: podPaths.ipc, flag: namespaceFlags.ipc }]),
-          ...(this.#deps.pods.hasOwnNetwork(pod.config) ? [{ path: podPaths.net, flag: namespaceFlags.network }] : []),
+          ...(pod.ownNetwork ? [{ path: podPaths.net, flag: namespaceFlags.network }] : []),
         ],
         cgroupProcs,
         shm: pod.config.hostIpc ? '/dev/shm' : podPaths.shm,
@@ -320,6 +320,7 @@ export class SandboxContainers {
     entry.monitor?.stop();
     try {
       await entry.log.convert(true);
+      await entry.log.close();
     } catch (error) {
       this.#deps.logger.error('container log could not be written', { container: entry.record.id, err: error });
     }

@@ -24,6 +24,8 @@ export interface PodRecord {
   /** The machine's boot: namespaces do not survive it. */
   readonly bootId: string;
   readonly ips: readonly string[];
+  /** True when the pod has a network namespace of its own. */
+  readonly ownNetwork: boolean;
   /** First process of a shared process namespace. */
   readonly pausePid: number | undefined;
   readonly stopped: boolean;
@@ -59,6 +61,7 @@ export class SandboxPods {
         if (ip !== undefined && !record.stopped) this.#deps.network?.adopt(id, ip);
       } else await this.#removeFiles(id, paths);
     }
+    await this.#deps.network?.sweep();
   }
 
   get(id: string): PodRecord | undefined {
@@ -73,23 +76,19 @@ export class SandboxPods {
     return !record.stopped && record.bootId === this.#bootId;
   }
 
-  /** True when the pod has a network namespace of its own. */
-  hasOwnNetwork(config: PodSandboxConfig): boolean {
-    return this.#deps.network !== undefined && !config.hostNetwork;
-  }
-
   async run(config: PodSandboxConfig): Promise<PodRecord> {
     const id = randomBytes(32).toString('hex');
     const paths = this.#deps.state.pod(id);
     await mkdir(paths.directory, { mode: 0o700 });
     try {
       await this.#writeFiles(paths, config);
-      const connection = this.hasOwnNetwork(config) ? this.#deps.network?.connect(id) : undefined;
+      const connection = config.hostNetwork ? undefined : this.#deps.network?.connect(id);
       await this.#deps.runProgram(await this.#instructions(paths, config, connection));
       const pausePid = config.shareProcessNamespace && !config.hostPid ? await this.#startPause(paths) : undefined;
       const ips = connection ? [connection.ip] : [];
       const createdAtMs = this.#deps.clock.now();
-      const record: PodRecord = { id, config, createdAtMs, bootId: this.#bootId, ips, pausePid, stopped: false };
+      const ownNetwork = connection !== undefined;
+      const record: PodRecord = { id, config, createdAtMs, bootId: this.#bootId, ips, ownNetwork, pausePid, stopped: false };
       await writeAtomically(paths.record, JSON.stringify(record));
       this.#records.set(id, record);
       return record;
@@ -143,6 +142,9 @@ export class SandboxPods {
     if (!config.hostIpc) instructions.push(['bind_namespace', 'ipc', paths.ipc]);
     for (const [name, value] of Object.entries(config.sysctls))
       instructions.push(['write', `/proc/sys/${name.replaceAll('.', '/')}`, value]);
+    const sysctls = Object.entries(config.sysctls).map(
+      ([name, value]): Instruction => ['write', `/proc/sys/${name.replaceAll('.', '/')}`, value],
+    );
     if (connection) {
       const inside = join(paths.directory, 'network-inside');
       const outside = join(paths.directory, 'network-outside');
@@ -151,11 +153,14 @@ export class SandboxPods {
       instructions.push(
         ['bind_namespace', 'net', paths.net],
         ['loopback'],
+        // As container engines have it: a user may listen on any port of the pod and send pings.
+        ['try_write', '/proc/sys/net/ipv4/ip_unprivileged_port_start', '0'],
+        ['try_write', '/proc/sys/net/ipv4/ping_group_range', '0 2147483647'],
         ['system', 'ip', '-batch', inside],
-        ['enter', `/proc/${process.pid}/ns/net`, namespaceFlags.network],
-        ['system', 'ip', '-batch', outside],
       );
-    }
+      instructions.push(...sysctls);
+      instructions.push(['enter', `/proc/${process.pid}/ns/net`, namespaceFlags.network], ['system', 'ip', '-batch', outside]);
+    } else instructions.push(...sysctls);
     return instructions;
   }
 

@@ -127,7 +127,9 @@ class SandboxRuntime implements SandboxContainerRuntime {
       limitations: [
         'images are recorded, not pulled: containers run the programs of this machine, and need a command',
         'seccomp profiles are not applied',
-        this.podNetwork ? 'host ports are not served' : 'pods share the network of this machine',
+        this.podNetwork
+          ? 'pods reach each other and this machine, not other networks; host ports are not served'
+          : 'pods share the network of this machine',
         ...this.#parts.groups.limitations(),
       ],
       runsOnHostFiles: true,
@@ -213,7 +215,7 @@ class SandboxRuntime implements SandboxContainerRuntime {
     const { pods, state } = this.#parts;
     const pod = pods.get(sandboxId);
     if (!pod || !pods.isReady(pod)) throw new RuntimeRefusal('PortForwardFailed', `sandbox ${sandboxId} is not running`);
-    if (!pods.hasOwnNetwork(pod.config)) return forwardOnHost(port, stream, signal);
+    if (!pod.ownNetwork) return forwardOnHost(port, stream, signal);
     const programPath = join(state.memory, `forward-${randomBytes(8).toString('hex')}`);
     return forwardInNamespace(
       { launchProgram: state.launchProgram, programPath, networkNamespace: state.pod(sandboxId).net },
