@@ -2,26 +2,22 @@
 import type {
   V1Container,
   V1ContainerStatus,
-  V1EphemeralContainer,
   V1ObjectMeta,
   V1PodCondition,
   V1PodSpec,
   V1PodStatus,
   V1Volume,
-  V1VolumeMount,
 } from '@coffer/api/generated/types';
 import type { KubeObject } from '@coffer/api/meta/object';
 
 export type Container = V1Container;
 export type ContainerApiStatus = V1ContainerStatus;
-export type EphemeralContainer = V1EphemeralContainer;
 export type PodCondition = V1PodCondition;
-export type PodSpec = V1PodSpec;
+type PodSpec = V1PodSpec;
 export type PodStatus = V1PodStatus;
 export type Volume = V1Volume;
-export type VolumeMount = V1VolumeMount;
 
-export interface PodMeta extends V1ObjectMeta {
+interface PodMeta extends V1ObjectMeta {
   readonly name: string;
   readonly namespace: string;
   readonly uid: string;

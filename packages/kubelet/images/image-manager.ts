@@ -86,8 +86,8 @@ export class ImageManager {
 
   forgetPod(uid: string): void {
     this.#backoff.forget(`${uid}_`);
-    for (const key of [...this.#lastError.keys()]) if (key.startsWith(`${uid}_`)) this.#lastError.delete(key);
-    for (const key of [...this.#lastFailureMs.keys()]) if (key.startsWith(`${uid}_`)) this.#lastFailureMs.delete(key);
+    for (const key of this.#lastError.keys()) if (key.startsWith(`${uid}_`)) this.#lastError.delete(key);
+    for (const key of this.#lastFailureMs.keys()) if (key.startsWith(`${uid}_`)) this.#lastFailureMs.delete(key);
   }
 
   async #pull(request: ImageRequest, image: string, key: string): Promise<ImageStatus | undefined> {

@@ -204,5 +204,5 @@ export class NodeAgent {
 }
 
 function withoutHeartbeats(status: V1NodeStatus): unknown {
-  return { ...status, conditions: (status.conditions ?? []).map(({ lastHeartbeatTime: _, ...rest }) => rest) };
+  return { ...status, conditions: (status.conditions ?? []).map(({ lastHeartbeatTime: _time, ...rest }) => rest) };
 }

@@ -47,7 +47,7 @@ export class StartBackoff {
   }
 
   forget(prefix: string): void {
-    for (const key of [...this.#entries.keys()]) if (key.startsWith(prefix)) this.#entries.delete(key);
+    for (const key of this.#entries.keys()) if (key.startsWith(prefix)) this.#entries.delete(key);
   }
 
   #expired(atMs: number, entry: Entry): boolean {

@@ -11,7 +11,7 @@ import type { RuntimePod } from '../runtime/runtime-cache.ts';
 import { allContainers, type Container, isSidecar, type Pod } from '../types.ts';
 import { type ProbeResult, runProbe } from './probers.ts';
 
-export type ProbeType = 'startup' | 'liveness' | 'readiness';
+type ProbeType = 'startup' | 'liveness' | 'readiness';
 
 export interface ProbeManagerDeps {
   readonly runtime: ContainerRuntime;
@@ -89,7 +89,7 @@ export class ProbeManager implements ProbeView {
   }
 
   #stopWhere(matches: (key: string) => boolean, forget = false): void {
-    for (const [key, worker] of [...this.#workers]) {
+    for (const [key, worker] of this.#workers) {
       if (!matches(key)) continue;
       worker.stop.abort();
       if (forget) this.#workers.delete(key);

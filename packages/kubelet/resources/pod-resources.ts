@@ -81,7 +81,7 @@ export function containerResources(pod: Pod, container: Container, memoryCapacit
   };
 }
 
-export function oomScoreAdjust(pod: Pod, container: Container, memoryCapacityBytes: number): number {
+function oomScoreAdjust(pod: Pod, container: Container, memoryCapacityBytes: number): number {
   if ((pod.spec.priority ?? 0) >= systemCriticalPriority) return guaranteedOomScore;
   switch (qosClassOf(pod)) {
     case 'Guaranteed':

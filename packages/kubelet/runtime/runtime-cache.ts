@@ -128,7 +128,7 @@ export class RuntimeCache {
   }
 
   async #refreshSandboxes(uid: string): Promise<void> {
-    for (const id of [...(this.#pods.get(uid)?.sandboxes.keys() ?? [])]) await this.refreshSandbox(uid, id);
+    for (const id of this.#pods.get(uid)?.sandboxes.keys() ?? []) await this.refreshSandbox(uid, id);
   }
 
   #slot(uid: string): Slot {

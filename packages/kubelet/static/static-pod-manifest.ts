@@ -8,7 +8,7 @@ import { isRecord } from '@coffer/api/meta/safe-object';
 import { podReferences } from '../objects/pod-references.ts';
 import { type Pod, podFromObject } from '../types.ts';
 
-export const mirrorAnnotation = 'kubernetes.io/config.mirror';
+const mirrorAnnotation = 'kubernetes.io/config.mirror';
 const hashAnnotation = 'kubernetes.io/config.hash';
 const sourceAnnotation = 'kubernetes.io/config.source';
 

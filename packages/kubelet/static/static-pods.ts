@@ -96,7 +96,7 @@ export class StaticPods {
     const { directory, nodeName, logger, onPod, onRemoved } = this.#deps;
     if (directory === undefined) return;
     const names = (await readdir(directory)).filter((name) => !name.startsWith('.') && /\.(ya?ml|json|manifest)$/.test(name));
-    for (const [name, known] of [...this.#files]) {
+    for (const [name, known] of this.#files) {
       if (names.includes(name)) continue;
       this.#files.delete(name);
       if (known.pod !== undefined) this.#remove(known.pod, onRemoved);

@@ -111,7 +111,7 @@ export async function writeAtomically(payload: Payload, options: AtomicWriterOpt
 }
 
 /** Refuses what would leave the directory or collide with its own names. */
-export function validatePath(path: string): void {
+function validatePath(path: string): void {
   if (path === '') throw new Error(`invalid path: must not be empty: ${JSON.stringify(path)}`);
   if (path.startsWith('/')) throw new Error(`invalid path: must be relative path: ${path}`);
   if (Buffer.byteLength(path) > maxPathLength) throw new Error(`invalid path: must be less than or equal to ${maxPathLength} characters`);

@@ -63,7 +63,7 @@ export function createMounter(): Mounter {
 }
 
 /** Mount points of a mountinfo file, unescaped. */
-export function parseMountPoints(mountinfo: string): string[] {
+function parseMountPoints(mountinfo: string): string[] {
   const points: string[] = [];
   for (const line of mountinfo.split('\n')) {
     const point = line.split(' ')[4];

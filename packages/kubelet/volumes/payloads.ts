@@ -158,7 +158,7 @@ class PayloadBuilder {
 }
 
 /** The user that every container of the pod runs as, when it is one and the same. */
-export function commonUser(pod: Pod): number | undefined {
+function commonUser(pod: Pod): number | undefined {
   const users = allContainers(pod)
     .filter((entry) => entry.kind !== 'ephemeral')
     .map(({ container }) => container.securityContext?.runAsUser ?? pod.spec.securityContext?.runAsUser);

@@ -73,12 +73,6 @@ export class TokenManager {
     }
   }
 
-  /** When the pod's next token is due for renewal, or undefined when it has none. */
-  nextRenewalMs(uid: string): number | undefined {
-    const due = [...(this.#tokens.get(uid)?.values() ?? [])].map(renewalTimeMs);
-    return due.length === 0 ? undefined : Math.min(...due);
-  }
-
   removePod(uid: string): void {
     this.#tokens.delete(uid);
   }

@@ -260,7 +260,7 @@ export class VolumeManager {
 }
 
 /** Volumes that some container mounts or reads env files from; others are not set up, as upstream. */
-export function volumesToMount(pod: Pod): readonly Volume[] {
+function volumesToMount(pod: Pod): readonly Volume[] {
   const used = new Set<string>();
   for (const { container } of allContainers(pod)) {
     for (const mount of container.volumeMounts ?? []) used.add(mount.name);
