@@ -7,6 +7,7 @@ import { hostname } from 'node:os';
 import type { UserInfo } from '@coffer/base/http/handler';
 import type { CertificateSigner } from './certificates/certificate-controller.ts';
 import { runCertificateController } from './certificates/certificate-controller.ts';
+import { runClusterRoleAggregation } from './clusterrole-aggregation/cluster-role-aggregation.ts';
 import type { LoopDeps, LoopEnvironment } from './common/loop-deps.ts';
 import { loopIdentity, makeLoopDeps } from './common/loop-deps.ts';
 import { runDeploymentController } from './deployment/deployment-controller.ts';
@@ -67,6 +68,7 @@ export function startControllers(deps: ControllersDeps, signal: AbortSignal): Ru
     'node-controller': (loop, stop) =>
       runNodeLifecycleController(loop, { gracePeriodMs: options.nodeMonitorGracePeriodMs ?? 50_000, monitorPeriodMs: 5000 }, stop),
     'ttl-controller': (loop, stop) => runEventTtlController(loop, { ttlMs: options.eventTtlMs ?? 3_600_000 }, stop),
+    'clusterrole-aggregation-controller': runClusterRoleAggregation,
     'endpointslice-controller': runEndpointSliceController,
     'endpoint-controller': runEndpointsController,
   };

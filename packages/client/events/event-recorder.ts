@@ -10,6 +10,7 @@ import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
 import type { ApiClient } from '../rest/api-client.ts';
 import type { ApiObject } from '../rest/api-object.ts';
+import { apiTime } from '../rest/api-time.ts';
 import { EVENTS } from '../rest/well-known.ts';
 import { EventCorrelator } from './event-correlator.ts';
 import { EventNames } from './event-names.ts';
@@ -63,8 +64,7 @@ export class ApiEventRecorder implements EventRecorder {
   }
 
   #makeEvent(reference: V1ObjectReference, type: string, reason: string, message: string): CoreV1Event {
-    const nowMs = this.#deps.clock.now();
-    const time = `${new Date(nowMs).toISOString().slice(0, 19)}Z`;
+    const time = apiTime(this.#deps.clock.now());
     return {
       apiVersion: 'v1',
       kind: 'Event',

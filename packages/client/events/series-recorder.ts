@@ -8,6 +8,7 @@ import type { EventsV1Event, V1ObjectReference } from '@coffer/api/generated/typ
 import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
 import type { ApiClient } from '../rest/api-client.ts';
+import { apiMicroTime } from '../rest/api-time.ts';
 import { NEW_EVENTS } from '../rest/well-known.ts';
 import { EventNames } from './event-names.ts';
 
@@ -64,7 +65,7 @@ export class SeriesRecorder {
     if (known !== undefined && nowMs - known.lastMs < SERIES_MS) {
       known.count++;
       known.lastMs = nowMs;
-      const series = { count: known.count, lastObservedTime: microTime(nowMs) };
+      const series = { count: known.count, lastObservedTime: apiMicroTime(nowMs) };
       this.#send(() =>
         this.#deps.api.resource(NEW_EVENTS).patch(known.name, 'merge', { series }, { namespace: known.namespace, signal: this.#signal }),
       );
@@ -77,7 +78,7 @@ export class SeriesRecorder {
       apiVersion: 'events.k8s.io/v1',
       kind: 'Event',
       metadata: { name, namespace },
-      eventTime: microTime(nowMs),
+      eventTime: apiMicroTime(nowMs),
       reportingController: this.#deps.controller,
       reportingInstance: this.#deps.instance,
       action,
@@ -118,8 +119,4 @@ export class SeriesRecorder {
     }
     this.#sending--;
   }
-}
-
-function microTime(ms: number): string {
-  return new Date(ms).toISOString().replace('Z', '000Z');
 }

@@ -9,6 +9,7 @@ import type { V1Lease } from '@coffer/api/generated/types';
 import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
 import type { ApiClient } from '../rest/api-client.ts';
+import { apiMicroTime } from '../rest/api-time.ts';
 import { LEASES } from '../rest/well-known.ts';
 
 export interface LeaderElectionDeps {
@@ -112,7 +113,7 @@ export class LeaderElector {
     const { api, clock, logger } = this.#deps;
     const { namespace, name, identity, leaseDurationMs } = this.#options;
     const leases = api.resource(LEASES);
-    const now = microTime(clock.now());
+    const now = apiMicroTime(clock.now());
     const mine = { holderIdentity: identity, leaseDurationSeconds: Math.ceil(leaseDurationMs / 1000), renewTime: now };
     try {
       let lease: V1Lease;
@@ -154,7 +155,7 @@ export class LeaderElector {
     const { api, clock, logger } = this.#deps;
     const lease = this.#observed;
     if (lease?.spec?.holderIdentity !== this.#options.identity) return;
-    const now = microTime(clock.now());
+    const now = apiMicroTime(clock.now());
     const spec = { ...lease.spec, holderIdentity: '', leaseDurationSeconds: 1, renewTime: now, acquireTime: now };
     try {
       this.#observe(await api.resource(LEASES).update({ ...lease, spec }, { namespace: this.#options.namespace }));
@@ -169,8 +170,4 @@ export class LeaderElector {
     if (this.#observed === undefined || changed) this.#observedAtMs = this.#deps.clock.monotonicMs();
     this.#observed = lease;
   }
-}
-
-function microTime(ms: number): string {
-  return new Date(ms).toISOString().replace('Z', '000Z');
 }

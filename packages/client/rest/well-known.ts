@@ -3,6 +3,7 @@ import type {
   CoreV1Event,
   EventsV1Event,
   V1CertificateSigningRequest,
+  V1ClusterRole,
   V1ConfigMap,
   V1Deployment,
   V1EndpointSlice,
@@ -48,6 +49,7 @@ export const CERTIFICATE_SIGNING_REQUESTS = grouped<V1CertificateSigningRequest>
   'CertificateSigningRequest',
   false,
 );
+export const CLUSTER_ROLES = grouped<V1ClusterRole>('rbac.authorization.k8s.io', 'clusterroles', 'ClusterRole', false);
 export const SUBJECT_ACCESS_REVIEWS = grouped<V1SubjectAccessReview>(
   'authorization.k8s.io',
   'subjectaccessreviews',

@@ -6,10 +6,10 @@
 import { isReason } from '@coffer/api/errors/status-error';
 import type { V1CertificateSigningRequest, V1CertificateSigningRequestCondition } from '@coffer/api/generated/types';
 import { nameOf, uidOf } from '@coffer/client/rest/api-object';
+import { apiTime, parseApiTime } from '@coffer/client/rest/api-time';
 import { CERTIFICATE_SIGNING_REQUESTS, SUBJECT_ACCESS_REVIEWS } from '@coffer/client/rest/well-known';
 import { WorkQueue } from '@coffer/client/workqueue/work-queue';
 import type { LoopDeps } from '../common/loop-deps.ts';
-import { apiTime, parseApiTime } from '../common/time.ts';
 import { CLIENT_SIGNER, KUBELET_CLIENT_SIGNER, KUBELET_SERVING_SIGNER, kubeletClientObjection, signingObjection } from './csr-rules.ts';
 import type { ParsedRequest } from './parse-csr.ts';
 import { parseRequest } from './parse-csr.ts';

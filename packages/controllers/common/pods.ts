@@ -1,6 +1,6 @@
 /** Facts about pods that several loops need. */
 import type { V1Pod, V1PodCondition } from '@coffer/api/generated/types';
-import { parseApiTime } from './time.ts';
+import { parseApiTime } from '@coffer/client/rest/api-time';
 
 export function podCondition(pod: V1Pod, type: string): V1PodCondition | undefined {
   return pod.status?.conditions?.find((condition) => condition.type === type);

@@ -1,6 +1,6 @@
 /** Conditions of a deployment: how they are kept and what they say. */
 import type { V1DeploymentCondition } from '@coffer/api/generated/types';
-import { apiTime } from '../common/time.ts';
+import { apiTime } from '@coffer/client/rest/api-time';
 
 export const REASONS = {
   newReplicaSet: 'NewReplicaSetCreated',

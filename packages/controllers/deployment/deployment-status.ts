@@ -1,7 +1,7 @@
 /** The status of a deployment from its replica sets: counts, `Available`, and `Progressing` with the progress deadline. Pure. */
 import type { V1Deployment, V1DeploymentStatus, V1ReplicaSet } from '@coffer/api/generated/types';
 import { nameOf } from '@coffer/client/rest/api-object';
-import { parseApiTime } from '../common/time.ts';
+import { parseApiTime } from '@coffer/client/rest/api-time';
 import type { Conditions } from './conditions.ts';
 import { findCondition, makeCondition, REASONS, removeCondition, setCondition } from './conditions.ts';
 import { desiredReplicas, maxUnavailableOf, totalAvailable, totalReady, totalReplicas } from './rollout-math.ts';

@@ -6,9 +6,9 @@
 import { StatusError } from '@coffer/api/errors/status-error';
 import type { CoreV1Event } from '@coffer/api/generated/types';
 import { nameOf, namespaceOf, uidOf } from '@coffer/client/rest/api-object';
+import { parseApiTime } from '@coffer/client/rest/api-time';
 import { EVENTS } from '@coffer/client/rest/well-known';
 import type { LoopDeps } from '../common/loop-deps.ts';
-import { parseApiTime } from '../common/time.ts';
 
 const INTERVAL_MS = 5 * 60_000;
 

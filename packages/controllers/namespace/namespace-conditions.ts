@@ -1,6 +1,6 @@
 /** The conditions of a namespace that is being emptied: what could not be discovered or deleted, and what remains. Pure. */
 import type { V1NamespaceCondition } from '@coffer/api/generated/types';
-import { apiTime } from '../common/time.ts';
+import { apiTime } from '@coffer/client/rest/api-time';
 
 /** What one pass over the content of a namespace found. */
 export interface ContentReport {

@@ -8,11 +8,11 @@ import { isReason } from '@coffer/api/errors/status-error';
 import type { V1Lease, V1Node, V1Pod } from '@coffer/api/generated/types';
 import type { Informer } from '@coffer/client/informer/informer';
 import { nameOf, namespaceOf, uidOf } from '@coffer/client/rest/api-object';
+import { apiTime } from '@coffer/client/rest/api-time';
 import { LEASES, NODES, PODS } from '@coffer/client/rest/well-known';
 import { WorkQueue } from '@coffer/client/workqueue/work-queue';
 import type { LoopDeps } from '../common/loop-deps.ts';
 import { isPodTerminal, podCondition } from '../common/pods.ts';
-import { apiTime } from '../common/time.ts';
 import { silentConditions, wantedTaints } from './node-conditions.ts';
 import { evictionTime } from './taint-eviction.ts';
 

@@ -6,10 +6,10 @@
 import { isReason } from '@coffer/api/errors/status-error';
 import type { V1Pod } from '@coffer/api/generated/types';
 import { nameOf, namespaceOf, uidOf } from '@coffer/client/rest/api-object';
+import { apiTime } from '@coffer/client/rest/api-time';
 import { NODES, PODS } from '@coffer/client/rest/well-known';
 import type { LoopDeps } from '../common/loop-deps.ts';
 import { isPodTerminal, podCondition } from '../common/pods.ts';
-import { apiTime } from '../common/time.ts';
 
 export interface PodGarbageCollectorOptions {
   /** More finished pods than this are removed, oldest first; 0 keeps all. */

@@ -1,7 +1,7 @@
 /** Which pods go first when a replica set shrinks. */
 import type { V1Pod } from '@coffer/api/generated/types';
+import { parseApiTime } from '@coffer/client/rest/api-time';
 import { isPodReady, maxContainerRestarts, podCondition } from '../common/pods.ts';
-import { parseApiTime } from '../common/time.ts';
 
 const DELETION_COST = 'controller.kubernetes.io/pod-deletion-cost';
 const PHASE_ORDER: Readonly<Record<string, number>> = { Pending: 0, Unknown: 1, Running: 2 };

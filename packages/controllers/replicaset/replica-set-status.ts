@@ -5,10 +5,10 @@ import type { V1Pod, V1ReplicaSet, V1ReplicaSetCondition, V1ReplicaSetStatus } f
 import { equalJson } from '@coffer/api/meta/safe-object';
 import { fromLabels } from '@coffer/api/selectors/labels';
 import { nameOf, namespaceOf } from '@coffer/client/rest/api-object';
+import { apiTime } from '@coffer/client/rest/api-time';
 import { REPLICA_SETS } from '@coffer/client/rest/well-known';
 import type { LoopDeps } from '../common/loop-deps.ts';
 import { isPodAvailable, isPodReady } from '../common/pods.ts';
-import { apiTime } from '../common/time.ts';
 
 /** What went wrong while creating or deleting pods; shown as condition `ReplicaFailure`. */
 export interface ReplicaFailure {
