@@ -66,7 +66,7 @@ export class ClientApi implements KubeletApi {
         store: {
           replace(items) {
             const listed = new Set(items.map(keyOf));
-            for (const [key, object] of [...known]) if (!listed.has(key)) forget(key, object);
+            for (const [key, object] of known) if (!listed.has(key)) forget(key, object);
             for (const item of items) show(item);
           },
           apply(type, object) {
