@@ -6,6 +6,7 @@
 import { type ContainerConfig, RuntimeRefusal } from '../runtime/container-runtime.ts';
 import type { CapabilitySet } from './capabilities.ts';
 import { type Instruction, mountAttributes, mountFlags, namespaceFlags } from './program.ts';
+import { type RootLayout, rootInstructions } from './root-layout.ts';
 import type { ContainerPaths } from './state-directory.ts';
 import type { ProcessIdentity } from './users.ts';
 
@@ -16,8 +17,9 @@ export interface LaunchInput {
   readonly hostname: string;
   readonly identity: ProcessIdentity;
   readonly capabilities: CapabilitySet;
-  /** Lower layers of the root, uppermost first. */
-  readonly lowerDirectories: readonly string[];
+  readonly root: RootLayout;
+  /** In a user namespace: users, groups and some mounts are what the kernel allows there. */
+  readonly plainUser: boolean;
   /** Namespace files to join. */
   readonly namespaces: readonly { readonly path: string; readonly flag: number }[];
   /** Files the first process writes `0` to, to be counted in the container's control groups. */
@@ -70,7 +72,7 @@ export function containerInstructions(input: LaunchInput): Instruction[] {
     ...input.cgroupProcs.map((file): Instruction => ['write', file, '0']),
     ...oomScore(config),
     ...input.namespaces.map(({ path, flag }): Instruction => ['enter', path, flag]),
-    ['unshare', namespaceFlags.mount | namespaceFlags.uts | namespaceFlags.cgroup],
+    ['unshare', namespaceFlags.mount | namespaceFlags.uts | namespaceFlags.cgroup | (input.plainUser ? namespaceFlags.ipc : 0)],
     ['hostname', input.hostname],
     ...devices.map(({ name, source }): Instruction => ['clone', name, source, 0]),
     ...volumes.map(({ name, source }): Instruction => ['clone', name, source, 1]),
@@ -92,14 +94,18 @@ export function containerInstructions(input: LaunchInput): Instruction[] {
 }
 
 /** Instructions that give a process the identity of the container; shared by its first process and by exec. */
-export function identityInstructions(input: Pick<LaunchInput, 'identity' | 'capabilities' | 'config'>): Instruction[] {
+export function identityInstructions(input: Pick<LaunchInput, 'identity' | 'capabilities' | 'config' | 'plainUser'>): Instruction[] {
   const { identity, capabilities, config } = input;
   return [
     ['own_streams', identity.uid],
     ['bounding', ...capabilities.dropped],
     ...(config.security.noNewPrivileges ? [['no_new_privileges'] as const] : []),
-    ['groups', ...identity.groups],
-    ['user', identity.uid, identity.gid],
+    ...(input.plainUser
+      ? []
+      : ([
+          ['groups', ...identity.groups],
+          ['user', identity.uid, identity.gid],
+        ] as const)),
     ...(identity.uid === 0 ? [['capabilities', capabilities.low, capabilities.high] as const] : []),
   ];
 }
@@ -153,6 +159,7 @@ function mounts(input: LaunchInput): PlannedMount[] {
       planned.push({ source, target, attributes: attributes | extra, propagation: mountFlags.private });
     }
   };
+  if (input.plainUser) add('/sys', '/sys', mountAttributes.readOnly);
   add(input.shm, '/dev/shm', mountAttributes.noSuid | mountAttributes.noExec);
   add(input.resolvConf, '/etc/resolv.conf', 0);
   add(input.hostnameFile, '/etc/hostname', 0);
@@ -180,20 +187,21 @@ function deviceMounts(input: LaunchInput): { name: string; source: string; targe
   return [...byTarget].map(([target, source]) => ({ name: `device ${target}`, source, target }));
 }
 
-function rootMounts({ paths, lowerDirectories, config }: LaunchInput): Instruction[] {
+function rootMounts({ paths, root: layout, config, plainUser }: LaunchInput): Instruction[] {
   const { noSuid, noDev, noExec, readOnly } = mountFlags;
-  const root = paths.root;
-  const sysFlags = noSuid | noDev | noExec | (config.security.privileged ? 0 : readOnly);
-  const layers = `lowerdir=${lowerDirectories.join(':')},upperdir=${paths.upper},workdir=${paths.work},index=off`;
+  const { root } = paths;
+  const { privileged } = config.security;
+  const sysFlags = noSuid | noDev | noExec | (privileged ? 0 : readOnly);
   return [
     // No device file of the root can be opened, so that a container with CAP_MKNOD does not reach the machine's disks.
-    ['mount', 'overlay', root, 'overlay', config.security.privileged ? 0 : noDev, layers],
+    ...rootInstructions(layout, paths, privileged ? 0 : noDev),
     ['mount', 'proc', `${root}/proc`, 'proc', noSuid | noDev | noExec, ''],
-    ['mount', 'sysfs', `${root}/sys`, 'sysfs', sysFlags, ''],
+    // A plain user may not mount what belongs to the machine's network, but may show what is mounted.
+    ...(plainUser ? [] : [['mount', 'sysfs', `${root}/sys`, 'sysfs', sysFlags, ''] as const]),
     ['mount', 'tmpfs', `${root}/dev`, 'tmpfs', noSuid | noDev, 'mode=755,size=65536k'],
     ['mkdir', `${root}/dev/pts`, '755'],
     ['mkdir', `${root}/dev/mqueue`, '755'],
-    ['mount', 'devpts', `${root}/dev/pts`, 'devpts', noSuid | noExec, 'newinstance,ptmxmode=0666,mode=0620,gid=5'],
+    ['mount', 'devpts', `${root}/dev/pts`, 'devpts', noSuid | noExec, `newinstance,ptmxmode=0666,mode=0620${plainUser ? '' : ',gid=5'}`],
     ['mount', 'mqueue', `${root}/dev/mqueue`, 'mqueue', noSuid | noDev | noExec, ''],
   ];
 }

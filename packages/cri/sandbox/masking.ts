@@ -106,15 +106,23 @@ async function resolved(path: string): Promise<string> {
   return parent === undefined ? resolved(dirname(path)) : join(parent, path.slice(dirname(path).length));
 }
 
+const rootOwner = { uid: 0, gid: 0 };
+
+/** A plain user can only make files of its own. */
+function owner(wanted: { readonly uid: number; readonly gid: number }): [number, number] {
+  const uid = process.getuid?.() ?? 0;
+  return uid === 0 ? [wanted.uid, wanted.gid] : [uid, process.getgid?.() ?? 0];
+}
+
 async function layerInstructions(layer: string, hidden: readonly Hidden[], opaqueAttribute: string): Promise<Instruction[]> {
-  const instructions: Instruction[] = [['directory', layer, '755', 0, 0]];
+  const instructions: Instruction[] = [['directory', layer, '755', ...owner(rootOwner)]];
   const made = new Set<string>(['/']);
   const directory = async (path: string): Promise<void> => {
     if (made.has(path)) return;
     await directory(dirname(path));
     made.add(path);
     const stat = await lstat(path);
-    instructions.push(['directory', layer + path, (stat.mode & 0o7777).toString(8), stat.uid, stat.gid]);
+    instructions.push(['directory', layer + path, (stat.mode & 0o7777).toString(8), ...owner(stat)]);
   };
   for (const { path, kind } of hidden) {
     await directory(dirname(path));
@@ -124,7 +132,7 @@ async function layerInstructions(layer: string, hidden: readonly Hidden[], opaqu
       instructions.push(['opaque', layer + path, opaqueAttribute]);
     }
   }
-  if (hidden.some(({ path }) => path === '/run')) instructions.push(['directory', `${layer}/run/lock`, '1777', 0, 0]);
+  if (hidden.some(({ path }) => path === '/run')) instructions.push(['directory', `${layer}/run/lock`, '1777', ...owner(rootOwner)]);
   return instructions;
 }
 

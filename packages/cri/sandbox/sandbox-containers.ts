@@ -14,7 +14,9 @@ import { type CapabilitySet, containerCapabilities } from './capabilities.ts';
 import type { ControlGroups } from './control-groups.ts';
 import { commandLine, containerInstructions } from './launch-plan.ts';
 import { LogWriter } from './log-writer.ts';
+import { refuseContainer } from './plain-user.ts';
 import { encodeProgram, namespaceFlags } from './program.ts';
+import type { RootLayout } from './root-layout.ts';
 import { isKeeper, parentOf, RunMonitor, type RunState, readRunState, unknownExitCode } from './run-monitor.ts';
 import type { PodRecord, SandboxPods } from './sandbox-pods.ts';
 import { type ContainerPaths, readRecord, removeTree, type StateDirectory, writeAtomically } from './state-directory.ts';
@@ -58,8 +60,8 @@ export interface ContainersDeps {
   readonly pods: SandboxPods;
   readonly publish: (event: RuntimeEvent) => void;
   readonly availableCapabilities: bigint;
-  /** Overlay layers below a container's own, uppermost first. */
-  readonly lowerDirectories: readonly string[];
+  readonly root: RootLayout;
+  readonly plainUser: boolean;
   readonly hostDevices: () => Promise<readonly string[]>;
   readonly unsafeReveal: readonly string[];
 }
@@ -98,6 +100,7 @@ export class SandboxContainers {
 
   async create(pod: PodRecord, config: ContainerConfig): Promise<string> {
     commandLine(config);
+    if (this.#deps.plainUser) refuseContainer(config);
     const id = randomBytes(32).toString('hex');
     const paths = this.#deps.state.container(id);
     const identity = await resolveIdentity(config.security);
@@ -111,9 +114,10 @@ export class SandboxContainers {
         hostname: pod.config.hostname,
         identity,
         capabilities,
-        lowerDirectories: this.#deps.lowerDirectories,
+        root: this.#deps.root,
+        plainUser: this.#deps.plainUser,
         namespaces: [
-          ...(pod.config.hostIpc ? [] : [{ path: podPaths.ipc, flag: namespaceFlags.ipc }]),
+          ...(pod.config.hostIpc || this.#deps.plainUser ? [] : [{ path: podPaths.ipc, flag: namespaceFlags.ipc }]),
           ...(pod.ownNetwork ? [{ path: podPaths.net, flag: namespaceFlags.network }] : []),
         ],
         cgroupProcs,
@@ -298,7 +302,8 @@ export class SandboxContainers {
     const { config } = entry.record;
     const flags = `-${config.stdin ? 'i' : ''}${config.tty ? 't' : ''}`;
     const unmasked = this.#deps.unsafeReveal.length > 0;
-    const pidNamespace = pod.config.hostPid || unmasked ? 'host' : pod.pausePid === undefined ? 'new' : state.pod(pod.id).pid;
+    const own = this.#deps.plainUser ? 'user' : 'new';
+    const pidNamespace = pod.config.hostPid || unmasked ? 'host' : pod.pausePid === undefined ? own : state.pod(pod.id).pid;
     const keeper = ['sh', state.keeper, state.launchProgram, entry.paths.program];
     const child = spawn('perl', [state.launchProgram, 'keep', entry.paths.run, flags, pidNamespace, ...keeper], {
       detached: true,

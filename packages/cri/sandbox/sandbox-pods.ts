@@ -9,6 +9,7 @@ import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
 import type { PodSandboxConfig, PodSandboxStatus } from '../runtime/container-runtime.ts';
 import type { BridgeNetwork, PodConnection } from './bridge-network.ts';
+import { refusePod } from './plain-user.ts';
 import type { Instruction } from './program.ts';
 import { mountFlags, namespaceFlags } from './program.ts';
 import { type PodPaths, readRecord, removeTree, type StateDirectory, writeAtomically } from './state-directory.ts';
@@ -38,6 +39,8 @@ export interface PodsDeps {
   readonly runProgram: (instructions: readonly Instruction[]) => Promise<void>;
   /** Undefined: pods share the network of the machine. */
   readonly network: BridgeNetwork | undefined;
+  /** Pods have no namespaces to keep: each container makes its own. */
+  readonly plainUser: boolean;
 }
 
 export class SandboxPods {
@@ -77,13 +80,14 @@ export class SandboxPods {
   }
 
   async run(config: PodSandboxConfig): Promise<PodRecord> {
+    if (this.#deps.plainUser) refusePod(config);
     const id = randomBytes(32).toString('hex');
     const paths = this.#deps.state.pod(id);
     await mkdir(paths.directory, { mode: 0o700 });
     try {
       await this.#writeFiles(paths, config);
       const connection = config.hostNetwork ? undefined : this.#deps.network?.connect(id);
-      await this.#deps.runProgram(await this.#instructions(paths, config, connection));
+      if (!this.#deps.plainUser) await this.#deps.runProgram(await this.#instructions(paths, config, connection));
       const pausePid = config.shareProcessNamespace && !config.hostPid ? await this.#startPause(paths) : undefined;
       const ips = connection ? [connection.ip] : [];
       const createdAtMs = this.#deps.clock.now();
@@ -180,6 +184,7 @@ export class SandboxPods {
     const pausePid = this.#records.get(id)?.pausePid;
     if (pausePid !== undefined) await this.#endPause(paths, pausePid);
     await this.#deps.network?.disconnect(id);
+    if (this.#deps.plainUser) return removeTree(paths.shm);
     const files = [paths.net, paths.ipc, paths.pid, paths.shm];
     await this.#deps.runProgram(files.map((file): Instruction => ['unmount', file]));
   }

@@ -31,11 +31,13 @@ import { keeperScript, pauseScript } from './keeper-script.ts';
 import { identityInstructions } from './launch-plan.ts';
 import { launchScript } from './launch-script.ts';
 import { buildMaskLayer } from './masking.ts';
+import { isPrivileged, plainUserLimitations } from './plain-user.ts';
 import { forwardInNamespace, forwardOnHost } from './port-forward-session.ts';
 import { argumentsOf, encodeProgram, type Instruction, namespaceFlags } from './program.ts';
+import { byDirectoryLayout, type RootLayout } from './root-layout.ts';
 import { type ContainerEntry, SandboxContainers } from './sandbox-containers.ts';
 import { SandboxPods } from './sandbox-pods.ts';
-import { StateDirectory } from './state-directory.ts';
+import { removeTree, StateDirectory } from './state-directory.ts';
 import { requireTool, runTool } from './tools.ts';
 
 export interface SandboxRuntimeOptions {
@@ -62,9 +64,10 @@ export interface SandboxContainerRuntime extends ContainerRuntime {
 export async function createSandboxRuntime(options: SandboxRuntimeOptions): Promise<SandboxContainerRuntime> {
   const launch = launchScript(process.arch);
   if (launch === undefined) throw new Error(`the sandbox runtime does not know this kind of machine: ${process.arch}`);
-  const state = new StateDirectory(options.stateDir);
+  const plainUser = !(await isPrivileged());
+  const state = new StateDirectory(options.stateDir, plainUser ? plainUserMemory(options.stateDir) : undefined);
   await state.prepare({ launch, keeper: keeperScript, pause: pauseScript });
-  await mountMemory(state);
+  await (plainUser ? requireOwn(state.memory) : mountMemory(state));
   await mkdir(state.masks, { recursive: true, mode: 0o700 });
   const runProgram = async (instructions: readonly Instruction[]): Promise<void> => {
     const path = join(state.memory, `program-${randomBytes(8).toString('hex')}`);
@@ -76,12 +79,16 @@ export async function createSandboxRuntime(options: SandboxRuntimeOptions): Prom
     }
   };
   const unsafe = options.unsafeDisableMasking === true;
-  const lower = unsafe ? ['/'] : [await buildMaskLayer(state, options.maskedPaths, runProgram, 'trusted.overlay.opaque'), '/'];
+  const opaque = plainUser ? 'user.overlay.opaque' : 'trusted.overlay.opaque';
+  const masks = unsafe ? undefined : await buildMaskLayer(state, [...options.maskedPaths, state.memory], runProgram, opaque);
+  const root: RootLayout = plainUser
+    ? await byDirectoryLayout(masks)
+    : { kind: 'whole', lowerDirectories: masks === undefined ? ['/'] : [masks, '/'] };
   const name = `coffer-${createHash('sha256').update(state.root).digest('hex').slice(0, 8)}`;
   const groups = new ControlGroups(await findControlGroups('/sys/fs/cgroup'), name);
   const events = new EventHub();
-  const network = options.network === undefined ? undefined : await BridgeNetwork.open(state.root, options.network.podCidr);
-  const pods = new SandboxPods({ state, clock: options.clock, logger: options.logger, runProgram, network });
+  const network = options.network === undefined || plainUser ? undefined : await BridgeNetwork.open(state.root, options.network.podCidr);
+  const pods = new SandboxPods({ state, clock: options.clock, logger: options.logger, runProgram, network, plainUser });
   const containers = new SandboxContainers({
     state,
     clock: options.clock,
@@ -90,13 +97,14 @@ export async function createSandboxRuntime(options: SandboxRuntimeOptions): Prom
     pods,
     publish: (event) => events.publish(event),
     availableCapabilities: await availableCapabilities(),
-    lowerDirectories: lower,
+    root,
+    plainUser,
     hostDevices,
     unsafeReveal: unsafe ? [state.root, ...options.maskedPaths] : [],
   });
   await pods.load();
   await containers.load();
-  return new SandboxRuntime({ ...options, state, groups, events, pods, containers, bridge: network });
+  return new SandboxRuntime({ ...options, state, groups, events, pods, containers, bridge: network, plainUser });
 }
 
 interface RuntimeParts extends SandboxRuntimeOptions {
@@ -106,6 +114,7 @@ interface RuntimeParts extends SandboxRuntimeOptions {
   readonly pods: SandboxPods;
   readonly containers: SandboxContainers;
   readonly bridge: BridgeNetwork | undefined;
+  readonly plainUser: boolean;
 }
 
 class SandboxRuntime implements SandboxContainerRuntime {
@@ -130,6 +139,7 @@ class SandboxRuntime implements SandboxContainerRuntime {
         this.podNetwork
           ? 'pods reach each other and this machine, not other networks; host ports are not served'
           : 'pods share the network of this machine',
+        ...(this.#parts.plainUser ? plainUserLimitations : []),
         ...this.#parts.groups.limitations(),
       ],
       runsOnHostFiles: true,
@@ -261,7 +271,8 @@ class SandboxRuntime implements SandboxContainerRuntime {
     if (this.#parts.pods.list().length > 0 || this.#parts.containers.list().length > 0) return;
     await this.#parts.groups.removeRoot();
     await this.#parts.bridge?.close();
-    await runTool('umount', [this.#parts.state.memory]);
+    if (this.#parts.plainUser) await removeTree(this.#parts.state.memory);
+    else await runTool('umount', [this.#parts.state.memory]);
   }
 
   #entry(containerId: string): ContainerEntry {
@@ -271,7 +282,7 @@ class SandboxRuntime implements SandboxContainerRuntime {
   }
 
   async #execDeps(containerId: string, command: readonly string[], tty: boolean): Promise<ExecDeps> {
-    const { state, groups } = this.#parts;
+    const { state, groups, plainUser } = this.#parts;
     const entry = this.#entry(containerId);
     const { record, paths } = entry;
     const pid = entry.state.pid;
@@ -287,14 +298,15 @@ class SandboxRuntime implements SandboxContainerRuntime {
       instructions: [
         ['report_errors'],
         ...groups.entryFiles(record.id).map((file): Instruction => ['write', file, '0']),
+        ...(plainUser ? [namespace('user', namespaceFlags.user)] : []),
         namespace('pid', namespaceFlags.pid),
         namespace('ipc', namespaceFlags.ipc),
         namespace('uts', namespaceFlags.uts),
-        namespace('net', namespaceFlags.network),
+        ...(plainUser ? [] : [namespace('net', namespaceFlags.network)]),
         namespace('cgroup', namespaceFlags.cgroup),
         namespace('mnt', namespaceFlags.mount),
         ['descend', tty ? 'terminal' : 'pipes', record.identity.uid],
-        ...identityInstructions({ identity: record.identity, capabilities: record.capabilities, config }).filter(
+        ...identityInstructions({ identity: record.identity, capabilities: record.capabilities, config, plainUser }).filter(
           ([name]) => name !== 'own_streams',
         ),
         ['chdir', config.workingDir === '' ? '/' : config.workingDir],
@@ -303,6 +315,17 @@ class SandboxRuntime implements SandboxContainerRuntime {
       ],
     };
   }
+}
+
+/** A plain user mounts nothing: a directory on the machine's tmpfs for shared memory. */
+function plainUserMemory(stateDir: string): string {
+  return `/dev/shm/coffer-${createHash('sha256').update(`${process.getuid?.()} ${stateDir}`).digest('hex').slice(0, 16)}`;
+}
+
+/** The name can be guessed: a directory that somebody else made there is not used. */
+async function requireOwn(directory: string): Promise<void> {
+  const { uid, mode } = await stat(directory);
+  if (uid !== process.getuid?.() || (mode & 0o077) !== 0) throw new Error(`${directory} exists and is not this user's own`);
 }
 
 /** A tmpfs for environments and commands, without swap where the kernel can. */

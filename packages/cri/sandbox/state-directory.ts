@@ -39,11 +39,12 @@ export class StateDirectory {
   readonly root: string;
   readonly memory: string;
 
-  constructor(root: string) {
+  /** `memory` is a directory on tmpfs; without it one below the state directory, to be mounted. */
+  constructor(root: string, memory = join(root, 'memory')) {
     // Overlay options are separated by these; nothing else may be ambiguous either.
     if (!/^\/[^:,\\\n"']*$/.test(root)) throw new Error(`state directory ${root}: must be absolute and free of : , \\ and quotes`);
     this.root = root;
-    this.memory = join(root, 'memory');
+    this.memory = memory;
   }
 
   get launchProgram(): string {
@@ -70,7 +71,7 @@ export class StateDirectory {
       net: join(directory, 'net'),
       ipc: join(directory, 'ipc'),
       pid: join(directory, 'pid'),
-      shm: join(directory, 'shm'),
+      shm: this.memory === join(this.root, 'memory') ? join(directory, 'shm') : join(this.memory, `shm-${id}`),
       resolvConf: join(directory, 'resolv.conf'),
       hostname: join(directory, 'hostname'),
     };
@@ -93,7 +94,8 @@ export class StateDirectory {
   async prepare(programs: { readonly launch: string; readonly keeper: string; readonly pause: string }): Promise<void> {
     await mkdir(this.root, { recursive: true, mode: 0o700 });
     await chmod(this.root, 0o700);
-    for (const name of ['bin', 'pods', 'containers', 'memory']) await mkdir(join(this.root, name), { recursive: true, mode: 0o700 });
+    for (const name of ['bin', 'pods', 'containers']) await mkdir(join(this.root, name), { recursive: true, mode: 0o700 });
+    await mkdir(this.memory, { recursive: true, mode: 0o700 });
     await writeAtomically(this.launchProgram, programs.launch);
     await writeAtomically(this.keeper, programs.keeper);
     await writeAtomically(this.pause, programs.pause);

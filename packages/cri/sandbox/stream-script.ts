@@ -164,7 +164,14 @@ sub keep {
   my @high = map { defined $_ ? fcntl($_, $F_DUPFD, 50) : undef } @wanted;
   for my $number (0, 1, 2, 4, 5) { duplicate($high[$number], $number); }
   close_descriptor($_) for 6 .. 80;
-  if ($pidNamespace eq 'new') {
+  if ($pidNamespace eq 'user') {
+    # A plain user is root in a user namespace of the container.
+    my ($uid, $gid) = ($>, $) + 0);
+    call('unshare', $CLONE_NEWUSER | $CLONE_NEWPID) == 0 or stop("user namespaces are not allowed here: $!");
+    for (['setgroups', 'deny'], ['uid_map', "0 $uid 1"], ['gid_map', "0 $gid 1"]) {
+      $DO{write}->("/proc/self/$_->[0]", $_->[1]) or stop("$_->[0]: $!");
+    }
+  } elsif ($pidNamespace eq 'new') {
     call('unshare', $CLONE_NEWPID) == 0 or stop("unshare: $!");
   } elsif ($pidNamespace ne 'host') {
     $DO{enter}->($pidNamespace, $CLONE_NEWPID) or stop("setns $pidNamespace: $!");
