@@ -1,3 +1,5 @@
+import { dirname } from 'node:path';
+
 /**
  * Files as a power cut leaves them, from a recording of the system calls that wrote them (strace -f -xx). What was synced is
  * there; of what was written since, any part may be: each write wholly, not at all, or some of its 512 byte sectors.
@@ -9,6 +11,8 @@ export type FileOperation =
   | { readonly type: 'sync'; readonly path: string }
   /** The last write of this file is durable; earlier ones need not be. */
   | { readonly type: 'sync-write'; readonly path: string }
+  | { readonly type: 'link'; readonly from: string; readonly path: string }
+  | { readonly type: 'unlink'; readonly path: string }
   /** The program said this to the outside. */
   | { readonly type: 'said'; readonly line: string };
 
@@ -40,7 +44,7 @@ export function parseRecording(text: string, directory: string): FileOperation[]
   return operations;
 
   function record(call: string, part: 'begin' | 'end' | 'both'): void {
-    const [, name = '', first = ''] = /^(\w+)\((\w+)/.exec(call) ?? [];
+    const [, name = '', first = ''] = /^(\w+)\(([^,)]*)/.exec(call) ?? [];
     const result = Number(/= (-?\d+)[^=]*$/.exec(call)?.[1] ?? Number.NaN);
     const file = open.get(Number(first));
     switch (name) {
@@ -70,10 +74,17 @@ export function parseRecording(text: string, directory: string): FileOperation[]
         if (file !== undefined) recordWrite(name, call, file, part);
         else if (first === '1') recordSaid(call);
         return;
+      case 'link': {
+        const [from, path] = bytesIn(call).map(String);
+        if (result === 0 && from !== undefined && path?.startsWith(directory)) operations.push({ type: 'link', from, path });
+        return;
+      }
+      case 'unlink': {
+        const path = bytesIn(call)[0]?.toString() ?? '';
+        if (result === 0 && path.startsWith(directory)) operations.push({ type: 'unlink', path });
+        return;
+      }
       case 'ftruncate':
-      case 'symlink':
-      case 'unlink':
-      case 'mkdir':
         return;
       default:
         if (file !== undefined) throw new Error(`the recording has a call this test does not know: ${call.slice(0, 80)}`);
@@ -117,38 +128,53 @@ function bytesIn(call: string): Buffer[] {
 interface FileState {
   durable: Buffer;
   pending: { readonly offset: number; readonly data: Buffer }[];
-  /** The directory entry is durable. */
-  entry: boolean;
+}
+
+/** A name of a file in its directory; a change of it is durable when the directory was synced. */
+interface Entry {
+  readonly file: FileState;
+  state: 'created' | 'durable' | 'removed';
 }
 
 /** Replays a recording and gives, at any point, one of the states a power cut could leave. */
 export class DiskReplay {
   readonly #directory: string;
-  readonly #files = new Map<string, FileState>();
+  readonly #entries = new Map<string, Entry>();
 
   constructor(directory: string) {
     this.#directory = directory;
   }
 
   apply(operation: FileOperation): void {
-    if (operation.type === 'said') return;
-    if (operation.path === this.#directory) {
-      if (operation.type === 'sync') for (const file of this.#files.values()) file.entry = true;
-      return;
-    }
-    const file = this.#files.get(operation.path) ?? { durable: Buffer.alloc(0), pending: [], entry: false };
-    this.#files.set(operation.path, file);
     switch (operation.type) {
+      case 'said':
+        return;
       case 'open':
+        this.#fileAt(operation.path);
         return;
+      case 'link':
+        this.#entries.set(operation.path, { file: this.#fileAt(operation.from), state: 'created' });
+        return;
+      case 'unlink': {
+        const entry = this.#entries.get(operation.path);
+        if (entry !== undefined) entry.state = 'removed';
+        return;
+      }
       case 'write':
-        file.pending.push(operation);
+        this.#fileAt(operation.path).pending.push(operation);
         return;
-      case 'sync':
-        for (const write of file.pending) file.durable = applied(file.durable, write.offset, write.data);
-        file.pending = [];
+      case 'sync': {
+        const entry = this.#entries.get(operation.path);
+        if (entry === undefined) {
+          this.#syncDirectory(operation.path);
+          return;
+        }
+        for (const write of entry.file.pending) entry.file.durable = applied(entry.file.durable, write.offset, write.data);
+        entry.file.pending = [];
         return;
+      }
       case 'sync-write': {
+        const file = this.#fileAt(operation.path);
         const last = file.pending.pop();
         if (last !== undefined) file.durable = applied(file.durable, last.offset, last.data);
         return;
@@ -156,29 +182,52 @@ export class DiskReplay {
     }
   }
 
-  /** What lies on the disk after a power cut now; file name → content. */
+  /** What lies on the disk after a power cut now; path below the directory → content. */
   cut(random: () => number): Map<string, Buffer> {
+    const contents = new Map<FileState, Buffer>();
     const disk = new Map<string, Buffer>();
-    for (const [path, file] of this.#files) {
-      if (!file.entry && random() < 0.5) continue;
-      let content = file.durable;
-      for (const { offset, data } of file.pending) {
-        const chance = random();
-        if (chance < 0.3) continue;
-        if (chance < 0.6) {
-          content = applied(content, offset, data);
-          continue;
-        }
-        for (let at = 0; at < data.length; ) {
-          const next = Math.min(data.length, at + sectorBytes - ((offset + at) % sectorBytes));
-          if (random() < 0.5) content = applied(content, offset + at, data.subarray(at, next));
-          at = next;
-        }
-      }
+    for (const [path, { file, state }] of this.#entries) {
+      if (state !== 'durable' && random() < 0.5) continue;
+      const content = contents.get(file) ?? contentAfterCut(file, random);
+      contents.set(file, content);
       disk.set(path.slice(this.#directory.length + 1), content);
     }
     return disk;
   }
+
+  #fileAt(path: string): FileState {
+    const known = this.#entries.get(path);
+    if (known !== undefined && known.state !== 'removed') return known.file;
+    const file: FileState = { durable: Buffer.alloc(0), pending: [] };
+    this.#entries.set(path, { file, state: 'created' });
+    return file;
+  }
+
+  #syncDirectory(directory: string): void {
+    for (const [path, entry] of this.#entries) {
+      if (dirname(path) !== directory) continue;
+      if (entry.state === 'removed') this.#entries.delete(path);
+      else entry.state = 'durable';
+    }
+  }
+}
+
+function contentAfterCut(file: FileState, random: () => number): Buffer {
+  let content = file.durable;
+  for (const { offset, data } of file.pending) {
+    const chance = random();
+    if (chance < 0.3) continue;
+    if (chance < 0.6) {
+      content = applied(content, offset, data);
+      continue;
+    }
+    for (let at = 0; at < data.length; ) {
+      const next = Math.min(data.length, at + sectorBytes - ((offset + at) % sectorBytes));
+      if (random() < 0.5) content = applied(content, offset + at, data.subarray(at, next));
+      at = next;
+    }
+  }
+  return content;
 }
 
 function applied(content: Buffer, offset: number, data: Buffer): Buffer {

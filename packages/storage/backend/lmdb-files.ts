@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, fsyncSync, linkSync, mkdirSync, openSync, readdirSync, rmSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { ABORT, type Database, open, type RootDatabase } from 'lmdb';
 import { StorageError } from '../errors.ts';
@@ -36,12 +36,16 @@ export const metaKeys = {
   cleaned: Buffer.from('cleaned'),
 } as const;
 
+const dataName = 'data.mdb';
+const workshopPrefix = 'creating-';
 const binary = { encoding: 'binary', keyEncoding: 'binary', cache: false } as const;
 
 export async function openLmdbFiles(directory: string, options: { readonly unsafeNoSync?: boolean }): Promise<LmdbFiles> {
   const absolute = resolve(directory);
   const noSync = options.unsafeNoSync ?? false;
   const firstCreated = mkdirSync(absolute, { recursive: true, mode: 0o700 });
+  if (!existsSync(join(absolute, dataName))) await createData(absolute, noSync);
+  syncDirectories(absolute, dirname(firstCreated ?? absolute));
   const env = openEnvironment(absolute, noSync);
   let lock: DirectoryLock | undefined;
   try {
@@ -53,14 +57,47 @@ export async function openLmdbFiles(directory: string, options: { readonly unsaf
     );
     const files = withTables(env, absolute, noSync, lock);
     checkFormat(files.meta, absolute);
-    chmodSync(files.dataPath, 0o600);
     chmodSync(join(absolute, 'lock.mdb'), 0o600);
-    syncDirectories(absolute, dirname(firstCreated ?? absolute));
+    removeUnfinished(absolute);
     return files;
   } catch (error) {
     await env.close();
     lock?.release();
     throw error;
+  }
+}
+
+/**
+ * A store that is cut off while LMDB makes its first pages could never be opened again. So the file is made elsewhere (1), with
+ * all that an empty store holds, synced (2), and only then gets its name (3), unless another process was faster.
+ */
+async function createData(directory: string, noSync: boolean): Promise<void> {
+  const workshop = join(directory, `${workshopPrefix}${process.pid}`);
+  rmSync(workshop, { recursive: true, force: true });
+  mkdirSync(workshop, { mode: 0o700 });
+  // 1
+  const env = openEnvironment(workshop, noSync);
+  const meta = env.openDB<Buffer, Buffer>({ name: 'meta', ...binary });
+  for (const name of ['log', 'head', 'past']) env.openDB<Buffer, Buffer>({ name, ...binary });
+  meta.putSync(metaKeys.format, encodeRevision(formatVersion));
+  await env.close();
+  const made = join(workshop, dataName);
+  chmodSync(made, 0o600);
+  // 2
+  if (!noSync) syncPath(made);
+  // 3
+  try {
+    linkSync(made, join(directory, dataName));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+  rmSync(workshop, { recursive: true });
+}
+
+/** What a first start that was cut off has left; only for the owner of the directory. */
+function removeUnfinished(directory: string): void {
+  for (const name of readdirSync(directory)) {
+    if (name.startsWith(workshopPrefix)) rmSync(join(directory, name), { recursive: true, force: true });
   }
 }
 
@@ -72,7 +109,7 @@ function withTables(env: RootDatabase<Buffer, Buffer>, directory: string, noSync
     head: table('head'),
     past: table('past'),
     meta: table('meta'),
-    dataPath: join(directory, 'data.mdb'),
+    dataPath: join(directory, dataName),
     async reopen() {
       await env.close();
       return withTables(openEnvironment(directory, noSync), directory, noSync, lock);
@@ -104,11 +141,7 @@ function openEnvironment(directory: string, noSync: boolean): RootDatabase<Buffe
 
 function checkFormat(meta: Table, directory: string): void {
   const format = meta.get(metaKeys.format);
-  if (format === undefined) {
-    meta.putSync(metaKeys.format, encodeRevision(formatVersion));
-    return;
-  }
-  const found = decodeRevision(format);
+  const found = format === undefined ? 'none' : decodeRevision(format);
   if (found !== formatVersion) {
     throw new StorageError('unavailable', `the store in ${directory} has format ${found}; this program reads format ${formatVersion}`);
   }
@@ -117,12 +150,16 @@ function checkFormat(meta: Table, directory: string): void {
 /** A new file survives a power cut only when its directory was synced; so does a new directory. */
 function syncDirectories(directory: string, upTo: string): void {
   for (let path = directory; ; path = dirname(path)) {
-    const descriptor = openSync(path, 'r');
-    try {
-      fsyncSync(descriptor);
-    } finally {
-      closeSync(descriptor);
-    }
+    syncPath(path);
     if (path === upTo || path === dirname(path)) return;
+  }
+}
+
+function syncPath(path: string): void {
+  const descriptor = openSync(path, 'r');
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
   }
 }
