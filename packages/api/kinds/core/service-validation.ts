@@ -5,6 +5,7 @@ import type { FieldError } from '../../errors/field-error.ts';
 import { duplicate, forbiddenField, invalid, notSupported, required } from '../../errors/field-error.ts';
 import type { V1Service, V1ServicePort, V1ServiceSpec } from '../../generated/types.ts';
 import type { KubeObject } from '../../meta/object.ts';
+import { getOwn } from '../../meta/safe-object.ts';
 import { ipBytes, isDualStack, validateCidr, validateIp, validateNonSpecialIp } from '../../validation/ip.ts';
 import { dnsLabelProblems, dnsSubdomainProblems, portNumberProblems, qualifiedNameProblems } from '../../validation/names.ts';
 import { invalidEach, validateLabels } from '../../validation/object-meta.ts';
@@ -16,6 +17,13 @@ const types = ['ClusterIP', 'ExternalName', 'LoadBalancer', 'NodePort'];
 const trafficPolicies = ['Cluster', 'Local'];
 const distributions = ['PreferClose', 'PreferSameNode', 'PreferSameZone'];
 const maxAffinitySeconds = 86_400;
+const kubeletPort = 10_250;
+const balancedOnly = "may only be used when `type` is 'LoadBalancer'";
+const sourceRanges = 'service.beta.kubernetes.io/load-balancer-source-ranges';
+
+export const topologyMode = 'service.kubernetes.io/topology-mode';
+/** The former name of `topologyMode`. */
+export const topologyHints = 'service.kubernetes.io/topology-aware-hints';
 
 /** Reachable from outside of the cluster. */
 export function isExternallyAccessible(spec: V1ServiceSpec): boolean {
@@ -26,7 +34,7 @@ export function isExternallyAccessible(spec: V1ServiceSpec): boolean {
 export function validateService(object: KubeObject): FieldError[] {
   const spec = specOf(object);
   const ports = spec.ports ?? [];
-  const errors: FieldError[] = [];
+  const errors = validateTopologyAnnotations(object);
   if (ports.length === 0 && !isHeadless(spec) && spec.type !== 'ExternalName') errors.push(required('spec.ports'));
   errors.push(...validateTypeRules(spec));
   errors.push(...validatePorts(ports));
@@ -41,6 +49,7 @@ export function validateService(object: KubeObject): FieldError[] {
   if (type === '') errors.push(required('spec.type'));
   else if (!types.includes(type)) errors.push(notSupported('spec.type', type, types));
   errors.push(...validatePortUse(spec));
+  errors.push(...validateSourceRanges(spec, getOwn(object.metadata.annotations, sourceRanges)));
   errors.push(...validateLoadBalancer(spec));
   errors.push(...validateTraffic(spec));
   return errors;
@@ -66,7 +75,7 @@ export function validateServiceStatus(object: KubeObject): FieldError[] {
   const { status } = viewAs<V1Service>(object);
   const ingress = status?.loadBalancer?.ingress ?? [];
   if (ingress.length > 0 && specOf(object).type !== 'LoadBalancer') {
-    return [forbiddenField('status.loadBalancer.ingress', 'may only be used when `spec.type` is "LoadBalancer"')];
+    return [forbiddenField('status.loadBalancer.ingress', "may only be used when `spec.type` is 'LoadBalancer'")];
   }
   return ingress.flatMap(({ ip = '', hostname = '', ipMode }, i) => {
     const path = `status.loadBalancer.ingress[${i}]`;
@@ -81,22 +90,33 @@ export function validateServiceStatus(object: KubeObject): FieldError[] {
   });
 }
 
+function validateTopologyAnnotations(object: KubeObject): FieldError[] {
+  const mode = getOwn(object.metadata.annotations, topologyMode);
+  const hints = getOwn(object.metadata.annotations, topologyHints);
+  if (mode === undefined || hints === undefined || mode === hints) return [];
+  const detail = `must match annotations[${topologyHints}] when both are specified`;
+  return [invalid(`metadata.annotations[${topologyMode}]`, mode, detail)];
+}
+
 function specOf(object: KubeObject): V1ServiceSpec {
   return viewAs<V1Service>(object).spec ?? {};
 }
 
-function isHeadless(spec: V1ServiceSpec): boolean {
+/** Without an address: names resolve to the endpoints. */
+export function isHeadless(spec: V1ServiceSpec): boolean {
   return spec.clusterIPs?.length === 1 && spec.clusterIPs[0] === 'None';
 }
 
-function needsHealthCheck(spec: V1ServiceSpec): boolean {
+/** The balancer asks each node whether it has an endpoint, on a port of its own. */
+export function needsHealthCheck(spec: V1ServiceSpec): boolean {
   return spec.type === 'LoadBalancer' && spec.externalTrafficPolicy === 'Local';
 }
 
 function validateTypeRules(spec: V1ServiceSpec): FieldError[] {
   if (spec.type === 'LoadBalancer' || spec.type === 'NodePort') {
-    if (!isHeadless(spec)) return [];
-    return [invalid('spec.clusterIPs[0]', 'None', `may not be set to 'None' for ${spec.type} services`)];
+    const errors = spec.type === 'LoadBalancer' ? validateBalancedPorts(spec.ports ?? []) : [];
+    if (!isHeadless(spec)) return errors;
+    return [...errors, invalid('spec.clusterIPs[0]', 'None', `may not be set to 'None' for ${spec.type} services`)];
   }
   if (spec.type !== 'ExternalName') return [];
   const errors: FieldError[] = [];
@@ -113,6 +133,13 @@ function validateTypeRules(spec: V1ServiceSpec): FieldError[] {
     ...errors,
     ...(name === '' ? [required('spec.externalName')] : invalidEach('spec.externalName', name, dnsSubdomainProblems(name))),
   ];
+}
+
+function validateBalancedPorts(ports: readonly V1ServicePort[]): FieldError[] {
+  return ports.flatMap(({ port }, i) => {
+    if (port !== kubeletPort) return [];
+    return [invalid(`spec.ports[${i}]`, port, `may not expose port ${port} externally since it is used by kubelet`)];
+  });
 }
 
 function validatePorts(ports: readonly V1ServicePort[]): FieldError[] {
@@ -224,19 +251,23 @@ function validatePortUse(spec: V1ServiceSpec): FieldError[] {
   return errors;
 }
 
+/** A list in the spec, or in the annotation that was there before. */
+function validateSourceRanges(spec: V1ServiceSpec, annotation: string | undefined): FieldError[] {
+  const ranges = spec.loadBalancerSourceRanges ?? [];
+  const inSpec = ranges.length > 0;
+  if (!inSpec && annotation === undefined) return [];
+  const path = inSpec ? 'spec.LoadBalancerSourceRanges' : `metadata.annotations[${sourceRanges}]`;
+  const errors = spec.type === 'LoadBalancer' ? [] : [forbiddenField(path, balancedOnly)];
+  if (inSpec) return [...errors, ...ranges.flatMap((range, i) => validateCidr(range.trim(), `${path}[${i}]`))];
+  const text = (annotation ?? '').trim();
+  return text === '' ? errors : [...errors, ...text.split(',').flatMap((range) => validateCidr(range.trim(), path))];
+}
+
 function validateLoadBalancer(spec: V1ServiceSpec): FieldError[] {
-  const only = "may only be used when `type` is 'LoadBalancer'";
   const balanced = spec.type === 'LoadBalancer';
   const errors: FieldError[] = [];
-  const ranges = spec.loadBalancerSourceRanges ?? [];
-  if (ranges.length > 0) {
-    if (!balanced) errors.push(forbiddenField('spec.LoadBalancerSourceRanges', only));
-    ranges.forEach((range, i) => {
-      errors.push(...validateCidr(range.trim(), `spec.LoadBalancerSourceRanges[${i}]`));
-    });
-  }
   if (spec.allocateLoadBalancerNodePorts != null && !balanced) {
-    errors.push(forbiddenField('spec.allocateLoadBalancerNodePorts', only));
+    errors.push(forbiddenField('spec.allocateLoadBalancerNodePorts', balancedOnly));
   }
   if (balanced && spec.allocateLoadBalancerNodePorts == null) errors.push(required('allocateLoadBalancerNodePorts'));
   if (spec.loadBalancerClass != null) {
@@ -244,7 +275,7 @@ function validateLoadBalancer(spec: V1ServiceSpec): FieldError[] {
     errors.push(
       ...(balanced
         ? invalidEach('spec.loadBalancerClass', spec.loadBalancerClass, problems)
-        : [forbiddenField('spec.loadBalancerClass', only)]),
+        : [forbiddenField('spec.loadBalancerClass', balancedOnly)]),
     );
   }
   return errors;
@@ -286,7 +317,7 @@ function validateAddressChange(spec: V1ServiceSpec, old: V1ServiceSpec): FieldEr
       if (ip !== ips[i]) errors.push(changed(i));
     });
   } else if (before.length > ips.length) {
-    if (ips.length === 0) errors.push(invalid('spec.clusterIPs[0]', ips, 'primary clusterIP can not be unset'));
+    if (ips.length === 0) errors.push(invalid('spec.clusterIPs[0]', spec.clusterIPs ?? null, 'primary clusterIP can not be unset'));
     else if (ips[0] !== before[0]) errors.push(changed(0));
     if (ips.length === 1 && spec.ipFamilyPolicy !== 'SingleStack') {
       const detail = "must be set to 'SingleStack' when releasing the secondary clusterIP";

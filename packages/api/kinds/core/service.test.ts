@@ -1,11 +1,34 @@
 import { describe, expect, it } from 'vitest';
+import { formatFieldError } from '../../errors/field-error.ts';
+import type { KubeObject } from '../../meta/object.ts';
 import type { Fields } from '../testing/written-object.ts';
-import { cellsOf, createProblems, statusProblems, updateProblems, written } from '../testing/written-object.ts';
+import { cellsOf, createProblems, statusProblems, written } from '../testing/written-object.ts';
+import { createErrors, updateErrors } from '../validate-object.ts';
 import { service } from './service.ts';
+import { prepareServiceCreate, prepareServiceUpdate } from './service-changes.ts';
 
 const ports = [{ port: 80 }];
-const create = (spec: Fields): string[] => createProblems(service, { spec: { ports, ...spec } });
-const update = (spec: Fields, old: Fields): string[] => updateProblems(service, { spec: { ports, ...spec } }, { spec: { ports, ...old } });
+const create = (spec: Fields): string[] => problems(created(spec));
+const problems = (object: KubeObject): string[] => createErrors(service, object).map(formatFieldError);
+
+/** As the server checks a new service. */
+function created(spec: Fields): KubeObject {
+  const object = written(service, { spec: { ports, ...spec } });
+  prepareServiceCreate(object);
+  return object;
+}
+
+/** As the server checks a change; what the client did not send is absent. */
+function updated(spec: Fields, old: KubeObject): KubeObject {
+  const object = written(service, { spec: { ports, ...spec } });
+  prepareServiceUpdate(object, old);
+  return object;
+}
+
+function update(spec: Fields, old: Fields): string[] {
+  const before = created(old);
+  return updateErrors(service, updated(spec, before), before).map(formatFieldError);
+}
 
 describe('Service defaults', () => {
   it('make a cluster-internal service', () => {
@@ -13,8 +36,6 @@ describe('Service defaults', () => {
       ports: [{ protocol: 'TCP', port: 80, targetPort: 80 }],
       type: 'ClusterIP',
       sessionAffinity: 'None',
-      ipFamilies: ['IPv4'],
-      ipFamilyPolicy: 'SingleStack',
       internalTrafficPolicy: 'Cluster',
     });
     expect(create({})).toEqual([]);
@@ -32,23 +53,91 @@ describe('Service defaults', () => {
     const spec = { ports, sessionAffinity: 'ClientIP' };
     expect(written(service, { spec }).spec).toMatchObject({ sessionAffinityConfig: { clientIP: { timeoutSeconds: 10_800 } } });
   });
+});
 
+describe('Service changes', () => {
   it('keep both forms of the address equal', () => {
-    expect(written(service, { spec: { ports, clusterIP: 'None' } }).spec).toMatchObject({ clusterIPs: ['None'] });
-    expect(written(service, { spec: { ports, clusterIPs: ['fd00::1'] } }).spec).toMatchObject({
-      clusterIP: 'fd00::1',
-      ipFamilies: ['IPv6'],
-    });
+    expect(created({ clusterIP: 'None' }).spec).toMatchObject({ clusterIPs: ['None'] });
+    const old = created({ clusterIP: '10.0.0.1' });
+    // A patch of one field sends the other one back as it was.
+    expect(updated({ clusterIP: '10.0.0.2', clusterIPs: ['10.0.0.1'] }, old).spec).toMatchObject({ clusterIPs: ['10.0.0.2'] });
+    expect(updated({ clusterIP: '10.0.0.2', clusterIPs: ['10.0.0.3'] }, old).spec).toMatchObject({ clusterIPs: ['10.0.0.3'] });
+    expect(update({ clusterIP: '10.0.0.2', clusterIPs: ['10.0.0.1'] }, { clusterIP: '10.0.0.1' })).toEqual([
+      'spec.clusterIPs[0]: Invalid value: ["10.0.0.2"]: may not change once set',
+    ]);
   });
 
   it('keep what was allocated', () => {
-    const old = written(service, { spec: { type: 'NodePort', ports: [{ port: 80, nodePort: 30_001 }], clusterIP: '10.0.0.1' } });
-    expect(written(service, { spec: { type: 'NodePort', ports } }, old).spec).toMatchObject({
+    const old = created({
+      type: 'LoadBalancer',
+      externalTrafficPolicy: 'Local',
+      healthCheckNodePort: 30_009,
+      clusterIP: '10.0.0.1',
+      ports: [
+        { name: 'a', port: 80, nodePort: 30_001 },
+        { name: 'b', port: 81, nodePort: 30_002 },
+      ],
+    });
+    const sent = [
+      { name: 'b', port: 82 },
+      { name: 'c', port: 83, nodePort: 30_001 },
+      { name: 'a', port: 80 },
+    ];
+    const { spec } = updated({ type: 'LoadBalancer', externalTrafficPolicy: 'Local', ports: sent }, old);
+    expect(spec).toMatchObject({ clusterIP: '10.0.0.1', clusterIPs: ['10.0.0.1'], healthCheckNodePort: 30_009 });
+    // The number of `a` has a new owner.
+    expect((spec as { ports: Fields[] }).ports.map((port) => port.nodePort)).toEqual([30_002, 30_001, undefined]);
+  });
+
+  it('drop what the new type has no use for, unless the client changed it', () => {
+    const spec = { type: 'NodePort', clusterIP: '10.0.0.1', clusterIPs: ['10.0.0.1'], ports: [{ port: 80, nodePort: 30_001 }] };
+    const old = created({ ...spec, ipFamilies: ['IPv4'], ipFamilyPolicy: 'SingleStack' });
+    const same = structuredClone(old.spec) as Fields;
+    expect(updated({ ...same, type: 'ClusterIP' }, old).spec).toEqual({
+      type: 'ClusterIP',
       clusterIP: '10.0.0.1',
       clusterIPs: ['10.0.0.1'],
-      ports: [{ port: 80, nodePort: 30_001 }],
+      ipFamilies: ['IPv4'],
+      ipFamilyPolicy: 'SingleStack',
+      internalTrafficPolicy: 'Cluster',
+      sessionAffinity: 'None',
+      ports: [{ port: 80, protocol: 'TCP', targetPort: 80 }],
     });
+    const external = updated({ ...same, type: 'ExternalName', externalName: 'a.b' }, old);
+    expect(external.spec).not.toHaveProperty('clusterIP');
+    expect(updateErrors(service, external, old)).toEqual([]);
+    const local = updated({ ...same, type: 'ClusterIP', externalTrafficPolicy: 'Local' }, old);
+    expect(updateErrors(service, local, old).map(formatFieldError)).toEqual([
+      'spec.externalTrafficPolicy: Invalid value: "Local": may only be set for externally-accessible services',
+    ]);
   });
+
+  it('drop what only balancers have', () => {
+    const old = created({ type: 'LoadBalancer', loadBalancerClass: 'a.b/c', externalTrafficPolicy: 'Local', healthCheckNodePort: 30_009 });
+    const same = structuredClone(old.spec) as Fields;
+    expect(Object.keys(updated({ ...same, type: 'NodePort' }, old).spec as object)).not.toEqual(
+      expect.arrayContaining(['allocateLoadBalancerNodePorts', 'loadBalancerClass', 'healthCheckNodePort']),
+    );
+    expect(update({ ...same, type: 'NodePort' }, same)).toEqual([]);
+  });
+});
+
+it('Service warnings', () => {
+  const warn = (spec: Fields, annotations = {}): string[] => service.warnings({ ...created(spec), metadata: { annotations } }, undefined);
+  expect(warn({ clusterIP: '10.0.0.1' })).toEqual([]);
+  expect(warn({ clusterIP: 'None', sessionAffinity: 'ClientIP', externalIPs: ['1.2.3.4'], loadBalancerIP: '1.2.3.4' })).toEqual([
+    'spec.loadBalancerIP is ignored for headless services',
+    'spec.externalIPs is ignored for headless services',
+    'spec.SessionAffinity is ignored for headless services',
+  ]);
+  expect(warn({ externalName: 'a.b', trafficDistribution: 'PreferClose', externalIPs: ['FD00::1'] })).toEqual([
+    'spec.externalIPs[0]: IPv6 address "FD00::1" should be in RFC 5952 canonical format ("fd00::1")',
+    'spec.externalName is ignored when spec.type is not "ExternalName"',
+    'spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone"',
+  ]);
+  expect(warn({}, { 'service.kubernetes.io/topology-aware-hints': 'auto' })).toEqual([
+    'annotation service.kubernetes.io/topology-aware-hints is deprecated, please use service.kubernetes.io/topology-mode instead',
+  ]);
 });
 
 describe('Service validation', () => {
@@ -97,7 +186,7 @@ describe('Service validation', () => {
     ],
     [
       'two addresses of one family',
-      { clusterIPs: ['10.0.0.1', '10.0.0.2'], ipFamilyPolicy: 'RequireDualStack' },
+      { clusterIP: '10.0.0.1', clusterIPs: ['10.0.0.1', '10.0.0.2'], ipFamilyPolicy: 'RequireDualStack' },
       ['spec.clusterIPs: Invalid value: ["10.0.0.1","10.0.0.2"]: may specify no more than one IP for each IP family'],
     ],
     [
@@ -121,6 +210,30 @@ describe('Service validation', () => {
       ['spec.externalTrafficPolicy: Invalid value: "Local": may only be set for externally-accessible services'],
     ],
     [
+      "the kubelet's port outside",
+      { type: 'LoadBalancer', ports: [{ port: 10_250 }] },
+      ['spec.ports[0]: Invalid value: 10250: may not expose port 10250 externally since it is used by kubelet'],
+    ],
+    [
+      'ranges of senders',
+      { loadBalancerSourceRanges: [' 10.0.0.0/8 ', '10.0.0.1/8'] },
+      [
+        "spec.LoadBalancerSourceRanges: Forbidden: may only be used when `type` is 'LoadBalancer'",
+        'spec.LoadBalancerSourceRanges[1]: Invalid value: "10.0.0.1/8": must not have bits set beyond the prefix length',
+      ],
+    ],
+    [
+      'the same port twice',
+      {
+        ports: [
+          { port: 80, name: 'a' },
+          { port: 80, name: 'b' },
+          { port: 80, name: 'c', protocol: 'UDP' },
+        ],
+      },
+      ['spec.ports[1]: Duplicate value: {"Name":"","Protocol":"TCP","AppProtocol":null,"Port":80,"TargetPort":0,"NodePort":0}'],
+    ],
+    [
       'a balancer of another type',
       { loadBalancerClass: 'example.com/x' },
       ["spec.loadBalancerClass: Forbidden: may only be used when `type` is 'LoadBalancer'"],
@@ -134,7 +247,8 @@ describe('Service validation', () => {
       /^metadata.name: Invalid value: "1a": a DNS-1035 label must consist of/,
     );
     expect(update({ clusterIP: '10.0.0.2' }, { clusterIP: '10.0.0.1' })).toEqual([
-      'spec.clusterIPs[0]: Invalid value: ["10.0.0.2"]: may not change once set',
+      'spec.clusterIPs[0]: Invalid value: null: primary clusterIP can not be unset',
+      'spec.clusterIPs: Required value',
     ]);
     expect(update({}, { clusterIP: '10.0.0.1' })).toEqual([]);
     expect(update({ type: 'ExternalName', externalName: 'a.b' }, { clusterIP: '10.0.0.1' })).toEqual([]);
@@ -148,7 +262,7 @@ describe('Service validation', () => {
       'status.loadBalancer.ingress[0].hostname: Invalid value: "1.2.3.4": must be a DNS name, not an IP address',
     ]);
     expect(statusProblems(service, { spec: { ports }, status: status([{ hostname: 'a.b' }]) }, { spec: { ports } })).toEqual([
-      'status.loadBalancer.ingress: Forbidden: may only be used when `spec.type` is "LoadBalancer"',
+      "status.loadBalancer.ingress: Forbidden: may only be used when `spec.type` is 'LoadBalancer'",
     ]);
   });
 });

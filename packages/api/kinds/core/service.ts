@@ -1,15 +1,23 @@
-/** Service: defaults, both forms of the cluster address, and what `kubectl get services` shows. Addresses are allocated elsewhere. */
+/** Service: defaults, warnings, and what `kubectl get services` shows. What writes change is in `service-changes.ts`. */
 
-import { isIPv6 } from 'node:net';
 import type { V1Service, V1ServiceSpec } from '../../generated/types.ts';
 import type { KubeObject } from '../../meta/object.ts';
-import { equalJson, isRecord } from '../../meta/safe-object.ts';
+import { getOwn, isRecord } from '../../meta/safe-object.ts';
 import { fromLabels } from '../../selectors/labels.ts';
+import { cidrWarnings, ipWarnings } from '../../validation/ip.ts';
 import { defineKind, viewAs } from '../define-kind.ts';
 import { timeSince } from '../human-duration.ts';
 import { ageColumn, fieldColumn, nameColumn } from '../table-columns.ts';
 import type { Draft } from './pod/pod-defaults.ts';
-import { isExternallyAccessible, validateService, validateServiceStatus, validateServiceUpdate } from './service-validation.ts';
+import {
+  isExternallyAccessible,
+  isHeadless,
+  topologyHints,
+  topologyMode,
+  validateService,
+  validateServiceStatus,
+  validateServiceUpdate,
+} from './service-validation.ts';
 
 const struct = 'io.k8s.api.core.v1.ServiceSpec';
 const defaultAffinitySeconds = 10_800;
@@ -18,10 +26,10 @@ export const service = defineKind('', 'services', {
   schema: 'io.k8s.api.core.v1.Service',
   nameSyntax: 'dns-1035-label',
   applyDefaults,
-  normalize,
   validate: validateService,
   validateUpdate: validateServiceUpdate,
   validateStatusUpdate: validateServiceStatus,
+  warnings,
   selectableFields(object) {
     const { spec } = viewAs<V1Service>(object);
     return { 'spec.clusterIP': spec?.clusterIP ?? '', 'spec.type': spec?.type ?? '' };
@@ -74,36 +82,35 @@ function applyDefaults(object: KubeObject): void {
   }
 }
 
-/** Keeps what was allocated before, and both forms of the address equal. */
-function normalize(object: KubeObject, old: KubeObject | undefined): void {
-  const spec = object.spec as Draft<V1ServiceSpec>;
-  if (spec.type === 'ExternalName') return;
-  const before = old === undefined ? undefined : viewAs<V1Service>(old).spec;
-  if (before != null && before.type !== 'ExternalName') keepAllocated(spec, before);
-  if ((spec.clusterIPs ?? []).length === 0 && (spec.clusterIP ?? '') !== '') spec.clusterIPs = [spec.clusterIP ?? ''];
-  else if ((spec.clusterIP ?? '') === '' && (spec.clusterIPs ?? []).length > 0 && before === undefined)
-    spec.clusterIP = spec.clusterIPs?.[0] ?? '';
-  spec.ipFamilyPolicy ??= 'SingleStack';
-  if ((spec.ipFamilies ?? []).length === 0) spec.ipFamilies = [isIPv6(spec.clusterIP ?? '') ? 'IPv6' : 'IPv4'];
-}
-
-function keepAllocated(spec: Draft<V1ServiceSpec>, before: V1ServiceSpec): void {
-  const unset = (spec.clusterIP ?? '') === '' && (spec.clusterIPs ?? []).length === 0;
-  if (unset) {
-    if (before.clusterIP !== undefined) spec.clusterIP = before.clusterIP;
-    if (before.clusterIPs !== undefined) spec.clusterIPs = [...before.clusterIPs];
-  } else if (spec.clusterIP !== before.clusterIP && equalJson(spec.clusterIPs ?? [], before.clusterIPs ?? [])) {
-    // Only the older field was changed: the newer one follows.
-    spec.clusterIPs = (spec.clusterIP ?? '') === '' ? [] : [spec.clusterIP ?? '', ...(spec.clusterIPs ?? []).slice(1)];
+function warnings(object: KubeObject): string[] {
+  const { metadata, spec = {} } = viewAs<V1Service>(object);
+  const addresses = spec.clusterIPs ?? [];
+  const externalIPs = spec.externalIPs ?? [];
+  const texts: string[] = [];
+  if (getOwn(metadata?.annotations, topologyHints) !== undefined) {
+    texts.push(`annotation ${topologyHints} is deprecated, please use ${topologyMode} instead`);
   }
-  if (spec.type !== 'NodePort' && spec.type !== 'LoadBalancer') return;
-  for (const port of spec.ports ?? []) {
-    if ((port.nodePort ?? 0) !== 0) continue;
-    const same = (before.ports ?? []).find(
-      (p) => p.port === port.port && p.protocol === port.protocol && (p.name ?? '') === (port.name ?? ''),
-    );
-    if ((same?.nodePort ?? 0) !== 0) port.nodePort = same?.nodePort ?? 0;
+  if (isHeadless(spec)) {
+    if ((spec.loadBalancerIP ?? '') !== '') texts.push('spec.loadBalancerIP is ignored for headless services');
+    if (externalIPs.length > 0) texts.push('spec.externalIPs is ignored for headless services');
+    if (spec.sessionAffinity !== 'None') texts.push('spec.SessionAffinity is ignored for headless services');
+  } else {
+    texts.push(...addresses.flatMap((ip, i) => ipWarnings(ip, `spec.clusterIPs[${i}]`)));
   }
+  texts.push(...externalIPs.flatMap((ip, i) => ipWarnings(ip, `spec.externalIPs[${i}]`)));
+  texts.push(...ipWarnings(spec.loadBalancerIP ?? '', 'spec.loadBalancerIP'));
+  const ranges = spec.loadBalancerSourceRanges ?? [];
+  texts.push(...ranges.flatMap((range, i) => cidrWarnings(range.trim(), `spec.loadBalancerSourceRanges[${i}]`)));
+  if (spec.type === 'ExternalName' && externalIPs.length > 0) {
+    texts.push('spec.externalIPs is ignored when spec.type is "ExternalName"');
+  }
+  if (spec.type !== 'ExternalName' && (spec.externalName ?? '') !== '') {
+    texts.push('spec.externalName is ignored when spec.type is not "ExternalName"');
+  }
+  if (spec.trafficDistribution === 'PreferClose') {
+    texts.push('spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone"');
+  }
+  return texts;
 }
 
 function externalAddress({ spec = {}, status }: V1Service): string {
@@ -116,7 +123,7 @@ function externalAddress({ spec = {}, status }: V1Service): string {
       const given = (status?.loadBalancer?.ingress ?? [])
         .map((ingress) => ingress.ip || ingress.hostname || '')
         .filter((text) => text !== '');
-      return [...new Set(given), ...external].join(',') || '<pending>';
+      return [...new Set(given)].sort().concat(external).join(',') || '<pending>';
     }
     case 'ExternalName':
       return spec.externalName ?? '';
