@@ -91,7 +91,7 @@ describe('ConfigMaps', () => {
 
   it('warns of or refuses the spec field that the lesson prints', () =>
     withSession('spec', async (session) => {
-      const error = await session.fail(['apply', '-f', '-'], appConfig.replace('data:', 'spec: {}\ndata:'));
+      const error = await session.fail(['apply', '-f', '-'], appConfig.replace('\ndata:', '\nspec: {}\ndata:'));
       expect(error).toContain('unknown field "spec"');
     }));
 

@@ -43,8 +43,10 @@ export class TestContainerd {
     const containerd = new TestContainerd(directory, tools, `cdt${randomBytes(4).toString('hex')}`);
     await containerd.#writeConfiguration(options);
     await containerd.restart();
-    await containerd.importImage(ociImage({ reference: pauseImage, entrypoint: ['/bin/sleep', '2147483647'] }, await busyboxLayer(tools)));
-    await containerd.importImage(ociImage({ reference: containerd.image, command: ['sh'] }, await busyboxLayer(tools)));
+    await containerd.importImage(
+      ociImage({ reference: pauseImage, entrypoint: ['/bin/sleep', '2147483647'] }, await containerd.busyboxLayer()),
+    );
+    await containerd.importImage(ociImage({ reference: containerd.image, command: ['sh'] }, await containerd.busyboxLayer()));
     return containerd;
   }
 
@@ -72,6 +74,11 @@ export class TestContainerd {
     await writeFile(file, image);
     await this.ctr('images', 'import', file);
     await rm(file);
+  }
+
+  /** Files of an image with busybox, bash and the usual users. */
+  busyboxLayer(): Promise<LayerEntry[]> {
+    return busyboxLayer(this.#tools);
   }
 
   /** Runs containerd's own client. */
@@ -160,8 +167,7 @@ state = "${at('state')}"
 
 const pauseImage = 'docker.io/library/test-pause:1';
 
-/** Files of an image with busybox, bash and the usual users. */
-export async function busyboxLayer(tools: string): Promise<LayerEntry[]> {
+async function busyboxLayer(tools: string): Promise<LayerEntry[]> {
   const directories = ['bin', 'usr', 'etc', 'root', 'tmp', 'dev', 'proc', 'sys', 'var', 'var/run', 'mnt', 'home'];
   const file = (path: string, content: Buffer | string, mode = 0o644): LayerEntry => ({
     path,
