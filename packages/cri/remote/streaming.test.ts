@@ -35,7 +35,7 @@ describe('streams of a runtime', () => {
     server.on('upgrade', (request, socket) => {
       expect(request.method).toBe('POST');
       expect(request.headers.upgrade).toBe('SPDY/3.1');
-      const protocol = request.headers['x-stream-protocol-version'];
+      const protocol = String(request.headers['x-stream-protocol-version']);
       socket.write(
         `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: ${protocol}\r\n\r\n`,
       );

@@ -12,6 +12,7 @@ import type { Clock } from '@coffer/base/time/clock';
 import { type ContainerConfig, type ContainerStatus, type RuntimeEvent, RuntimeRefusal } from '../runtime/container-runtime.ts';
 import { type CapabilitySet, containerCapabilities } from './capabilities.ts';
 import type { ControlGroups } from './control-groups.ts';
+import { type Deferred, deferred } from './deferred.ts';
 import { commandLine, containerInstructions } from './launch-plan.ts';
 import { LogWriter } from './log-writer.ts';
 import { refuseContainer } from './plain-user.ts';
@@ -49,7 +50,7 @@ export interface ContainerEntry {
   outOfMemory: boolean;
   monitor: RunMonitor | undefined;
   /** Resolves when the container has ended and its output is in the log. */
-  readonly ended: PromiseWithResolvers<void>;
+  readonly ended: Deferred<void>;
 }
 
 export interface ContainersDeps {
@@ -243,7 +244,7 @@ export class SandboxContainers {
       finishedAtMs: undefined,
       outOfMemory: false,
       monitor: undefined,
-      ended: withResolvers<void>(),
+      ended: deferred<void>(),
     };
   }
 
@@ -355,7 +356,7 @@ export class SandboxContainers {
   }
 
   async #endsWithin(entry: ContainerEntry, timeoutMs: number): Promise<boolean> {
-    const timeout = withResolvers<boolean>();
+    const timeout = deferred<boolean>();
     const cancel = this.#deps.clock.setTimer(timeoutMs, () => timeout.resolve(false));
     try {
       return await Promise.race([entry.ended.promise.then(() => true), timeout.promise]);
@@ -379,19 +380,6 @@ const emptyState: RunState = {
   drained: false,
   startError: '',
 };
-
-interface PromiseWithResolvers<T> {
-  readonly promise: Promise<T>;
-  readonly resolve: (value: T) => void;
-}
-
-function withResolvers<T>(): PromiseWithResolvers<T> {
-  let resolve: (value: T) => void = () => {};
-  const promise = new Promise<T>((done) => {
-    resolve = done;
-  });
-  return { promise, resolve };
-}
 
 function startErrorMessage(text: string): string {
   return `unable to start container process: error during container init: ${text}`;
