@@ -94,6 +94,7 @@ describe('lifecycle', () => {
     node.runtime.execResult = () => ({ exitCode: 1 });
     node.createPod('p', { containers: [{ name: 'c', image: 'i', lifecycle: { postStart: { exec: { command: ['no'] } } } }] });
     await node.until(() => expect(node.events('p')).toContain('Warning FailedPostStartHook PostStartHook failed'));
+    await node.until(() => expect(node.events('p')).toContain('Normal Killing FailedPostStartHook'));
     await node.until(() => expect(first('p')?.state?.waiting?.reason).toMatch(/PostStartHookError|CrashLoopBackOff/));
   });
 

@@ -115,7 +115,7 @@ function conditions(facts: NodeFacts, seen: NodeObservation, previous: readonly 
     { type: 'PIDPressure', status: 'False', reason: 'KubeletHasSufficientPID', message: 'kubelet has sufficient PID available' },
   ];
   if (runtime.limitations.length > 0) {
-    list.push({ type: 'RuntimeLimited', status: 'True', reason: 'RuntimeLimitations', message: runtime.limitations.join(' ') });
+    list.push({ type: 'coffer.dev/RuntimeLimited', status: 'True', reason: 'RuntimeLimitations', message: runtime.limitations.join('; ') });
   }
   list.push(
     runtime.ready

@@ -86,7 +86,12 @@ export class ContainerKiller {
     const limit = new AbortController();
     const cancel = clock.setTimer(graceMs, () => limit.abort(new Error('the grace period is over')));
     try {
-      await runHook(this.#deps, hook, { container: found.container, containerId: status.id, host: this.#deps.hostOf(pod) }, limit.signal);
+      await runHook(
+        this.#deps,
+        hook,
+        { pod, container: found.container, containerId: status.id, host: this.#deps.hostOf(pod) },
+        limit.signal,
+      );
     } catch (error) {
       if (!limit.signal.aborted) this.#deps.event(pod, found.kind, found.container, 'Warning', 'FailedPreStopHook', 'PreStopHook failed');
       this.#deps.logger.info('a preStop hook failed', { pod: pod.metadata.name, container: status.name, err: error });

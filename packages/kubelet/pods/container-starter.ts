@@ -194,7 +194,7 @@ export class ContainerStarter {
     const hook = container.lifecycle?.postStart;
     if (hook === undefined) return;
     try {
-      await runHook(this.#deps, hook, { container, containerId: id, host: request.host }, request.signal);
+      await runHook(this.#deps, hook, { pod, container, containerId: id, host: request.host }, request.signal);
     } catch (error) {
       if (request.signal.aborted) return;
       this.#deps.event(pod, kind, container, 'Warning', 'FailedPostStartHook', 'PostStartHook failed');

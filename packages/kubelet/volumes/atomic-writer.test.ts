@@ -2,8 +2,9 @@ import { lstat, mkdtemp, readdir, readFile, readlink, rm, symlink } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FakeClock } from '@coffer/base/time/fake-clock';
+import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type Payload, writeAtomically } from './atomic-writer.ts';
+import { type Payload, removeOldSets, writeAtomically } from './atomic-writer.ts';
 
 const clock = new FakeClock(Date.UTC(2026, 0, 31, 9, 8, 7));
 
@@ -141,6 +142,62 @@ describe('writeAtomically', () => {
       expect(await readdir(dir)).not.toContain('..data_tmp');
     });
   }
+
+  it('shows one whole version to a reader that resolves ..data once, and old or new to one that goes by path', async () => {
+    const set = (i: number) => payload({ a: `${i}`.repeat(2000), b: `${i}`.repeat(2000), 'd/c': `${i}` });
+    await writeAtomically(set(0), { directory: dir, clock, keepPrevious: true });
+    let writing = true;
+    const problems: string[] = [];
+    let reads = 0;
+    const byDirectory = async () => {
+      while (writing) {
+        const at = join(dir, await readlink(join(dir, '..data')));
+        const [a, b, c] = await Promise.all(['a', 'b', 'd/c'].map((name) => readFile(join(at, name), 'utf8')));
+        reads++;
+        if (a !== b || a?.slice(0, c?.length) !== c) problems.push(`mixed: ${a?.slice(0, 3)} ${b?.slice(0, 3)} ${c}`);
+      }
+    };
+    const byPath = async () => {
+      while (writing) {
+        const text = await readFile(join(dir, 'a'), 'utf8');
+        if (text === '' || text !== text.slice(0, text.length / 2000).repeat(2000)) problems.push(`torn: ${text.length} bytes`);
+      }
+    };
+    const readers = [byDirectory(), byDirectory(), byPath()];
+    for (let i = 1; i <= 60; i++) {
+      await writeAtomically(set(i), { directory: dir, clock, keepPrevious: true });
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    writing = false;
+    await Promise.all(readers);
+    expect(problems).toEqual([]);
+    expect(reads).toBeGreaterThan(10);
+    await removeOldSets(dir);
+    expect(await timestampedDirectories()).toHaveLength(1);
+  });
+
+  it('ends at the last payload whatever was killed where', async () => {
+    const name = fc.constantFrom('a', 'b', 'd/x', 'd/y', 'e');
+    const files = fc.dictionary(name, fc.string({ maxLength: 5 }), { maxKeys: 4, noNullPrototype: true });
+    const steps = fc.array(fc.record({ files, killedAfter: fc.integer({ min: 0, max: 11 }) }), { minLength: 1, maxLength: 6 });
+    await fc.assert(
+      fc.asyncProperty(steps, files, async (writes, last) => {
+        const directory = await mkdtemp(join(dir, 'run-'));
+        for (const { files: wanted, killedAfter } of writes) {
+          const afterStep = (step: number) => {
+            if (step === killedAfter) throw new Error('killed');
+          };
+          await writeAtomically(payload(wanted), { directory, clock, afterStep }).catch(() => {});
+        }
+        await writeAtomically(payload(last), { directory, clock });
+        const entries = (await readdir(directory)).filter((entry) => !entry.startsWith('..'));
+        expect(entries.sort()).toEqual([...new Set(Object.keys(last).map((path) => path.split('/')[0] ?? ''))].sort());
+        for (const [path, text] of Object.entries(last)) expect(await readFile(join(directory, path), 'utf8')).toBe(text);
+        expect((await readdir(directory)).filter((entry) => entry.startsWith('..')).length).toBe(2);
+      }),
+      { numRuns: 40 },
+    );
+  });
 
   it('replaces a foreign link under one of its names', async () => {
     await writeAtomically(payload({ a: '1' }), { directory: dir, clock });

@@ -17,7 +17,7 @@
  *   8. rename `..data_tmp` to `..data`: the one moment when the new set becomes visible
  *   9. make the symlinks that users open
  *  10. remove the symlinks whose file is gone
- *  11. remove every timestamped directory but the current one (the old one, and what a killed writer left)
+ *  11. remove every timestamped directory but the current one, and the one before where that is to be kept for its readers
  */
 import { randomInt } from 'node:crypto';
 import { chmod, lchown, lstat, mkdir, readdir, readFile, readlink, rename, rm, symlink, unlink, writeFile } from 'node:fs/promises';
@@ -39,6 +39,8 @@ export interface AtomicWriterOptions {
   readonly clock: Clock;
   /** Sets group and modes of everything below the new directory, before it becomes visible. */
   readonly setOwnership?: (timestampedDirectory: string) => Promise<void>;
+  /** Leaves the set that was visible before in place, for readers that are in the midst of it; `removeOldSets` clears it away. */
+  readonly keepPrevious?: boolean;
   /** Called after each numbered step; a test that throws here is a writer that was killed there. */
   readonly afterStep?: (step: number) => void;
 }
@@ -104,10 +106,21 @@ export async function writeAtomically(payload: Payload, options: AtomicWriterOpt
 
   // 11
   for (const name of present) {
-    if (timestampPattern.test(name) && name !== visible) await rm(join(directory, name), { recursive: true, force: true });
+    const kept = name === visible || (options.keepPrevious === true && name === current);
+    if (timestampPattern.test(name) && !kept) await rm(join(directory, name), { recursive: true, force: true });
   }
   done(11);
   return !upToDate;
+}
+
+/** Removes every set of files but the visible one. Not at the same time as a write. */
+export async function removeOldSets(directory: string): Promise<void> {
+  const current = await currentTarget(directory);
+  // Without a visible set there is nothing that could be told from an old one: the directory is being made or has gone.
+  if (current === undefined) return;
+  for (const name of await readdir(directory)) {
+    if (timestampPattern.test(name) && name !== current) await rm(join(directory, name), { recursive: true, force: true });
+  }
 }
 
 /** Refuses what would leave the directory or collide with its own names. */

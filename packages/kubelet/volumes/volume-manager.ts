@@ -12,7 +12,7 @@ import type { ObjectSource, SourceRecord } from '../objects/source-record.ts';
 import { bytesOf } from '../resources/pod-resources.ts';
 import { Limiter } from '../runtime/limiter.ts';
 import { allContainers, type Pod, type Volume } from '../types.ts';
-import { type AtomicWriterOptions, writeAtomically } from './atomic-writer.ts';
+import { type AtomicWriterOptions, removeOldSets, writeAtomically } from './atomic-writer.ts';
 import { checkHostPath } from './host-path.ts';
 import type { MemoryStorage } from './memory-storage.ts';
 import type { Mounter } from './mounter.ts';
@@ -69,6 +69,8 @@ interface PodVolumes {
 }
 
 const refreshesAtOnce = 8;
+/** How long a superseded set of files stays for those who are reading it. */
+const oldSetMs = 1000;
 
 export class VolumeManager {
   readonly #deps: VolumeManagerDeps;
@@ -233,6 +235,16 @@ export class VolumeManager {
     if (group !== undefined) await setDirectoryGroup(path, group, false);
   }
 
+  /** Readers that opened the old set may finish with it; then it goes. */
+  #removeOldLater(state: PodVolumes, directory: string): void {
+    this.#deps.clock.setTimer(oldSetMs, () => {
+      if (state.removed) return;
+      this.#inLane(state, () => removeOldSets(directory)).catch((error: unknown) =>
+        this.#deps.logger.warn('an old set of files could not be removed', { directory, err: error }),
+      );
+    });
+  }
+
   async #project(state: PodVolumes, volume: Volume, directory = state.paths.get(volume.name)): Promise<boolean> {
     if (directory === undefined) return false;
     const { pod } = state;
@@ -250,11 +262,13 @@ export class VolumeManager {
     const options: AtomicWriterOptions = {
       directory,
       clock,
+      keepPrevious: true,
       ...(group === undefined ? {} : { setOwnership: (fresh: string) => setGroupOwnership(fresh, group, true) }),
     };
     if (group !== undefined) await setDirectoryGroup(directory, group, true);
     const changed = await writeAtomically(payload.files, options);
     state.sources.set(volume.name, payload.sources);
+    if (changed) this.#removeOldLater(state, directory);
     return changed;
   }
 }
