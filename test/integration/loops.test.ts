@@ -84,23 +84,11 @@ const images = async (namespace: string) =>
 describe('control loops on the real server', () => {
   it('give every namespace its account and the CA', async () => {
     await kubectl('create', 'namespace', 'fresh');
-    await eventually('account', async () =>
-      api
-        .resource(SERVICE_ACCOUNTS)
-        .get('default', { namespace: 'fresh' }),
-    );
-    const ca = await eventually('CA', async () =>
-      api
-        .resource(CONFIG_MAPS)
-        .get('kube-root-ca.crt', { namespace: 'fresh' }),
-    );
+    await eventually('account', async () => api.resource(SERVICE_ACCOUNTS).get('default', { namespace: 'fresh' }));
+    const ca = await eventually('CA', async () => api.resource(CONFIG_MAPS).get('kube-root-ca.crt', { namespace: 'fresh' }));
     expect(ca.data?.['ca.crt']).toContain('BEGIN CERTIFICATE');
     await kubectl('-n', 'fresh', 'delete', 'configmap', 'kube-root-ca.crt');
-    await eventually('restored CA', async () =>
-      api
-        .resource(CONFIG_MAPS)
-        .get('kube-root-ca.crt', { namespace: 'fresh' }),
-    );
+    await eventually('restored CA', async () => api.resource(CONFIG_MAPS).get('kube-root-ca.crt', { namespace: 'fresh' }));
   });
 
   it('roll out, roll back and scale deployments as kubectl expects it', async () => {

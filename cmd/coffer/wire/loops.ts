@@ -31,12 +31,7 @@ export function startLoops(options: LoopsOptions, signal: AbortSignal): { readon
           return signPublicKey(keys.authority, publicKey, { ...request, nowMs: clock.now() });
         },
       },
-      tokenIssuer: {
-        async issue(account, secret) {
-          const boundObject = { kind: 'Secret', ...secret } as const;
-          return (await tokenIssuer.issue({ ...account, audiences: [], expirationSeconds: 0, boundObject })).token;
-        },
-      },
+      tokenIssuer: { issue: (account, secret) => tokenIssuer.issueForSecret(account, secret) },
     },
     signal,
   );
