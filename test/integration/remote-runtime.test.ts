@@ -1,5 +1,6 @@
 /** The CRI client against a real containerd and a real registry: needs root on Linux and Debian's packages. */
 import { spawnSync } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { silentLogger } from '@coffer/base/log/logger';
 import { systemClock } from '@coffer/base/time/clock';
 import { connectRemoteRuntime } from '@coffer/cri/remote/remote-runtime';
@@ -31,9 +32,11 @@ describe.skipIf(skip !== undefined)('images of a remote runtime', () => {
   let registry: TestRegistry;
   let runtime: ContainerRuntime;
   let image: string;
+  let logs: string;
   const auth: RegistryAuth = { ...registryUser, auth: '', serverAddress: '', identityToken: '', registryToken: '' };
 
   beforeAll(async () => {
+    logs = await mkdtemp('/tmp/remote-logs-');
     const port = await TestRegistry.freePort();
     containerd = await TestContainerd.start({ plainHttpRegistries: [`127.0.0.1:${port}`] });
     registry = await TestRegistry.start(port);
@@ -45,6 +48,7 @@ describe.skipIf(skip !== undefined)('images of a remote runtime', () => {
     await runtime?.close();
     await registry?.stop();
     await containerd?.stop();
+    await rm(logs, { recursive: true, force: true });
   });
 
   it('are not there before they are pulled', async () => {
@@ -62,7 +66,7 @@ describe.skipIf(skip !== undefined)('images of a remote runtime', () => {
     const reference = await runtime.pullImage(image, auth);
     expect(await runtime.imageStatus(image)).toMatchObject({ id: reference, repoTags: [image], uid: 1234 });
     expect((await runtime.listImages()).map(({ id }) => id)).toContain(reference);
-    const config = podConfig('/tmp/remote-runtime-logs');
+    const config = podConfig(logs);
     const pod = await runtime.runPodSandbox(config);
     const id = await runtime.createContainer(pod, shellContainer(reference, '', { command: [], args: ['id -u; id -g'] }));
     await runtime.startContainer(id);
@@ -80,7 +84,7 @@ describe.skipIf(skip !== undefined)('images of a remote runtime', () => {
   });
 
   it('leave containers running when the runtime is restarted', async () => {
-    const pod = await runtime.runPodSandbox(podConfig('/tmp/remote-runtime-logs'));
+    const pod = await runtime.runPodSandbox(podConfig(logs));
     const id = await runtime.createContainer(pod, shellContainer(containerd.image, 'sleep 1000', { attempt: 4 }));
     await runtime.startContainer(id);
     const before = await runtime.containerStatus(id);
