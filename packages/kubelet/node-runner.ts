@@ -152,7 +152,9 @@ export class NodeRunner {
     this.#backoff = new StartBackoff(clock, options.crashLoopBackOff);
     const event = this.#containerEvent.bind(this);
     this.#killer = new ContainerKiller({ runtime, cache: this.#cache, clock, logger, event, hostOf });
+    const starting = new Limiter(options.parallelStarts);
     const starter = new ContainerStarter({
+      starting,
       runtime,
       cache: this.#cache,
       clock,
@@ -182,7 +184,7 @@ export class NodeRunner {
       probes: this.#probes,
       starter,
       killer: this.#killer,
-      starting: new Limiter(options.parallelStarts),
+      starting,
       dns: { clusterDomain: options.clusterDomain, clusterDns: options.clusterDns, host: parseResolvConf(resolvConf) },
       hostIps: () => this.#hostIps,
       hostOf,

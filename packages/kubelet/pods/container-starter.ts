@@ -12,6 +12,7 @@ import { type ImageManager, ImageUnavailable } from '../images/image-manager.ts'
 import { pullCredentials } from '../images/pull-secrets.ts';
 import type { ObjectSource } from '../objects/source-record.ts';
 import { factsOf } from '../runtime/labels.ts';
+import type { Limiter } from '../runtime/limiter.ts';
 import type { RuntimeCache } from '../runtime/runtime-cache.ts';
 import { type Container, type ContainerKind, formatPod, type Pod } from '../types.ts';
 import { messageOf } from '../volumes/payloads.ts';
@@ -31,6 +32,7 @@ export interface ContainerStarterDeps {
   readonly backoff: StartBackoff;
   readonly config: ContainerConfigDeps;
   readonly directories: PodDirectories;
+  readonly starting: Limiter;
   readonly event: ContainerEvent;
 }
 
@@ -88,9 +90,11 @@ export class ContainerStarter {
     const attempt = await this.#nextAttempt(request);
     const config = await this.#configure(request, attempt, image);
     await mkdir(join(this.#deps.directories.logs(pod), container.name), { recursive: true, mode: 0o755 });
+    // The pod may have to go by now: nothing is started any more then.
+    if (request.signal.aborted) return;
     let id: string;
     try {
-      id = await runtime.createContainer(sandboxId, config);
+      id = await this.#deps.starting.run(() => runtime.createContainer(sandboxId, config));
     } catch (error) {
       event(pod, kind, container, 'Warning', 'Failed', `Error: ${messageOf(error)}`);
       throw new StartError(error instanceof RuntimeRefusal ? error.reason : 'CreateContainerError', messageOf(error), retryMs, {
@@ -99,7 +103,7 @@ export class ContainerStarter {
     }
     event(pod, kind, container, 'Normal', 'Created', 'Container created');
     try {
-      await runtime.startContainer(id);
+      await this.#deps.starting.run(() => runtime.startContainer(id));
     } catch (error) {
       await cache.refreshContainer(uid, id);
       event(pod, kind, container, 'Warning', 'Failed', `Error: ${messageOf(error)}`);

@@ -39,7 +39,7 @@ export interface PodSyncerDeps {
   readonly probes: ProbeManager;
   readonly starter: ContainerStarter;
   readonly killer: ContainerKiller;
-  /** Bounds how many pods are brought up at once. */
+  /** Bounds how many sandboxes and containers the runtime brings up at once; hooks and pulls do not count. */
   readonly starting: Limiter;
   readonly dns: DnsEnvironment;
   readonly hostIps: () => readonly string[];
@@ -210,15 +210,12 @@ export class PodSyncer {
       ),
     );
     if (actions.start.length === 0) return undefined;
-    return this.#deps.starting.run(async () => {
-      if (signal.aborted) return undefined;
-      let sandboxId = runtime.sandboxes[0]?.id;
-      if (actions.createSandbox) {
-        sandboxId = await this.#createSandbox(state, actions.sandboxAttempt);
-        if (sandboxId === undefined) return sandboxRetryMs;
-      }
-      return sandboxId === undefined ? undefined : this.#startAll(state, sandboxId, actions.start, signal);
-    });
+    let sandboxId = runtime.sandboxes[0]?.id;
+    if (actions.createSandbox) {
+      sandboxId = await this.#createSandbox(state, actions.sandboxAttempt);
+      if (sandboxId === undefined) return sandboxRetryMs;
+    }
+    return sandboxId === undefined ? undefined : this.#startAll(state, sandboxId, actions.start, signal);
   }
 
   async #startAll(
@@ -263,7 +260,8 @@ export class PodSyncer {
   async #createSandbox(state: PodState, attempt: number): Promise<string | undefined> {
     const { runtime, cache, podEvent, logger } = this.#deps;
     try {
-      const id = await runtime.runPodSandbox(await this.#sandboxConfig(state.pod, attempt));
+      const config = await this.#sandboxConfig(state.pod, attempt);
+      const id = await this.#deps.starting.run(() => runtime.runPodSandbox(config));
       await cache.refreshSandbox(state.uid, id);
       return id;
     } catch (error) {
