@@ -105,10 +105,22 @@ function segmentsBehindSubresource(path: string, subresource: string): number {
   return parts.length - (first + (namespaced ? 2 : 0) + 3);
 }
 
+/** HEAD is a get and a path below /watch is a watch whatever the method, but only these are served. */
+const methodOf: Readonly<Record<string, string>> = {
+  get: 'GET',
+  list: 'GET',
+  watch: 'GET',
+  create: 'POST',
+  update: 'PUT',
+  patch: 'PATCH',
+  delete: 'DELETE',
+  deletecollection: 'DELETE',
+};
+
 async function serve(context: RequestContext, scope: Scope): Promise<HttpResponse> {
   const { info } = context;
   const { resource } = scope;
-  if (!resource.verbs.includes(info.verb) || context.http.method === 'HEAD') throw genericStatus(405);
+  if (!resource.verbs.includes(info.verb) || context.http.method !== methodOf[info.verb]) throw genericStatus(405);
   const named = info.name !== '';
   switch (info.verb) {
     case 'get':

@@ -28,13 +28,11 @@ export function chooseProtocol<T extends string>(http: HttpRequest, known: reado
 export function acceptWebSocket(http: HttpRequest, protocol: string | undefined, serve: (socket: WebSocket) => void): void {
   const connection = http.upgrade?.();
   if (connection === undefined) throw badRequest('Upgrade request required');
-  const server = new WebSocketServer({
-    noServer: true,
-    perMessageDeflate: false,
-    maxPayload: maxMessageBytes,
-    handleProtocols: () => protocol ?? false,
-  });
-  const request = { method: 'GET', url: http.url, headers: http.headers } as unknown as IncomingMessage;
+  const server = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: maxMessageBytes });
+  // The library refuses names like `SPDY/3.1+…`, which are not tokens but what Kubernetes uses: it does not get to see them.
+  const { 'sec-websocket-protocol': _offered, ...headers } = http.headers;
+  if (protocol !== undefined) server.on('headers', (lines) => lines.push(`Sec-WebSocket-Protocol: ${protocol}`));
+  const request = { method: 'GET', url: http.url, headers } as unknown as IncomingMessage;
   server.handleUpgrade(request, connection.socket, Buffer.from(connection.head), (socket) => {
     socket.on('error', () => socket.terminate());
     serve(socket);

@@ -1,0 +1,90 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openTestApi, type TestApi } from '../testing/test-api.ts';
+
+const pods = '/api/v1/namespaces/ns/pods';
+let api: TestApi;
+
+beforeAll(async () => {
+  api = await openTestApi();
+});
+afterAll(() => api.close());
+
+function create(spec: object, metadata: object = { name: 'p' }) {
+  return api.request('POST', `${pods}?dryRun=All`, { metadata, spec: { containers: [{ name: 'c', image: 'i' }], ...spec } });
+}
+
+describe('ServiceAccount', () => {
+  it('runs pods as the default account with its token mounted', async () => {
+    const { json } = await create({ initContainers: [{ name: 'i', image: 'i' }] });
+    const [volume] = json.spec.volumes;
+    expect(json.spec).toMatchObject({ serviceAccountName: 'default', serviceAccount: 'default' });
+    expect(volume.name).toMatch(/^kube-api-access-[bcdfghjklmnpqrstvwxz2456789]{5}$/);
+    expect(volume.projected.sources.map((source: object) => Object.keys(source)[0])).toEqual([
+      'serviceAccountToken',
+      'configMap',
+      'downwardAPI',
+    ]);
+    const mount = { name: volume.name, readOnly: true, mountPath: '/var/run/secrets/kubernetes.io/serviceaccount' };
+    expect(json.spec.containers[0].volumeMounts).toEqual([mount]);
+    expect(json.spec.initContainers[0].volumeMounts).toEqual([mount]);
+  });
+
+  it('mounts no token where the pod or its account does not want one, or something else is at its place', async () => {
+    expect((await create({ automountServiceAccountToken: false })).json.spec).not.toHaveProperty('volumes');
+    await api.request('POST', '/api/v1/namespaces/ns/serviceaccounts', {
+      metadata: { name: 'quiet' },
+      automountServiceAccountToken: false,
+      imagePullSecrets: [{ name: 'r' }],
+    });
+    const quiet = await create({ serviceAccountName: 'quiet' });
+    expect(quiet.json.spec).not.toHaveProperty('volumes');
+    expect(quiet.json.spec.imagePullSecrets).toEqual([{ name: 'r' }]);
+    const own = await create({
+      volumes: [{ name: 'v', emptyDir: {} }],
+      containers: [{ name: 'c', image: 'i', volumeMounts: [{ name: 'v', mountPath: '/var/run/secrets/kubernetes.io/serviceaccount' }] }],
+    });
+    expect(own.json.spec.volumes).toHaveLength(1);
+  });
+
+  it('refuses accounts that do not exist, by the name the pod will have', async () => {
+    const detail = 'error looking up service account ns/nobody: serviceaccount "nobody" not found';
+    expect((await create({ serviceAccountName: 'nobody' })).json).toMatchObject({ code: 403, message: `pods "p" is forbidden: ${detail}` });
+    const generated = await create({ serviceAccountName: 'nobody' }, { generateName: 'gen-' });
+    expect(generated.json.message).toBe(`pods "gen-" is forbidden: ${detail}`);
+  });
+
+  it('keeps mirror pods away from secrets and accounts', async () => {
+    const mirror = { name: 'p', annotations: { 'kubernetes.io/config.mirror': 'x' } };
+    const { json } = await create({ nodeName: 'n', serviceAccountName: 'default' }, mirror);
+    expect(json.message).toBe('pods "p" is forbidden: a mirror pod may not reference service accounts');
+    const secret = await create({ nodeName: 'n', volumes: [{ name: 's', secret: { secretName: 'x' } }] }, mirror);
+    expect(secret.json.message).toBe('pods "p" is forbidden: a mirror pod may not reference secrets');
+    expect((await create({ nodeName: 'n' }, mirror)).json.spec).not.toHaveProperty('serviceAccountName');
+  });
+});
+
+describe('DefaultTolerationSeconds', () => {
+  it('adds five minutes for nodes that are not ready or unreachable, unless the pod says something', async () => {
+    const { json } = await create({
+      tolerations: [{ key: 'node.kubernetes.io/not-ready', operator: 'Exists', effect: 'NoExecute', tolerationSeconds: 5 }],
+    });
+    expect(json.spec.tolerations).toEqual([
+      { key: 'node.kubernetes.io/not-ready', operator: 'Exists', effect: 'NoExecute', tolerationSeconds: 5 },
+      { key: 'node.kubernetes.io/unreachable', operator: 'Exists', effect: 'NoExecute', tolerationSeconds: 300 },
+    ]);
+    expect((await create({ tolerations: [{ operator: 'Exists' }] })).json.spec.tolerations).toHaveLength(1);
+  });
+});
+
+describe('Priority', () => {
+  it('comes from the class', async () => {
+    expect((await create({})).json.spec).toMatchObject({ priority: 0, preemptionPolicy: 'PreemptLowerPriority' });
+    expect((await create({ priorityClassName: 'system-node-critical' })).json.spec.priority).toBe(2_000_001_000);
+    expect((await create({ priorityClassName: 'none' })).json.message).toBe(
+      'pods "p" is forbidden: no PriorityClass with name none was found',
+    );
+    expect((await create({ priority: 7 })).json.message).toBe(
+      'pods "p" is forbidden: the integer value of priority (7) must not be provided in pod spec; priority admission controller computed 0 from the given PriorityClass name',
+    );
+  });
+});

@@ -1,0 +1,279 @@
+import { createServer, request as httpRequest, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Duplex } from 'node:stream';
+import type { ExecOptions, NodeApi, ProcessStreams } from '@coffer/api/node/node-api';
+import { SpdySession, type SpdyStream } from '@coffer/base/spdy/session';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
+import { openTestApi, type TestApi } from '../../testing/test-api.ts';
+
+const pod = '/api/v1/namespaces/ns/pods/p';
+let api: TestApi;
+let server: Server;
+let port: number;
+
+/** `cat` echoes, `size` prints the first terminal size, anything else prints itself and exits with 3. */
+async function runCommand(options: ExecOptions, streams: ProcessStreams) {
+  switch (options.command[0]) {
+    case 'cat':
+      for await (const chunk of streams.stdin ?? []) await streams.stdout?.write(chunk);
+      return { kind: 'exited', code: 0 } as const;
+    case 'size':
+      for await (const { width, height } of streams.resize ?? []) {
+        await streams.stdout?.write(Buffer.from(`${width}x${height}`));
+        break;
+      }
+      return { kind: 'exited', code: 0 } as const;
+    case 'broken':
+      return { kind: 'failed', message: 'no such container' } as const;
+    default:
+      await streams.stdout?.write(Buffer.from(`out ${options.command.join(' ')}`));
+      await streams.stderr?.write(Buffer.from('err'));
+      return { kind: 'exited', code: 3 } as const;
+  }
+}
+
+const node: NodeApi = {
+  async logs(_pod, options, out) {
+    if (options.previous) throw new Error('not used');
+    await out.write(Buffer.from(`${options.container} ${options.tailLines ?? 'all'}\n`));
+  },
+  exec: (_pod, options, streams) => runCommand(options, streams),
+  attach: (_pod, options, streams) => runCommand({ ...options, command: ['cat'] }, streams),
+  async portForward(_pod, to, stream) {
+    if (to === 81) throw new Error('connection refused');
+    for await (const chunk of stream.input) await stream.output.write(Buffer.from(`${to}:${Buffer.from(chunk)}`));
+    stream.end();
+  },
+};
+
+beforeAll(async () => {
+  api = await openTestApi({ nodeApiFor: (name) => (name === 'n1' ? node : undefined) });
+  const spec = { nodeName: 'n1', containers: [{ name: 'c', image: 'i' }] };
+  await api.request('POST', '/api/v1/namespaces/ns/pods', { metadata: { name: 'p' }, spec });
+  await api.request('POST', '/api/v1/namespaces/ns/pods', {
+    metadata: { name: 'two' },
+    spec: { ...spec, containers: [...spec.containers, { name: 'd', image: 'i' }] },
+  });
+  await api.request('POST', '/api/v1/namespaces/ns/pods', { metadata: { name: 'nowhere' }, spec: { containers: spec.containers } });
+  server = createServer().on('upgrade', (request, socket: Duplex, head) => {
+    const headers = request.headers as Record<string, string>;
+    void api.raw(request.method ?? 'GET', request.url ?? '/', undefined, { headers, upgrade: () => ({ socket, head }) }).then((answer) => {
+      if (answer.kind === 'full') socket.end(`HTTP/1.1 ${answer.status} x\r\nconnection: close\r\n\r\n`);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  port = (server.address() as AddressInfo).port;
+});
+afterAll(async () => {
+  server.close();
+  server.closeAllConnections();
+  await api.close();
+});
+
+/** Text per channel until the server closes. */
+async function channels(path: string, protocol: string, onOpen: (socket: WebSocket) => void = () => {}): Promise<string[]> {
+  const socket = new WebSocket(`ws://127.0.0.1:${port}${path}`, protocol);
+  const texts: string[] = [];
+  socket.on('message', (data: Buffer) => {
+    const channel = data[0] ?? 0;
+    texts[channel] = (texts[channel] ?? '') + data.subarray(1).toString('utf8');
+  });
+  socket.on('open', () => onOpen(socket));
+  await new Promise<void>((resolve, reject) => {
+    socket.on('close', () => resolve());
+    socket.on('error', reject);
+  });
+  return texts;
+}
+
+describe('exec over WebSocket', () => {
+  it.each(['v5.channel.k8s.io', 'v4.channel.k8s.io'])('sends output and the exit code (%s)', async (protocol) => {
+    const [, out, err, status] = await channels(`${pod}/exec?command=ls&command=-l&stdout=1&stderr=1`, protocol);
+    expect([out, err]).toEqual(['out ls -l', 'err']);
+    expect(JSON.parse(status ?? '')).toEqual({
+      metadata: {},
+      status: 'Failure',
+      message: 'command terminated with non-zero exit code: error executing command [ls -l], exit code 3',
+      reason: 'NonZeroExitCode',
+      details: { causes: [{ reason: 'ExitCode', message: '3' }] },
+    });
+  });
+
+  it('ends stdin when the client closes that channel', async () => {
+    const [, out, , status] = await channels(`${pod}/exec?command=cat&stdin=1&stdout=1`, 'v5.channel.k8s.io', (socket) => {
+      socket.send(Buffer.from('\0hello '));
+      socket.send(Buffer.from('\0world'));
+      socket.send(Buffer.from([255, 0]));
+    });
+    expect(out).toBe('hello world');
+    expect(JSON.parse(status ?? '')).toEqual({ metadata: {}, status: 'Success' });
+  });
+
+  it('passes terminal sizes on', async () => {
+    const [, out] = await channels(`${pod}/exec?command=size&stdin=1&stdout=1&tty=1`, 'v5.channel.k8s.io', (socket) => {
+      socket.send(Buffer.from('\x04not json'));
+      socket.send(Buffer.from('\x04{"Width":80,"Height":24}'));
+    });
+    expect(out).toBe('80x24');
+  });
+
+  it('says why a command could not run', async () => {
+    const [, , , status] = await channels(`${pod}/exec?command=broken&stdout=1`, 'v5.channel.k8s.io');
+    expect(JSON.parse(status ?? '')).toMatchObject({
+      reason: 'InternalError',
+      message: 'Internal error occurred: error executing command in container: no such container',
+    });
+  });
+
+  it('refuses subprotocols it does not know', async () => {
+    await expect(channels(`${pod}/exec?command=ls&stdout=1`, 'v9.channel.k8s.io')).rejects.toThrow('400');
+  });
+});
+
+describe('exec without a connection to take over', () => {
+  it.each([
+    [`${pod}/exec?command=ls&stdout=1`, 'Upgrade request required'],
+    [`${pod}/exec?command=ls`, 'you must specify at least 1 of stdin, stdout, stderr'],
+    [`${pod}/exec?command=ls&stdout=1&container=x`, 'container x is not valid for pod p'],
+    ['/api/v1/namespaces/ns/pods/two/exec?command=ls&stdout=1', 'a container name must be specified for pod two, choose one of: [c d]'],
+    ['/api/v1/namespaces/ns/pods/nowhere/exec?command=ls&stdout=1', 'pod nowhere does not have a host assigned'],
+  ])('%s', async (path, message) => {
+    expect((await api.request('POST', path)).json).toMatchObject({ code: 400, message });
+  });
+});
+
+describe('port-forward', () => {
+  it('has two channels per port over WebSocket', async () => {
+    const texts = await channels(`${pod}/portforward?ports=80&ports=81`, 'v4.channel.k8s.io', (socket) => {
+      socket.send(Buffer.from('\0ping'));
+      setTimeout(() => socket.close(), 50);
+    });
+    expect(texts[0]).toBe(`${String.fromCharCode(80, 0)}80:ping`);
+    expect(texts[3]).toBe(`${String.fromCharCode(81, 0)}connection refused`);
+  });
+
+  it.each(['tunnelled through WebSocket', 'as an upgrade'])('is a SPDY session %s', async (how) => {
+    const session = new SpdySession(
+      how === 'as an upgrade' ? await upgradeToSpdy(`${pod}/portforward`, 'portforward.k8s.io') : await tunnel(),
+      { role: 'client' },
+    );
+    const forward = async (to: number, id: string, text: string): Promise<[string, string]> => {
+      const open = (streamtype: string) => session.openStream(new Map(Object.entries({ streamtype, port: String(to), requestid: id })));
+      const error = await open('error');
+      await error.end();
+      const data = await open('data');
+      await data.write(Buffer.from(text));
+      await data.end();
+      return [await textOf(data), await textOf(error)];
+    };
+    const [first, second, refused] = await Promise.all([forward(80, '0', 'a'), forward(8080, '1', 'b'), forward(81, '2', 'c')]);
+    expect([first, second]).toEqual([
+      ['80:a', ''],
+      ['8080:b', ''],
+    ]);
+    expect(refused[1]).toMatch(/^error forwarding port 81 to pod [0-9a-f-]{36}, uid : connection refused$/);
+    session.close();
+  });
+});
+
+describe('exec over SPDY', () => {
+  it('has one stream per channel', async () => {
+    const session = new SpdySession(await upgradeToSpdy(`${pod}/exec?command=cat&stdin=1&stdout=1`, 'v4.channel.k8s.io'), {
+      role: 'client',
+    });
+    const [error, stdin, stdout] = await Promise.all(
+      ['error', 'stdin', 'stdout'].map((streamtype) => session.openStream(new Map([['streamtype', streamtype]]))),
+    );
+    await stdin?.write(Buffer.from('hello'));
+    await stdin?.end();
+    expect(await textOf(stdout)).toBe('hello');
+    expect(JSON.parse(await textOf(error))).toEqual({ metadata: {}, status: 'Success' });
+    session.close();
+  });
+});
+
+describe('watch over WebSocket', () => {
+  it('sends one event per message', async () => {
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/api/v1/namespaces/ns/pods?watch=1&fieldSelector=metadata.name%3Dp`);
+    const event = await new Promise<string>((resolve) => socket.on('message', (data) => resolve(String(data))));
+    expect(JSON.parse(event)).toMatchObject({ type: 'ADDED', object: { kind: 'Pod', metadata: { name: 'p' } } });
+    socket.close();
+  });
+});
+
+describe('log', () => {
+  it('is the text the node has', async () => {
+    const { status, text, headers } = await api.request('GET', `${pod}/log?tailLines=5`);
+    expect([status, text, headers['content-type']]).toEqual([200, 'c 5\n', 'text/plain']);
+  });
+
+  it('is nothing while the pod has no node', async () => {
+    expect((await api.request('GET', '/api/v1/namespaces/ns/pods/nowhere/log')).status).toBe(204);
+  });
+
+  it.each([
+    ['tailLines=-1', 'PodLogOptions "p" is invalid: tailLines: Invalid value: -1: must be greater than or equal to 0'],
+    ['limitBytes=0', 'PodLogOptions "p" is invalid: limitBytes: Invalid value: 0: must be greater than 0'],
+    ['container=x', 'container x is not valid for pod p'],
+    ['tailLines=x', 'strconv.ParseInt: parsing "x": invalid syntax'],
+  ])('refuses %s', async (query, message) => {
+    expect((await api.request('GET', `${pod}/log?${query}`)).json.message).toBe(message);
+  });
+});
+
+/** A WebSocket whose subprotocol the client library would refuse: binary messages as a byte stream, by hand. */
+async function tunnel(): Promise<Duplex> {
+  const socket = await upgrade(`${pod}/portforward`, 'GET', {
+    connection: 'Upgrade',
+    upgrade: 'websocket',
+    'sec-websocket-version': '13',
+    'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
+    'sec-websocket-protocol': 'SPDY/3.1+portforward.k8s.io',
+  });
+  let buffered = Buffer.alloc(0);
+  const bytes = new Duplex({
+    read() {},
+    write(chunk: Buffer, _encoding, done) {
+      const head = Buffer.alloc(8);
+      head.writeUInt8(0x82, 0);
+      head.writeUInt8(0x80 | 126, 1);
+      head.writeUInt16BE(chunk.length, 2);
+      socket.write(Buffer.concat([head, chunk]), done);
+    },
+  });
+  socket.on('data', (chunk: Buffer) => {
+    buffered = Buffer.concat([buffered, chunk]);
+    while (buffered.length >= 2) {
+      const short = (buffered[1] ?? 0) < 126;
+      const length = short ? (buffered[1] ?? 0) : buffered.readUInt16BE(2);
+      const start = short ? 2 : 4;
+      if (buffered.length < start + length) return;
+      if ((buffered[0] ?? 0) === 0x82) bytes.push(buffered.subarray(start, start + length));
+      buffered = buffered.subarray(start + length);
+    }
+  });
+  socket.on('close', () => bytes.push(null));
+  return bytes;
+}
+
+function upgradeToSpdy(path: string, protocol: string): Promise<Duplex> {
+  return upgrade(path, 'POST', { connection: 'Upgrade', upgrade: 'SPDY/3.1', 'x-stream-protocol-version': protocol });
+}
+
+async function upgrade(path: string, method: string, headers: Record<string, string>): Promise<Duplex> {
+  const request = httpRequest({ host: '127.0.0.1', port, path, method, headers }).end();
+  return new Promise((resolve, reject) => {
+    request.on('upgrade', (_response, socket, head) => {
+      if (head.length > 0) socket.unshift(head);
+      resolve(socket);
+    });
+    request.on('error', reject);
+  });
+}
+
+async function textOf(stream: SpdyStream | undefined): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of stream ?? []) chunks.push(chunk);
+  return Buffer.concat(chunks).toString('utf8');
+}

@@ -1,0 +1,248 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openTestApi, type TestApi } from '../../testing/test-api.ts';
+
+const pods = '/api/v1/namespaces/ns/pods';
+const deployments = '/apis/apps/v1/namespaces/ns/deployments';
+const merge = { contentType: 'application/merge-patch+json' };
+let api: TestApi;
+
+beforeAll(async () => {
+  api = await openTestApi();
+});
+afterAll(() => api.close());
+
+async function createPod(name: string, spec: object = {}) {
+  return (await api.request('POST', pods, { metadata: { name }, spec: { containers: [{ name: 'c', image: 'i' }], ...spec } })).json;
+}
+
+async function createDeployment(name: string) {
+  const template = { metadata: { labels: { a: 'b' } }, spec: { containers: [{ name: 'c', image: 'i' }] } };
+  return (
+    await api.request('POST', deployments, { metadata: { name }, spec: { replicas: 1, selector: { matchLabels: { a: 'b' } }, template } })
+  ).json;
+}
+
+describe('status', () => {
+  it('is written by its own subresource and by nothing else', async () => {
+    const made = await createPod('p');
+    expect(made.status).toEqual({ phase: 'Pending', qosClass: 'BestEffort' });
+    const main = await api.request('PATCH', `${pods}/p`, { status: { phase: 'Running' } }, merge);
+    expect(main.json.status.phase).toBe('Pending');
+    const own = await api.request('PATCH', `${pods}/p/status`, { status: { phase: 'Running' }, spec: { nodeName: 'x' } }, merge);
+    expect(own.json.status).toEqual({ phase: 'Running', qosClass: 'BestEffort' });
+    expect(own.json.spec).not.toHaveProperty('nodeName');
+    const entry = own.json.metadata.managedFields.find((e: { subresource?: string }) => e.subresource === 'status');
+    expect(entry).toMatchObject({ manager: 'tester', operation: 'Update', fieldsV1: { 'f:status': { 'f:phase': {} } } });
+  });
+
+  it('does not count generations', async () => {
+    await createDeployment('d');
+    const { json } = await api.request('PATCH', `${deployments}/d/status`, { status: { replicas: 1 } }, merge);
+    expect(json).toMatchObject({ metadata: { generation: 1 }, status: { replicas: 1 } });
+    const changed = await api.request('PATCH', `${deployments}/d`, { metadata: { annotations: { note: 'x' } } }, merge);
+    expect(changed.json.metadata.generation).toBe(2);
+  });
+});
+
+describe('scale', () => {
+  it('shows and sets the replicas of its parent', async () => {
+    await createDeployment('s');
+    const shown = await api.request('GET', `${deployments}/s/scale`);
+    expect(shown.json).toMatchObject({
+      kind: 'Scale',
+      apiVersion: 'autoscaling/v1',
+      metadata: { name: 's' },
+      spec: { replicas: 1 },
+      status: { replicas: 0, selector: 'a=b' },
+    });
+    const patched = await api.request('PATCH', `${deployments}/s/scale`, { spec: { replicas: 3 } }, merge);
+    expect(patched.json.spec).toEqual({ replicas: 3 });
+    const parent = await api.request('GET', `${deployments}/s`);
+    expect(parent.json).toMatchObject({ spec: { replicas: 3 }, metadata: { generation: 2 } });
+    const put = await api.request('PUT', `${deployments}/s/scale`, { ...shown.json, spec: { replicas: 2 } });
+    expect(put.json.code).toBe(409);
+    const fresh = await api.request('PUT', `${deployments}/s/scale`, { metadata: { name: 's', namespace: 'ns' }, spec: {} });
+    expect(fresh.status).toBe(200);
+    expect((await api.request('GET', `${deployments}/s`)).json.spec.replicas).toBe(0);
+  });
+
+  it('refuses fewer than none and parents that are not there', async () => {
+    await createDeployment('n');
+    const negative = await api.request('PATCH', `${deployments}/n/scale`, { spec: { replicas: -1 } }, merge);
+    expect(negative.json.message).toBe(
+      'Scale.autoscaling "n" is invalid: spec.replicas: Invalid value: -1: must be greater than or equal to 0',
+    );
+    expect((await api.request('GET', `${deployments}/none/scale`)).json.message).toBe('deployments/scale.apps "none" not found');
+  });
+});
+
+describe('binding', () => {
+  it('assigns a pod to a node, once', async () => {
+    await createPod('b');
+    const bind = () =>
+      api.request('POST', `${pods}/b/binding`, {
+        metadata: { name: 'b', annotations: { why: 'x' } },
+        target: { kind: 'Node', name: 'n1' },
+      });
+    const { status, json } = await bind();
+    expect(status).toBe(201);
+    expect(json).toMatchObject({ kind: 'Status', status: 'Success' });
+    const bound = await api.request('GET', `${pods}/b`);
+    expect(bound.json).toMatchObject({ spec: { nodeName: 'n1' }, metadata: { annotations: { why: 'x' } } });
+    expect(bound.json.status.conditions).toMatchObject([{ type: 'PodScheduled', status: 'True' }]);
+    expect((await bind()).json).toMatchObject({
+      code: 409,
+      message: 'Operation cannot be fulfilled on pods/binding "b": pod b is already assigned to node "n1"',
+    });
+  });
+
+  it('also works by the older path', async () => {
+    await createPod('old');
+    const { status } = await api.request('POST', '/api/v1/namespaces/ns/bindings', { metadata: { name: 'old' }, target: { name: 'n2' } });
+    expect(status).toBe(201);
+    expect((await api.request('GET', `${pods}/old`)).json.spec.nodeName).toBe('n2');
+  });
+});
+
+describe('eviction', () => {
+  it('deletes gracefully', async () => {
+    await createPod('e', { nodeName: 'n1' });
+    const { status, json } = await api.request('POST', `${pods}/e/eviction`, { metadata: { name: 'e' } });
+    expect([status, json.status]).toEqual([201, 'Success']);
+    expect((await api.request('GET', `${pods}/e`)).json.metadata.deletionGracePeriodSeconds).toBe(30);
+    expect((await api.request('POST', `${pods}/none/eviction`, { metadata: { name: 'none' } })).status).toBe(404);
+  });
+});
+
+describe('ephemeralcontainers', () => {
+  it('adds containers and keeps those that are there', async () => {
+    await createPod('dbg', { nodeName: 'n1' });
+    const add = (names: string[]) =>
+      api.request(
+        'PATCH',
+        `${pods}/dbg/ephemeralcontainers`,
+        { spec: { ephemeralContainers: names.map((name) => ({ name, image: 'i' })) } },
+        merge,
+      );
+    const first = await add(['one']);
+    expect(first.json.spec.ephemeralContainers).toMatchObject([{ name: 'one', image: 'i' }]);
+    const gone = await add(['two']);
+    expect(gone.json.message).toContain('existing ephemeral containers "one" may not be removed');
+  });
+});
+
+describe('token', () => {
+  const url = '/api/v1/namespaces/ns/serviceaccounts/default/token';
+
+  it('is issued for the account and bound to the pod that is named', async () => {
+    const pod = await createPod('tok', { nodeName: 'n1' });
+    const { status, json } = await api.request('POST', url, {
+      apiVersion: 'authentication.k8s.io/v1',
+      kind: 'TokenRequest',
+      spec: { audiences: ['x'], expirationSeconds: 600, boundObjectRef: { kind: 'Pod', apiVersion: 'v1', name: 'tok' } },
+    });
+    expect(status).toBe(201);
+    expect(JSON.parse(json.status.token)).toMatchObject({
+      namespace: 'ns',
+      name: 'default',
+      audiences: ['x'],
+      expirationSeconds: 600,
+      boundObject: { kind: 'Pod', name: 'tok', uid: pod.metadata.uid },
+    });
+    expect(json.metadata).toMatchObject({ name: 'default', namespace: 'ns' });
+  });
+
+  it.each([
+    [
+      { expirationSeconds: 10 },
+      'TokenRequest.authentication.k8s.io "" is invalid: spec.expirationSeconds: Invalid value: 10: may not specify a duration less than 10 minutes',
+    ],
+    [{ boundObjectRef: { kind: 'Job', apiVersion: 'batch/v1', name: 'j' } }, 'cannot bind token to object of type batch/v1, Kind=Job'],
+    [{ boundObjectRef: { kind: 'Secret', apiVersion: 'v1', name: 'none' } }, 'secrets "none" not found'],
+  ])('refuses %j', async (spec, message) => {
+    expect((await api.request('POST', url, { spec })).json.message).toBe(message);
+  });
+});
+
+describe('certificate signing requests', () => {
+  const csrs = '/apis/certificates.k8s.io/v1/certificatesigningrequests';
+  // CN=jane, O=dev, a P-256 key made for this test and thrown away.
+  const request =
+    'LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUlIV01IOENBUUF3SFRFTk1Bc0dBMVVFQXd3RWFtRnVaVEVNTUFvR0ExVUVDZ3' +
+    'dEWkdWMk1Ga3dFd1lIS29aSQp6ajBDQVFZSUtvWkl6ajBEQVFjRFFnQUV2L0hlbk41N2pwWFZ5N0Z3dVJ5ZkFIQkFHV0N2QllYWmlMa3FneEJq' +
+    'Ck9RVFJaenNDQ3dTVVRqTkxEQWw4Y1J2dXRNNnp5ekRlSE9YbDVpcWg2TTd0MHFBQU1Bb0dDQ3FHU000OUJBTUMKQTBjQU1FUUNJQk1jSDhXRW' +
+    '9HMm9HNU1NMk9YcUZOM3hqMkN0MzZWN0J1OXhsR0QvcytwakFpQk1jMW11NmdwYQorWFZsR1NGV1BiaGpPU3U1SzdUUit2QkNWQk1yOW1DRGJR' +
+    'PT0KLS0tLS1FTkQgQ0VSVElGSUNBVEUgUkVRVUVTVC0tLS0tCg==';
+  const jane = { user: { name: 'jane', groups: ['system:authenticated'] } };
+
+  it('say who made them, whatever they claim, and start undecided', async () => {
+    const spec = { request, signerName: 'example.com/x', usages: ['client auth'], username: 'root', groups: ['system:masters'] };
+    const body = { metadata: { name: 'csr' }, spec, status: { conditions: [{ type: 'Approved', status: 'True' }] } };
+    const made = await api.request('POST', csrs, body, jane);
+    expect(made.status).toBe(201);
+    expect(made.json.spec).toMatchObject({ username: 'jane', groups: ['system:authenticated'] });
+    expect(made.json.status).toEqual({});
+  });
+
+  it('are decided through approval and signed through status', async () => {
+    const decision = { type: 'Approved', status: 'True', reason: 'test', message: 'fine' };
+    const approved = await api.request('PATCH', `${csrs}/csr/approval`, { status: { conditions: [decision] } }, merge);
+    expect(approved.json.status.conditions).toMatchObject([
+      { ...decision, lastUpdateTime: expect.any(String), lastTransitionTime: expect.any(String) },
+    ]);
+    const undone = await api.request('PATCH', `${csrs}/csr/status`, { status: { conditions: null } }, merge);
+    expect(undone.json.status.conditions).toMatchObject([{ type: 'Approved' }]);
+    const main = await api.request('PATCH', `${csrs}/csr`, { spec: { signerName: 'example.com/y' } }, merge);
+    expect(main.json.spec.signerName).toBe('example.com/x');
+  });
+});
+
+describe('services', () => {
+  const services = '/api/v1/namespaces/ns/services';
+  const spec = { selector: { a: 'b' }, ports: [{ port: 80 }] };
+
+  it('get an address of their own and keep it', async () => {
+    const made = await api.request('POST', services, { metadata: { name: 'one' }, spec });
+    expect(made.status).toBe(201);
+    expect(made.json.spec.clusterIP).toMatch(/^10\.96\.\d+\.\d+$/);
+    expect(made.json.spec.clusterIPs).toEqual([made.json.spec.clusterIP]);
+    const put = await api.request('PUT', `${services}/one`, { metadata: { name: 'one' }, spec: { ...spec, ports: [{ port: 81 }] } });
+    expect(put.json.spec.clusterIP).toBe(made.json.spec.clusterIP);
+    const taken = await api.request('POST', services, {
+      metadata: { name: 'two' },
+      spec: { ...spec, clusterIP: made.json.spec.clusterIP },
+    });
+    expect(taken.json.message).toContain('provided IP is already allocated');
+    const headless = await api.request('POST', services, { metadata: { name: 'three' }, spec: { ...spec, clusterIP: 'None' } });
+    expect(headless.json.spec).toMatchObject({ clusterIP: 'None', clusterIPs: ['None'] });
+  });
+});
+
+describe('events', () => {
+  it('are one object in two groups', async () => {
+    const made = await api.request('POST', '/api/v1/namespaces/ns/events', {
+      metadata: { name: 'ev' },
+      involvedObject: { kind: 'Pod', namespace: 'ns', name: 'p', apiVersion: 'v1' },
+      reason: 'Started',
+      message: 'Started container',
+      type: 'Normal',
+    });
+    expect(made.status).toBe(201);
+    const other = await api.request('GET', '/apis/events.k8s.io/v1/namespaces/ns/events/ev');
+    expect(other.json).toMatchObject({ apiVersion: 'events.k8s.io/v1', regarding: { name: 'p' }, note: 'Started container' });
+    const list = await api.request('GET', '/apis/events.k8s.io/v1/namespaces/ns/events');
+    expect(list.json).toMatchObject({ kind: 'EventList', apiVersion: 'events.k8s.io/v1', items: [{ note: 'Started container' }] });
+    const selected = await api.request('GET', '/api/v1/namespaces/ns/events?fieldSelector=involvedObject.name%3Dp,reason%3DStarted');
+    expect(selected.json.items).toHaveLength(1);
+    await api.request('PATCH', '/api/v1/namespaces/ns/events/ev', { message: 'again' }, merge);
+    const labelled = await api.request(
+      'PATCH',
+      '/apis/events.k8s.io/v1/namespaces/ns/events/ev',
+      { metadata: { labels: { l: 'x' } } },
+      merge,
+    );
+    expect(labelled.json).toMatchObject({ apiVersion: 'events.k8s.io/v1', note: 'again', metadata: { labels: { l: 'x' } } });
+    const fixed = await api.request('PATCH', '/apis/events.k8s.io/v1/namespaces/ns/events/ev', { note: 'other' }, merge);
+    expect(fixed.json.code).toBe(422);
+  });
+});
