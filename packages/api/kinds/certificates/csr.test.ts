@@ -19,7 +19,7 @@ describe('CertificateSigningRequest', () => {
   it.each<[string, Fields, string[]]>([
     ['all it needs', {}, []],
     ['text for a request', { request: 'YQ==' }, ['spec.request: Invalid value: "YQ==": PEM block type must be CERTIFICATE REQUEST']],
-    ['no usages', { usages: [] }, ['spec.usages: Required value: usages must be provided']],
+    ['no usages', { usages: [] }, ['spec.usages: Required value']],
     ['a usage twice', { usages: ['client auth', 'client auth'] }, ['spec.usages[1]: Duplicate value: "client auth"']],
     [
       'a forgotten signer',

@@ -81,7 +81,7 @@ function validate(object: KubeObject): FieldError[] {
   const { usages: wanted = [], signerName = '', expirationSeconds } = (spec ?? {}) as Partial<V1CertificateSigningRequestSpec>;
   const request = spec?.request ?? '';
   const errors = invalidEach('spec.request', request, compact(certificateRequestProblem(request)));
-  if (wanted.length === 0) errors.push(required('spec.usages', 'usages must be provided'));
+  if (wanted.length === 0) errors.push(required('spec.usages'));
   wanted.forEach((usage, i) => {
     if (!usages.includes(usage)) errors.push(notSupported(`spec.usages[${i}]`, usage, usages));
   });
@@ -108,7 +108,7 @@ function compact(problem: string | undefined): string[] {
 function validateConditions(status: V1CertificateSigningRequestStatus): FieldError[] {
   const conditions = status.conditions ?? [];
   const errors: FieldError[] = [];
-  const has = (type: string): boolean => conditions.some((condition) => condition.type === type);
+  const isBefore = (type: string, i: number): boolean => conditions.slice(0, i).some((condition) => condition.type === type);
   conditions.forEach((condition: Partial<V1CertificateSigningRequestCondition>, i) => {
     const { type = '', status: state = '' } = condition;
     const path = `status.conditions[${i}]`;
@@ -119,11 +119,10 @@ function validateConditions(status: V1CertificateSigningRequestStatus): FieldErr
     } else if (!['True', 'False', 'Unknown'].includes(state)) {
       errors.push(notSupported(`${path}.status`, state, ['False', 'True', 'Unknown']));
     }
-    if (conditions.findIndex((other) => other.type === type) < i) errors.push(duplicate(`${path}.type`, type));
-    const opposite = type === 'Approved' ? 'Denied' : 'Approved';
-    if (type === 'Denied' && has(opposite)) {
+    if ((type === 'Approved' && isBefore('Denied', i)) || (type === 'Denied' && isBefore('Approved', i))) {
       errors.push(invalid(`${path}.type`, type, 'Approved and Denied conditions are mutually exclusive'));
     }
+    if (isBefore(type, i)) errors.push(duplicate(`${path}.type`, type));
   });
   return errors;
 }

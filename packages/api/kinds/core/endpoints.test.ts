@@ -66,8 +66,45 @@ describe('EndpointSlice', () => {
     [{ ports: [{}, {}] }, ['ports[1].name: Duplicate value: ""']],
     [{ ports: [{ name: 'a', protocol: 'XYZ' }] }, ['ports[0].protocol: Unsupported value: "XYZ": supported values: "SCTP", "TCP", "UDP"']],
     [{ addressType: 'FQDN', endpoints: [{ addresses: ['a.b.'] }] }, []],
+    [
+      { addressType: 'FQDN', endpoints: [{ addresses: ['a'] }] },
+      ['endpoints[0].addresses[0]: Invalid value: "a": should be a domain with at least two segments separated by dots'],
+    ],
+    [
+      { endpoints: [{ addresses: ['fd00::1', '127.0.0.1', 'x'] }] },
+      [
+        'endpoints[0].addresses[0]: Invalid value: "fd00::1": must be an IPv4 address',
+        'endpoints[0].addresses[1]: Invalid value: "127.0.0.1": may not be in the loopback range (127.0.0.0/8, ::1/128)',
+        'endpoints[0].addresses[2]: Invalid value: "x": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)',
+      ],
+    ],
+    [
+      { endpoints: [{ addresses: ['10.0.0.1'], hints: { forZones: [{ name: 'a' }, { name: 'a' }], forNodes: [{ name: 'n' }] } }] },
+      ['endpoints[0].hints.forZones[1].name: Duplicate value: "a"'],
+    ],
+    [
+      { endpoints: [{ addresses: ['10.0.0.1'], hints: { forNodes: Array.from({ length: 9 }, (_, i) => ({ name: `n${i}` })) } }] },
+      ['endpoints[0].hints.forNodes: Too many: 9: must have at most 8 items'],
+    ],
   ])('checks %j', (fields, want) => {
     expect(createProblems(endpointSlice, slice(fields))).toEqual(want);
+  });
+
+  it('does not take labels of endpoints', () => {
+    const endpoint = { addresses: ['10.0.0.1'], deprecatedTopology: { 'kubernetes.io/hostname': 'n' } };
+    expect(written(endpointSlice, slice({ endpoints: [endpoint] })).endpoints).toEqual([{ addresses: ['10.0.0.1'], conditions: {} }]);
+  });
+
+  it('warns about names and odd addresses', () => {
+    const warn = (fields: Fields, old?: Fields): string[] =>
+      endpointSlice.warnings(written(endpointSlice, slice(fields)), old === undefined ? undefined : written(endpointSlice, slice(old)));
+    const names = { addressType: 'FQDN', endpoints: [{ addresses: ['a.b'] }] };
+    expect(warn(names)).toEqual(['spec.addressType: FQDN endpoints are deprecated']);
+    expect(warn(names, names)).toEqual([]);
+    const odd = { addressType: 'IPv6', endpoints: [{ addresses: ['fd00:0::1'] }] };
+    expect(warn(odd, odd)).toEqual([
+      'endpoints[0].addresses[0]: IPv6 address "fd00:0::1" should be in RFC 5952 canonical format ("fd00::1")',
+    ]);
   });
 
   it('keeps its type of address', () => {
@@ -81,7 +118,7 @@ describe('EndpointSlice', () => {
     expect(cellsOf(endpointSlice, fields, 0)).toEqual({
       Name: 'x',
       AddressType: 'IPv4',
-      Ports: '80,*',
+      Ports: '80,all',
       Endpoints: '10.0.0.1,10.0.0.2',
       Age: '<unknown>',
     });

@@ -4,8 +4,8 @@ import type { FieldError } from '../../errors/field-error.ts';
 import { notSupported, required } from '../../errors/field-error.ts';
 import type { CoreV1EndpointPort, V1EndpointAddress, V1EndpointSubset, V1Endpoints } from '../../generated/types.ts';
 import type { KubeObject } from '../../meta/object.ts';
-import { isRecord } from '../../meta/safe-object.ts';
-import { validateIp, validateNonSpecialIp } from '../../validation/ip.ts';
+import { getOwn, isRecord } from '../../meta/safe-object.ts';
+import { ipWarnings, validateIp, validateNonSpecialIp } from '../../validation/ip.ts';
 import { dnsLabelProblems, dnsSubdomainProblems, portNumberProblems, qualifiedNameProblems } from '../../validation/names.ts';
 import { invalidEach } from '../../validation/object-meta.ts';
 import { defineKind, viewAs } from '../define-kind.ts';
@@ -20,7 +20,8 @@ export const endpoints = defineKind('', 'endpoints', {
   nameSyntax: 'dns-subdomain',
   applyDefaults,
   validate: (object) => (viewAs<V1Endpoints>(object).subsets ?? []).flatMap((subset, i) => validateSubset(subset, `subsets[${i}]`)),
-  warnings: () => ['v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice'],
+  updateOrder: ['meta-update', 'object'],
+  warnings,
   table: {
     columns: [nameColumn, fieldColumn('Endpoints', 'io.k8s.api.core.v1.Endpoints', 'subsets'), ageColumn],
     cells(object, now) {
@@ -36,6 +37,18 @@ function applyDefaults(object: KubeObject): void {
       if (isRecord(port)) port.protocol ||= 'TCP';
     }
   }
+}
+
+function warnings(object: KubeObject): string[] {
+  const { metadata, subsets } = viewAs<V1Endpoints>(object);
+  const texts = ['v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice'];
+  if (getOwn(metadata?.labels, 'endpoints.kubernetes.io/managed-by') === 'endpoint-controller') return texts;
+  (subsets ?? []).forEach((subset, i) => {
+    for (const field of ['addresses', 'notReadyAddresses'] as const) {
+      texts.push(...(subset[field] ?? []).flatMap(({ ip }, j) => ipWarnings(ip ?? '', `subsets[${i}].${field}[${j}].ip`)));
+    }
+  });
+  return texts;
 }
 
 function validateSubset(subset: V1EndpointSubset, path: string): FieldError[] {

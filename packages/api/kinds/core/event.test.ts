@@ -124,6 +124,18 @@ describe('Event of events.k8s.io', () => {
     ]);
   });
 
+  it('shows complete values of what may not change', () => {
+    const update = (fields: Fields): string[] => updateProblems(eventsEvent, { ...fresh, ...fields }, fresh);
+    expect(update({ regarding: { kind: 'Pod', namespace: 'n', name: 'q' } })).toEqual([
+      'involvedObject: Invalid value: {"Kind":"Pod","Namespace":"n","Name":"q","UID":"","APIVersion":"","ResourceVersion":"","FieldPath":""}: field is immutable',
+    ]);
+    expect(update({ deprecatedSource: { component: 'c' }, deprecatedCount: 3 })).toEqual([
+      'source: Invalid value: {"Component":"c","Host":""}: field is immutable',
+      'count: Invalid value: 3: field is immutable',
+    ]);
+    expect(update({ action: undefined })[0]).toBe('action: Required value');
+  });
+
   it('can be selected by its own names', () => {
     expect(eventsEvent.selectableFields(written(eventsEvent, fresh))).toMatchObject({
       'regarding.name': 'p',

@@ -2,11 +2,11 @@
 
 import type { FieldError } from '../../errors/field-error.ts';
 import { invalid, required } from '../../errors/field-error.ts';
-import type { CoreV1Event } from '../../generated/types.ts';
+import type { CoreV1Event, V1ObjectReference } from '../../generated/types.ts';
 import type { KubeObject } from '../../meta/object.ts';
 import { equalJson } from '../../meta/safe-object.ts';
 import { nameRules } from '../../validation/names.ts';
-import { immutable, validateObjectMeta } from '../../validation/object-meta.ts';
+import { immutableText, validateObjectMeta } from '../../validation/object-meta.ts';
 import { eventFields, eventTable, isZeroTime, validateEvent } from '../core/event.ts';
 import { defineKind, viewAs } from '../define-kind.ts';
 
@@ -93,9 +93,43 @@ function validateUpdate(object: KubeObject, oldObject: KubeObject): FieldError[]
     'reportingInstance',
   ] as const;
   for (const field of fields) {
-    errors.push(...immutable(item[field], old[field], field === 'reportingComponent' ? 'reportingController' : field));
+    if (equalJson(item[field] ?? null, old[field] ?? null)) continue;
+    errors.push(invalid(field === 'reportingComponent' ? 'reportingController' : field, shownValue(item, field), immutableText));
   }
   return errors;
+}
+
+/** A field as messages show it: complete, with the names of the server's own structs. */
+function shownValue(item: CoreV1Event, field: keyof CoreV1Event): unknown {
+  switch (field) {
+    case 'involvedObject':
+      return shownReference(item.involvedObject ?? {});
+    case 'related':
+      return item.related == null ? null : shownReference(item.related);
+    case 'source':
+      return { Component: item.source?.component ?? '', Host: item.source?.host ?? '' };
+    case 'count':
+      return item.count ?? 0;
+    case 'eventTime':
+    case 'firstTimestamp':
+    case 'lastTimestamp':
+      return item[field] ?? null;
+    default:
+      return item[field] ?? '';
+  }
+}
+
+function shownReference(reference: V1ObjectReference): Readonly<Record<string, string>> {
+  const { kind = '', namespace = '', name = '', uid = '', apiVersion = '', resourceVersion = '', fieldPath = '' } = reference;
+  return {
+    Kind: kind,
+    Namespace: namespace,
+    Name: name,
+    UID: uid,
+    APIVersion: apiVersion,
+    ResourceVersion: resourceVersion,
+    FieldPath: fieldPath,
+  };
 }
 
 /** Under the names of this group, and those that both groups share. */
