@@ -1,15 +1,14 @@
 import { homedir, hostname } from 'node:os';
 import path from 'node:path';
 import { type Command, Option } from 'commander';
-import { parseBoolean, parseBytes, parseDurationMs, parseInteger, parseList } from '../config/parse.ts';
+import { parseBytes, parseDurationMs, parseInteger, parseList } from '../config/parse.ts';
+import { type AccessFlags, addAccessFlags } from './access-flags.ts';
 
 /** Values of the flags of `coffer up`, parsed. Names are kube-apiserver's and the kubelet's where one exists. */
-export interface UpFlags {
+export interface UpFlags extends AccessFlags {
   readonly dataDir: string;
   readonly bindAddress: string;
   readonly securePort: number;
-  readonly tokenAuthFile?: string;
-  readonly anonymousAuth: boolean;
   readonly runtime: 'auto' | 'sandbox' | 'cri' | 'none';
   readonly containerRuntimeEndpoint?: string;
   readonly nodeName: string;
@@ -23,22 +22,18 @@ export interface UpFlags {
   readonly maxRequestsInflight: number;
   readonly maxMutatingRequestsInflight: number;
   readonly requestTimeout: number;
-  readonly serviceAccountIssuer: string;
-  readonly apiAudiences: readonly string[];
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
 export const defaultDataDir = path.join(homedir(), '.coffer');
 
 export function addUpCommand(program: Command): void {
-  program
+  const up = program
     .command('up')
     .description('run API server, control loops and node in one process')
     .option('--data-dir <dir>', 'store, keys, kubeconfig and pod directories', defaultDataDir)
     .option('--bind-address <ip>', 'address to listen on', '127.0.0.1')
     .option('--secure-port <port>', 'port to listen on with TLS', parseInteger(0, 65_535), 6443)
-    .option('--token-auth-file <file>', 'CSV file with static tokens: token,user,uid,"group1,group2"')
-    .option('--anonymous-auth <bool>', 'requests without credentials are user system:anonymous', parseBoolean, true)
     .addOption(new Option('--runtime <name>', 'what runs containers').choices(['auto', 'sandbox', 'cri', 'none']).default('auto'))
     .option('--container-runtime-endpoint <url>', 'CRI socket, e.g. unix:///run/containerd/containerd.sock')
     .option('--node-name <name>', 'name of the Node object', hostname().toLowerCase())
@@ -52,11 +47,10 @@ export function addUpCommand(program: Command): void {
     .option('--max-requests-inflight <n>', 'reads served at one time, 0 for no limit', parseInteger(0, 1_000_000), 400)
     .option('--max-mutating-requests-inflight <n>', 'writes served at one time, 0 for no limit', parseInteger(0, 1_000_000), 200)
     .option('--request-timeout <duration>', 'longest time for a request that is no watch or stream', parseDurationMs, 60_000)
-    .option('--service-account-issuer <url>', 'issuer of ServiceAccount tokens', 'https://kubernetes.default.svc.cluster.local')
-    .option('--api-audiences <list>', 'audiences of tokens for this server', parseList, [])
     .addOption(new Option('--log-level <level>', 'least level that is logged').choices(['debug', 'info', 'warn', 'error']).default('warn'))
     .action(async (flags: UpFlags) => {
       const { runUp } = await import('./run.ts');
       await runUp(flags);
     });
+  addAccessFlags(up);
 }

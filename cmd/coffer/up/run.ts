@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import type { NodeApi } from '@coffer/api/node/node-api';
 import { loadOrCreateClusterKeys } from '@coffer/apiserver/pki/cluster-keys';
@@ -54,7 +55,7 @@ export async function runUp(flags: UpFlags): Promise<void> {
     tls: {
       keyPem: keys.serving.keyPem,
       certificatePem: keys.serving.certificatePem,
-      clientAuthoritiesPem: [keys.authority.certificatePem],
+      clientAuthoritiesPem: [keys.authority.certificatePem, ...(flags.clientCaFile ? [await readFile(flags.clientCaFile, 'utf8')] : [])],
     },
   });
   const address = await listener.listen(flags.bindAddress, flags.securePort);
@@ -82,10 +83,7 @@ export async function runUp(flags: UpFlags): Promise<void> {
 
 function controlPlaneOptions(flags: UpFlags) {
   return {
-    tokenAuthFile: flags.tokenAuthFile,
-    anonymousAuth: flags.anonymousAuth,
-    serviceAccountIssuer: flags.serviceAccountIssuer,
-    apiAudiences: flags.apiAudiences,
+    access: flags,
     maxRequestsInflight: flags.maxRequestsInflight,
     maxMutatingRequestsInflight: flags.maxMutatingRequestsInflight,
     requestTimeoutMs: flags.requestTimeout,

@@ -1,28 +1,31 @@
 import { readFile } from 'node:fs/promises';
 import { anonymousAuthenticator } from '@coffer/apiserver/authentication/anonymous';
+import type { AuthenticationConfiguration } from '@coffer/apiserver/authentication/authentication-config';
 import type { Authenticator, TokenAuthenticator } from '@coffer/apiserver/authentication/authenticator';
 import { bearerTokenAuthenticator, unionTokenAuthenticator } from '@coffer/apiserver/authentication/bearer-token';
+import { bootstrapTokenAuthenticator } from '@coffer/apiserver/authentication/bootstrap-token';
 import { clientCertificateAuthenticator } from '@coffer/apiserver/authentication/client-certificate';
 import { inProcessAuthenticator } from '@coffer/apiserver/authentication/in-process';
-import { loadSigningKeys } from '@coffer/apiserver/authentication/service-account/signing-keys';
+import type { IssuerConfig } from '@coffer/apiserver/authentication/oidc/issuer-config';
+import { loadSigningKeys, type SigningKeys, splitPemKeys } from '@coffer/apiserver/authentication/service-account/signing-keys';
 import { ServiceAccountTokenAuthenticator } from '@coffer/apiserver/authentication/service-account/token-authenticator';
 import { ServiceAccountTokenIssuer } from '@coffer/apiserver/authentication/service-account/token-issuer';
 import { tokenFileAuthenticator } from '@coffer/apiserver/authentication/token-file';
 import { unionAuthenticator } from '@coffer/apiserver/authentication/union';
+import { issuerDiscoveryEndpoint, issuerKeysPath } from '@coffer/apiserver/server/issuer-discovery-endpoint';
+import type { NonResourceEndpoint } from '@coffer/apiserver/server/non-resource-endpoints';
+import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
 import type { ResourceStore } from '@coffer/storage/store/store';
-
-export interface AuthenticationOptions {
-  readonly tokenAuthFile?: string | undefined;
-  readonly anonymousAuth: boolean;
-  readonly serviceAccountIssuer: string;
-  readonly apiAudiences: readonly string[];
-}
+import type { AccessFlags } from '../up/access-flags.ts';
 
 export interface AuthenticationDeps {
-  /** Key of ServiceAccount tokens in PEM. */
+  /** The cluster's own key of ServiceAccount tokens, in PEM. */
   readonly serviceAccountKeyPem: string;
+  /** `host:port` clients reach this server at. */
+  readonly serverAddress: string;
   readonly clock: Clock;
+  readonly logger: Logger;
   /** Stores by their prefix. */
   readonly store: (prefix: string) => ResourceStore;
 }
@@ -33,32 +36,129 @@ export interface Authentication {
   readonly tokens: TokenAuthenticator;
   readonly tokenIssuer: ServiceAccountTokenIssuer;
   readonly apiAudiences: readonly string[];
+  /** The discovery document of the ServiceAccount issuer and its keys. */
+  readonly issuerDiscovery: NonResourceEndpoint;
 }
 
 /** In-process identity, client certificate, bearer tokens, anonymous: in this order. */
-export async function wireAuthentication(options: AuthenticationOptions, deps: AuthenticationDeps): Promise<Authentication> {
+export async function wireAuthentication(flags: AccessFlags, deps: AuthenticationDeps): Promise<Authentication> {
   const { clock, store } = deps;
-  const keys = loadSigningKeys(deps.serviceAccountKeyPem);
-  const apiAudiences = options.apiAudiences.length > 0 ? options.apiAudiences : [options.serviceAccountIssuer];
+  const issuer = flags.serviceAccountIssuer[0] ?? '';
+  const keys = await signingKeys(flags, deps.serviceAccountKeyPem);
+  const apiAudiences = flags.apiAudiences.length > 0 ? flags.apiAudiences : [issuer];
+  const config = await authenticationConfig(flags);
   const tokens: TokenAuthenticator[] = [];
-  if (options.tokenAuthFile) tokens.push(tokenFileAuthenticator(await readFile(options.tokenAuthFile, 'utf8'), apiAudiences));
+  if (flags.tokenAuthFile) tokens.push(tokenFileAuthenticator(await readFile(flags.tokenAuthFile, 'utf8'), apiAudiences));
   tokens.push(
     new ServiceAccountTokenAuthenticator({
       keys,
-      issuers: [options.serviceAccountIssuer],
+      issuers: flags.serviceAccountIssuer,
       apiAudiences,
       clock,
       objects: { get: (resource, namespace, name) => store(resource === 'nodes' ? 'minions' : resource).get(namespace, name) },
     }),
   );
+  if (flags.enableBootstrapTokenAuth) {
+    tokens.push(bootstrapTokenAuthenticator({ secret: (name) => store('secrets').get('kube-system', name), apiAudiences, clock }));
+  }
+  tokens.push(...(await oidcAuthenticators(config.issuers, apiAudiences, deps)));
+  if (flags.authenticationTokenWebhookConfigFile) {
+    tokens.push(await webhookAuthenticator(flags, flags.authenticationTokenWebhookConfigFile, apiAudiences, deps));
+  }
   const anyToken = unionTokenAuthenticator(tokens);
+  const anonymous = config.anonymous ?? { enabled: flags.anonymousAuth ?? true, paths: [] };
+  const maxExpirationSeconds = Math.floor(flags.serviceAccountMaxTokenExpiration / 1000);
   return {
     authenticator: unionAuthenticator(
       [inProcessAuthenticator, clientCertificateAuthenticator(clock), bearerTokenAuthenticator(anyToken, apiAudiences)],
-      options.anonymousAuth ? anonymousAuthenticator() : undefined,
+      anonymous.enabled ? anonymousAuthenticator(anonymous.paths) : undefined,
     ),
     tokens: anyToken,
-    tokenIssuer: new ServiceAccountTokenIssuer({ keys, issuer: options.serviceAccountIssuer, apiAudiences, clock }),
+    tokenIssuer: new ServiceAccountTokenIssuer({
+      keys,
+      issuer,
+      apiAudiences,
+      clock,
+      ...(maxExpirationSeconds > 0 ? { maxExpirationSeconds } : {}),
+    }),
     apiAudiences,
+    issuerDiscovery: await issuerDiscoveryEndpoint({
+      issuer,
+      keys,
+      jwksUri: flags.serviceAccountJwksUri ?? `https://${deps.serverAddress}${issuerKeysPath}`,
+    }),
   };
+}
+
+/** The cluster's own key stays accepted when another one signs, so that tokens live on through a change of the flag. */
+async function signingKeys(flags: AccessFlags, ownPem: string): Promise<SigningKeys> {
+  const files = await Promise.all(flags.serviceAccountKeyFile.map((file) => readFile(file, 'utf8')));
+  const accepted = files.flatMap(splitPemKeys);
+  if (flags.serviceAccountKeyFile.some((_file, index) => splitPemKeys(files[index] ?? '').length === 0)) {
+    throw new Error('--service-account-key-file: a file holds no PEM key');
+  }
+  if (!flags.serviceAccountSigningKeyFile) return loadSigningKeys(ownPem, accepted);
+  return loadSigningKeys(await readFile(flags.serviceAccountSigningKeyFile, 'utf8'), [...accepted, ownPem]);
+}
+
+async function authenticationConfig(flags: AccessFlags): Promise<AuthenticationConfiguration> {
+  if (flags.authenticationConfig) {
+    if (flags.oidcIssuerUrl) throw new Error('--authentication-config and the --oidc-* flags cannot be used together');
+    const { parseAuthenticationConfiguration } = await import('@coffer/apiserver/authentication/authentication-config');
+    const config = parseAuthenticationConfiguration(await readFile(flags.authenticationConfig, 'utf8'));
+    if (config.anonymous && flags.anonymousAuth !== undefined) {
+      throw new Error('--anonymous-auth must not be set when the authentication configuration sets anonymous');
+    }
+    return config;
+  }
+  if (!flags.oidcIssuerUrl) return { issuers: [], anonymous: undefined };
+  const { issuerFromFlags } = await import('@coffer/apiserver/authentication/oidc/issuer-config');
+  const issuer = issuerFromFlags({
+    issuerUrl: flags.oidcIssuerUrl,
+    clientId: flags.oidcClientId,
+    certificateAuthorityPem: flags.oidcCaFile ? await readFile(flags.oidcCaFile, 'utf8') : undefined,
+    usernameClaim: flags.oidcUsernameClaim,
+    usernamePrefix: flags.oidcUsernamePrefix,
+    groupsClaim: flags.oidcGroupsClaim,
+    groupsPrefix: flags.oidcGroupsPrefix,
+    signingAlgorithms: flags.oidcSigningAlgs,
+    requiredClaims: flags.oidcRequiredClaim,
+  });
+  return { issuers: [issuer], anonymous: undefined };
+}
+
+async function oidcAuthenticators(
+  issuers: readonly IssuerConfig[],
+  apiAudiences: readonly string[],
+  { clock, logger }: AuthenticationDeps,
+): Promise<TokenAuthenticator[]> {
+  if (issuers.length === 0) return [];
+  const [{ OidcAuthenticator }, { fetchJson }] = await Promise.all([
+    import('@coffer/apiserver/authentication/oidc/oidc-authenticator'),
+    import('@coffer/apiserver/authentication/oidc/fetch-json'),
+  ]);
+  return issuers.map((issuer) => {
+    const fetch = (url: string) => fetchJson(url, issuer.certificateAuthorityPem);
+    return new OidcAuthenticator({ issuer, apiAudiences, fetchJson: fetch, clock, logger });
+  });
+}
+
+async function webhookAuthenticator(
+  flags: AccessFlags,
+  file: string,
+  apiAudiences: readonly string[],
+  { clock, logger }: AuthenticationDeps,
+): Promise<TokenAuthenticator> {
+  const [{ WebhookTokenAuthenticator }, { webhookClient }] = await Promise.all([
+    import('@coffer/apiserver/authentication/webhook-token'),
+    import('./webhook-client.ts'),
+  ]);
+  return new WebhookTokenAuthenticator({
+    client: webhookClient(file, clock),
+    version: flags.authenticationTokenWebhookVersion,
+    cacheTtlMs: flags.authenticationTokenWebhookCacheTtl,
+    apiAudiences,
+    clock,
+    logger,
+  });
 }

@@ -14,8 +14,6 @@ import { NodeGraph } from '@coffer/apiserver/authorization/node/node-graph';
 import { RbacAuthorizer } from '@coffer/apiserver/authorization/rbac/rbac-authorizer';
 import { RbacIndex } from '@coffer/apiserver/authorization/rbac/rbac-index';
 import { reconcileBootstrapPolicy } from '@coffer/apiserver/authorization/rbac/reconcile-bootstrap';
-import { systemMastersAuthorizer } from '@coffer/apiserver/authorization/system-masters';
-import { unionAuthorizer } from '@coffer/apiserver/authorization/union';
 import { createApiHandler } from '@coffer/apiserver/endpoints/create-api-handler';
 import type { ReviewHandler } from '@coffer/apiserver/endpoints/dispatch';
 import { reviewHandler } from '@coffer/apiserver/endpoints/review-handler';
@@ -40,7 +38,9 @@ import type { Clock } from '@coffer/base/time/clock';
 import type { Storage } from '@coffer/storage/store/storage';
 import type { ResourceStore } from '@coffer/storage/store/store';
 import { build } from '../build-info.ts';
+import type { AccessFlags } from '../up/access-flags.ts';
 import { wireAuthentication } from './authentication.ts';
+import { wireAuthorization } from './authorization.ts';
 import { ensureSystemNamespaces } from './bootstrap-objects.ts';
 import { writeAsServer } from './write-as-server.ts';
 
@@ -49,10 +49,7 @@ export interface ControlPlaneOptions {
   readonly keys: ClusterKeys;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly tokenAuthFile?: string | undefined;
-  readonly anonymousAuth: boolean;
-  readonly serviceAccountIssuer: string;
-  readonly apiAudiences: readonly string[];
+  readonly access: AccessFlags;
   readonly maxRequestsInflight: number;
   readonly maxMutatingRequestsInflight: number;
   readonly requestTimeoutMs: number;
@@ -91,9 +88,15 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
   );
   const nodeGraph = new NodeGraph(store('pods'), options.onFatal);
   const rbac = new RbacAuthorizer(rbacIndex);
-  const authorizer = unionAuthorizer([systemMastersAuthorizer, nodeAuthorizer(nodeGraph), rbac]);
+  const authorizer = await wireAuthorization(options.access, { node: nodeAuthorizer(nodeGraph), rbac, clock, logger });
 
-  const authentication = await wireAuthentication(options, { serviceAccountKeyPem: options.keys.serviceAccountKeyPem, clock, store });
+  const authentication = await wireAuthentication(options.access, {
+    serviceAccountKeyPem: options.keys.serviceAccountKeyPem,
+    serverAddress: options.serverAddress,
+    clock,
+    logger,
+    store,
+  });
 
   const admission = new AdmissionChain([
     ...builtInAdmission({
@@ -142,7 +145,7 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
       health,
       version: versionInfo(build),
       metrics: () => metrics.render(),
-      endpoints: [discoveryEndpoint(catalog, options.serverAddress), openApiEndpoint(catalog)],
+      endpoints: [discoveryEndpoint(catalog, options.serverAddress), openApiEndpoint(catalog), authentication.issuerDiscovery],
     }),
   });
   await ensureSystemNamespaces(handler, store('namespaces'));

@@ -23,6 +23,11 @@ export function loadSigningKeys(signingPem: string, verificationPems: readonly s
   return { signing, verification };
 }
 
+/** The PEM blocks of a file that may hold several keys. */
+export function splitPemKeys(text: string): string[] {
+  return text.match(/-----BEGIN ([A-Z ]+)-----[\s\S]+?-----END \1-----/g) ?? [];
+}
+
 /** The key set for `/openid/v1/jwks`: public parts only. */
 export async function jsonWebKeySet(keys: SigningKeys): Promise<{ readonly keys: readonly JWK[] }> {
   const exported = keys.verification.map(async ({ id, algorithm, key }) => ({
