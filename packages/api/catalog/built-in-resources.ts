@@ -149,6 +149,19 @@ export const builtInResources: readonly ResourceInfo[] = [
   row({ ...rbac, resource: 'rolebindings', kind: 'RoleBinding' }),
   row({ ...rbac, resource: 'roles', kind: 'Role' }),
 
+  // There are no custom resources: the list is always empty, which kubectl asks for before it calls a kind unknown.
+  row({
+    group: 'apiextensions.k8s.io',
+    version: 'v1',
+    resource: 'customresourcedefinitions',
+    kind: 'CustomResourceDefinition',
+    namespaced: false,
+    shortNames: ['crd', 'crds'],
+    categories: ['api-extensions'],
+    verbs: ['get', 'list', 'watch'],
+    storagePrefix: 'apiextensions.k8s.io/customresourcedefinitions',
+  }),
+
   row({ group: 'coordination.k8s.io', version: 'v1', resource: 'leases', kind: 'Lease' }),
 
   row({ group: 'discovery.k8s.io', version: 'v1', resource: 'endpointslices', kind: 'EndpointSlice' }),

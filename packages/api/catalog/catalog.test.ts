@@ -21,6 +21,7 @@ describe('Catalog', () => {
       'authorization.k8s.io',
       'certificates.k8s.io',
       'rbac.authorization.k8s.io',
+      'apiextensions.k8s.io',
       'coordination.k8s.io',
       'discovery.k8s.io',
     ]);

@@ -1,5 +1,6 @@
 /** Every kind this program knows, by group and resource. */
 
+import { customResourceDefinition } from './apiextensions/custom-resource-definition.ts';
 import { deployment } from './apps/deployment.ts';
 import { replicaSet } from './apps/replica-set.ts';
 import { selfSubjectReview, tokenReview } from './authentication/reviews.ts';
@@ -48,6 +49,7 @@ const kinds: readonly KindDefinition[] = [
   selfSubjectRulesReview,
   subjectAccessReview,
   certificateSigningRequest,
+  customResourceDefinition,
   clusterRoleBinding,
   clusterRole,
   roleBinding,
