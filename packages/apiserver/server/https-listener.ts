@@ -95,7 +95,6 @@ export class HttpsListener {
     });
     this.#server.on('sessionError', (error: Error) => this.#logger.debug('HTTP/2 session ended with an error', { err: error }));
     this.#server.on('tlsClientError', (error: Error) => this.#logger.debug('TLS handshake failed', { err: error }));
-    this.#server.on('error', (error: Error) => this.#logger.error('listener failed', { err: error }));
   }
 
   /** Starts to listen; port 0 picks a free one. Rejects with an error that names address and port. */
@@ -105,6 +104,7 @@ export class HttpsListener {
       this.#server.once('error', onError);
       this.#server.listen({ host, port, backlog: 4096 }, () => {
         this.#server.off('error', onError);
+        this.#server.on('error', (error: Error) => this.#logger.error('listener failed', { err: error }));
         const address = this.#server.address() as AddressInfo;
         resolve({ host: address.address, port: address.port });
       });
