@@ -17,7 +17,8 @@ import { respondStatus } from './respond.ts';
  * is a 500 without detail: the detail belongs in the log.
  */
 export function errorResponse(error: unknown, context: RequestContext | undefined): HttpResponse {
-  return respondStatus(toStatusError(error).status, context);
+  const { group = '', resource = '', name = '' } = context?.info ?? {};
+  return respondStatus(toStatusError(error, { group, resource }, name).status, context);
 }
 
 /** `gr` and `name` are those of the object concerned, where one is known. */

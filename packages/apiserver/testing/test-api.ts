@@ -1,5 +1,4 @@
-import { builtInResources } from '@coffer/api/catalog/built-in-resources';
-import { Catalog } from '@coffer/api/catalog/catalog';
+import { builtInCatalog } from '@coffer/api/catalog/catalog';
 import { builtInKind } from '@coffer/api/kinds/index';
 import type { NodeApi } from '@coffer/api/node/node-api';
 import { builtInSchemaTable } from '@coffer/api/schema/schema-table';
@@ -70,19 +69,18 @@ export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi
     logger: silentLogger,
     transformerFor: () => identityTransformer,
   });
-  const catalog = new Catalog(builtInResources.filter((row) => builtInKind(row.group, row.resource) !== undefined));
+  const catalog = builtInCatalog();
   const stores = await openResourceStores((config) => storage.resource(config), catalog, builtInKind);
   const store = (prefix: string) => {
     const found = stores.get(prefix);
     if (found === undefined) throw new Error(`no store for ${prefix}`);
     return found;
   };
-  const services = stores.get('services/specs');
   const handler = createApiHandler({
     catalog,
     kinds: builtInKind,
     stores,
-    strategies: builtInStrategies({ services: services === undefined ? {} : serviceStrategy(services) }),
+    strategies: builtInStrategies({ services: serviceStrategy(store('services/specs')) }),
     table: builtInSchemaTable(),
     admission: new AdmissionChain([
       ...builtInAdmission({ namespaces: store('namespaces'), serviceAccounts: store('serviceaccounts') }),

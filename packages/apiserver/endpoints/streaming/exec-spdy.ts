@@ -2,6 +2,7 @@ import { badRequest } from '@coffer/api/errors/status-error';
 import type { ExecOptions, ExecResult, NodeApi, PodRef } from '@coffer/api/node/node-api';
 import type { HttpResponse } from '@coffer/base/http/handler';
 import { SpdySession, type SpdyStream } from '@coffer/base/spdy/session';
+import type { Clock } from '@coffer/base/time/clock';
 import type { RequestContext } from '../../request/context.ts';
 import { headerText } from '../negotiation.ts';
 import { execStatus } from './exec-status.ts';
@@ -18,6 +19,7 @@ export function serveExecSpdy(
   pod: PodRef,
   subresource: 'exec' | 'attach',
   options: ExecOptions,
+  clock: Clock,
 ): HttpResponse {
   if (!isSpdyUpgrade(context.http)) throw badRequest('unable to upgrade: only WebSocket and SPDY/3.1 are supported');
   const offered = headerText(context.http, 'x-stream-protocol-version').split(/, ?/);
@@ -38,13 +40,13 @@ export function serveExecSpdy(
       stream.accept();
       streams.set(type, stream);
       if (streams.size < wanted.size) return;
-      clearTimeout(timeout);
+      cancelTimeout();
       void run(streams, options, (process) => node[subresource](pod, options, process, gone.signal)).finally(() => session.close());
     },
   });
-  const timeout = setTimeout(() => session.close(), streamsTimeoutMs);
+  const cancelTimeout = clock.setTimer(streamsTimeoutMs, () => session.close());
   void session.closed.then(() => {
-    clearTimeout(timeout);
+    cancelTimeout();
     gone.abort(new Error('client closed the connection'));
   });
   return { kind: 'upgraded' };

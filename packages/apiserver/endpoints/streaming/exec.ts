@@ -1,5 +1,6 @@
 import type { ByteSink, ExecOptions, ExecResult, NodeApi, PodRef, ProcessStreams } from '@coffer/api/node/node-api';
 import type { HttpResponse } from '@coffer/base/http/handler';
+import type { Clock } from '@coffer/base/time/clock';
 import type { RawData, WebSocket } from 'ws';
 import type { RequestContext } from '../../request/context.ts';
 import { ByteQueue } from './byte-queue.ts';
@@ -19,8 +20,9 @@ export function serveExec(
   pod: PodRef,
   subresource: 'exec' | 'attach',
   options: ExecOptions,
+  clock: Clock,
 ): HttpResponse {
-  if (!isWebSocketUpgrade(context.http)) return serveExecSpdy(context, node, pod, subresource, options);
+  if (!isWebSocketUpgrade(context.http)) return serveExecSpdy(context, node, pod, subresource, options, clock);
   const protocol = chooseProtocol(context.http, protocols);
   acceptWebSocket(context.http, protocol, (socket) => {
     void new ExecSession(socket, options).run((streams, signal) => node[subresource](pod, options, streams, signal));

@@ -6,6 +6,7 @@ import { isRecord, setOwn } from '@coffer/api/meta/safe-object';
 import type { HttpResponse } from '@coffer/base/http/handler';
 import { podSpec } from '../../registry/core/pod-strategy.ts';
 import { checkStoragePreconditions } from '../../registry/generic/preconditions.ts';
+import { rfc3339 } from '../../registry/generic/system-metadata.ts';
 import type { RequestContext } from '../../request/context.ts';
 import { readObject } from '../decode-body.ts';
 import { translatingErrors } from '../errors.ts';
@@ -65,7 +66,7 @@ async function assign(context: RequestContext, scope: Scope, binding: V1Binding,
         );
         const problem = assignmentProblem(pod, name);
         if (problem !== undefined) throw conflict({ group: '', resource: 'pods/binding' }, name, problem);
-        setNode(pod, binding);
+        setNode(pod, binding, rfc3339(scope.tools.clock.now()));
         return { action: 'write', object: registry.canonicalize(pod) };
       },
       { dryRun },
@@ -81,7 +82,7 @@ function assignmentProblem(pod: KubeObject, name: string): string | undefined {
   return undefined;
 }
 
-function setNode(pod: KubeObject, binding: V1Binding): void {
+function setNode(pod: KubeObject, binding: V1Binding, now: string): void {
   pod.spec = { ...podSpec(pod), nodeName: binding.target.name };
   const annotations = binding.metadata?.annotations ?? {};
   if (Object.keys(annotations).length > 0) {
@@ -94,7 +95,7 @@ function setNode(pod: KubeObject, binding: V1Binding): void {
   const scheduled = {
     type: 'PodScheduled',
     status: 'True',
-    lastTransitionTime: `${new Date().toISOString().slice(0, 19)}Z`,
+    lastTransitionTime: now,
     observedGeneration: pod.metadata.generation,
   };
   pod.status = { ...status, conditions: [...conditions, scheduled] };

@@ -54,7 +54,7 @@ async function connectPod(
   if (!options.stdin && !options.stdout && !options.stderr) throw badRequest('you must specify at least 1 of stdin, stdout, stderr');
   if (subresource === 'exec' && options.command.length === 0) throw badRequest('you must specify at least one command');
   requireUpgrade(context);
-  return serveExec(context, node, podRefOf(pod), subresource, options);
+  return serveExec(context, node, podRefOf(pod), subresource, options, scope.tools.clock);
 }
 
 function reach(deps: ConnectDeps, nodeName: string): NodeApi {

@@ -6,6 +6,7 @@ import { acceptWebSocket } from '../streaming/web-socket.ts';
 class WebSocketSink implements StreamSink {
   readonly signal: AbortSignal;
   readonly #socket: WebSocket;
+  readonly #waiting: (() => void)[] = [];
 
   constructor(socket: WebSocket, signal: AbortSignal) {
     this.#socket = socket;
@@ -13,18 +14,19 @@ class WebSocketSink implements StreamSink {
   }
 
   write(chunk: Uint8Array | string): boolean {
-    this.#socket.send(chunk, { binary: false });
+    this.#socket.send(chunk, { binary: false }, () => {
+      if (this.#socket.bufferedAmount > 0) return;
+      for (const resolve of this.#waiting.splice(0)) resolve();
+    });
     return this.#socket.bufferedAmount === 0;
   }
 
   drained(): Promise<void> {
+    if (this.signal.aborted) return Promise.reject(new Error('client closed the connection'));
+    if (this.#socket.bufferedAmount === 0) return Promise.resolve();
     return new Promise((resolve, reject) => {
-      const check = () => {
-        if (this.signal.aborted) reject(new Error('client closed the connection'));
-        else if (this.#socket.bufferedAmount === 0) resolve();
-        else setTimeout(check, 10);
-      };
-      check();
+      this.#waiting.push(resolve);
+      this.signal.addEventListener('abort', () => reject(new Error('client closed the connection')), { once: true });
     });
   }
 
