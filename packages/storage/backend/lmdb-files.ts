@@ -126,7 +126,7 @@ function withTables(env: RootDatabase<Buffer, Buffer>, directory: string, noSync
  * of overlapping syncs makes a commit visible before it is durable, which this store must never do.)
  */
 function openEnvironment(directory: string, noSync: boolean): RootDatabase<Buffer, Buffer> {
-  return open<Buffer, Buffer>({
+  const options = {
     path: directory,
     noSubdir: false,
     maxDbs: 8,
@@ -136,8 +136,20 @@ function openEnvironment(directory: string, noSync: boolean): RootDatabase<Buffe
     eventTurnBatching: false,
     noSync,
     ...binary,
-  });
+  };
+  try {
+    return open<Buffer, Buffer>({ ...options, mapSize: addressSpaceBytes });
+  } catch (error) {
+    if (!/allocate memory/i.test(error instanceof Error ? error.message : '')) throw error;
+    return open<Buffer, Buffer>(options);
+  }
 }
+
+/**
+ * Address space, not memory. When a file outgrows its map the library makes a larger one and keeps the old, and the same pages
+ * count again; so the first one is large, unless the process may not have that much.
+ */
+const addressSpaceBytes = 64 * 1024 ** 3;
 
 function checkFormat(meta: Table, directory: string): void {
   const format = meta.get(metaKeys.format);
