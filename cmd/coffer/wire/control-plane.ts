@@ -3,6 +3,7 @@ import { builtInKind } from '@coffer/api/kinds/index';
 import type { NodeApi } from '@coffer/api/node/node-api';
 import { builtInSchemaTable } from '@coffer/api/schema/schema-table';
 import { builtInAdmission } from '@coffer/apiserver/admission/built-in';
+import { certificatePlugins } from '@coffer/apiserver/admission/certificates/certificate-plugins';
 import { AdmissionChain } from '@coffer/apiserver/admission/chain';
 import { nodeRestrictionPlugin } from '@coffer/apiserver/admission/node/node-restriction';
 import { rbacEscalationPlugin } from '@coffer/apiserver/admission/rbac/escalation';
@@ -104,6 +105,7 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
       serviceAccounts: store('serviceaccounts'),
       nodeRestriction: nodeRestrictionPlugin({ pods: store('pods'), nodes: store('minions') }),
     }),
+    ...certificatePlugins(authorizer),
     rbacEscalationPlugin({ authorizer, rbac, index: rbacIndex }),
   ]);
 
