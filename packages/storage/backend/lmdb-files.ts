@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, existsSync, fsyncSync, linkSync, mkdirSync, openSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, fsyncSync, linkSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { ABORT, type Database, open, type RootDatabase } from 'lmdb';
 import { StorageError } from '../errors.ts';
@@ -137,19 +137,22 @@ function openEnvironment(directory: string, noSync: boolean): RootDatabase<Buffe
     noSync,
     ...binary,
   };
-  try {
-    return open<Buffer, Buffer>({ ...options, mapSize: addressSpaceBytes });
-  } catch (error) {
-    if (!/allocate memory/i.test(error instanceof Error ? error.message : '')) throw error;
-    return open<Buffer, Buffer>(options);
-  }
+  return open<Buffer, Buffer>(addressSpaceIsLimited() ? options : { ...options, mapSize: addressSpaceBytes });
 }
 
 /**
  * Address space, not memory. When a file outgrows its map the library makes a larger one and keeps the old, and the same pages
- * count again; so the first one is large, unless the process may not have that much.
+ * count again; so the first one is large, unless the process may not have that much (where the library would crash).
  */
 const addressSpaceBytes = 64 * 1024 ** 3;
+
+function addressSpaceIsLimited(): boolean {
+  try {
+    return !/^Max address space\s+unlimited/m.test(readFileSync('/proc/self/limits', 'utf8'));
+  } catch {
+    return false;
+  }
+}
 
 function checkFormat(meta: Table, directory: string): void {
   const format = meta.get(metaKeys.format);
