@@ -176,7 +176,7 @@ describe('update', () => {
 
   it('writes nothing when nothing changes', async () => {
     const made = await create('noop');
-    api.clock.advance(5000);
+    await api.clock.advance(5000);
     const { json } = await api.request('PUT', `${configMaps}/noop`, { metadata: { name: 'noop' }, data: { k: 'v' } });
     expect(json.metadata.resourceVersion).toBe(made.metadata.resourceVersion);
   });

@@ -182,24 +182,28 @@ export class TestWatch {
   #release: () => void = () => {};
 
   constructor(run: (sink: StreamSink) => Promise<void>) {
-    const self = this;
-    this.done = run({
+    this.done = run(this.#sink());
+  }
+
+  #sink(): StreamSink {
+    const bufferedBytes = () => this.#stalledBytes ?? 0;
+    return {
       signal: this.#gone.signal,
-      write(chunk) {
-        self.#chunks.push(typeof chunk === 'string' ? chunk : Buffer.from(chunk).toString('utf8'));
-        if (self.#stalledBytes !== undefined) self.#stalledBytes += chunk.length;
-        return self.#stalledBytes === undefined;
+      write: (chunk) => {
+        this.#chunks.push(typeof chunk === 'string' ? chunk : Buffer.from(chunk).toString('utf8'));
+        if (this.#stalledBytes !== undefined) this.#stalledBytes += chunk.length;
+        return this.#stalledBytes === undefined;
       },
       drained: () =>
         new Promise((resolve) => {
-          if (self.#stalledBytes === undefined) resolve();
-          else self.#release = resolve;
+          if (this.#stalledBytes === undefined) resolve();
+          else this.#release = resolve;
         }),
       get bufferedBytes() {
-        return self.#stalledBytes ?? 0;
+        return bufferedBytes();
       },
       flush() {},
-    });
+    };
   }
 
   /** What has arrived so far. */

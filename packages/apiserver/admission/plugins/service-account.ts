@@ -27,7 +27,7 @@ export function serviceAccountAdmission(serviceAccounts: ResourceStore): Admissi
       if (spec.automountServiceAccountToken ?? account.automountServiceAccountToken ?? true) mountToken(spec);
       if ((spec.imagePullSecrets ?? []).length === 0) {
         const secrets = account.imagePullSecrets ?? [];
-        if (secrets.length > 0) spec.imagePullSecrets = secrets.map(({ name }) => ({ ...(name === undefined ? {} : { name }) }));
+        if (secrets.length > 0) spec.imagePullSecrets = secrets.map(({ name }) => (name === undefined ? {} : { name }));
       }
     },
     validate(attributes) {

@@ -42,7 +42,7 @@ const node: NodeApi = {
   attach: (_pod, options, streams) => runCommand({ ...options, command: ['cat'] }, streams),
   async portForward(_pod, to, stream) {
     if (to === 81) throw new Error('connection refused');
-    for await (const chunk of stream.input) await stream.output.write(Buffer.from(`${to}:${Buffer.from(chunk)}`));
+    for await (const chunk of stream.input) await stream.output.write(Buffer.from(`${to}:${Buffer.from(chunk).toString('utf8')}`));
     stream.end();
   },
 };
@@ -196,7 +196,7 @@ describe('exec over SPDY', () => {
 describe('watch over WebSocket', () => {
   it('sends one event per message', async () => {
     const socket = new WebSocket(`ws://127.0.0.1:${port}/api/v1/namespaces/ns/pods?watch=1&fieldSelector=metadata.name%3Dp`);
-    const event = await new Promise<string>((resolve) => socket.on('message', (data) => resolve(String(data))));
+    const event = await new Promise<string>((resolve) => socket.on('message', (data: Buffer) => resolve(data.toString('utf8'))));
     expect(JSON.parse(event)).toMatchObject({ type: 'ADDED', object: { kind: 'Pod', metadata: { name: 'p' } } });
     socket.close();
   });

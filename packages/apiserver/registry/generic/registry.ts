@@ -58,14 +58,14 @@ export class Registry {
 
   /** The object in the served version; shared, not to be changed. */
   served(stored: StoredObject): KubeObject {
-    const { fromStored } = this.kind;
-    return fromStored === undefined ? stored.peek() : this.canonicalize(fromStored(stored.peek()));
+    const { kind } = this;
+    return kind.fromStored === undefined ? stored.peek() : this.canonicalize(kind.fromStored(stored.peek()));
   }
 
   /** The object in the served version; a copy of the caller's own. */
   servedCopy(stored: StoredObject): KubeObject {
-    const { fromStored } = this.kind;
-    return fromStored === undefined ? stored.decode() : this.canonicalize(fromStored(stored.decode()));
+    const { kind } = this;
+    return kind.fromStored === undefined ? stored.decode() : this.canonicalize(kind.fromStored(stored.decode()));
   }
 
   toStored(object: KubeObject): KubeObject {

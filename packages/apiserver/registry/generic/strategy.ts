@@ -10,11 +10,11 @@ import type { DeleteOptions } from '../../endpoints/options/delete-options.ts';
  */
 export interface Strategy {
   /** Sets and clears what a create may not choose (status, generation, …). */
-  prepareForCreate?(object: KubeObject, context: WriteContext): void;
+  readonly prepareForCreate?: (object: KubeObject, context: WriteContext) => void;
   /** Restores what an update of the main resource may not change (status, …) and counts the generation. */
-  prepareForUpdate?(object: KubeObject, old: KubeObject, context: WriteContext): void;
+  readonly prepareForUpdate?: (object: KubeObject, old: KubeObject, context: WriteContext) => void;
   /** Last changes of a create after validation passed (allocation of addresses); may refuse with field errors. */
-  allocate?(object: KubeObject, old: KubeObject | undefined, context: WriteContext): FieldError[];
+  readonly allocate?: (object: KubeObject, old: KubeObject | undefined, context: WriteContext) => FieldError[];
   /** PUT and apply of a missing object create it. Server-side apply creates for every kind. */
   readonly allowCreateOnUpdate?: boolean;
   /** PUT without resourceVersion is last-writer-wins (the default); false demands a resourceVersion. */
@@ -24,11 +24,11 @@ export interface Strategy {
   /** DELETE answers with the object instead of a Success status. */
   readonly returnDeletedObject?: boolean;
   /** Seconds of grace for this deletion; undefined deletes without grace. */
-  gracePeriodSeconds?(object: KubeObject, options: DeleteOptions): number | undefined;
+  readonly gracePeriodSeconds?: (object: KubeObject, options: DeleteOptions) => number | undefined;
   /** Further changes when a deletion starts (a namespace's phase); `object` already carries its deletionTimestamp. */
-  markDeleting?(object: KubeObject): void;
+  readonly markDeleting?: (object: KubeObject) => void;
   /** True while something other than finalizers keeps a deleted object (a namespace's `spec.finalizers`). */
-  holdsDeletion?(object: KubeObject): boolean;
+  readonly holdsDeletion?: (object: KubeObject) => boolean;
 }
 
 /** Who writes, and how; what a strategy may look at. */
@@ -43,9 +43,9 @@ export interface WriteContext {
 
 /** What PUT and PATCH of a subresource do to the object: a narrower pair of rules than the resource's own. */
 export interface UpdateRules {
-  prepareForUpdate?(object: KubeObject, old: KubeObject, context: WriteContext): void;
-  validateUpdate(object: KubeObject, old: KubeObject): FieldError[];
-  warnings?(object: KubeObject, old: KubeObject): string[];
+  readonly prepareForUpdate?: (object: KubeObject, old: KubeObject, context: WriteContext) => void;
+  readonly validateUpdate: (object: KubeObject, old: KubeObject) => FieldError[];
+  readonly warnings?: (object: KubeObject, old: KubeObject) => string[];
   readonly allowUnconditionalUpdate: boolean;
   readonly allowCreateOnUpdate: boolean;
 }
