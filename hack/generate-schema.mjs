@@ -171,7 +171,11 @@ function modelFile(pkg, struct) {
 }
 
 /** Comments have quotes and backslashes escaped, and no end of a comment. */
-const clean = (text) => text.replace(/\\(["'\\])/g, '$1').replaceAll('*_/', '*/').trim();
+const clean = (text) =>
+  text
+    .replace(/\\(["'\\])/g, '$1')
+    .replaceAll('*_/', '*/')
+    .trim();
 
 /** [description of the type, description of each field by JSON name]. */
 function describe(pkg, struct, rows) {
@@ -182,13 +186,35 @@ function describe(pkg, struct, rows) {
   const source = fs.readFileSync(file.replace('.d.ts', '.js'), 'utf8');
   const baseNames = new Map([...source.matchAll(/"name": "([^"]+)",\s*"baseName": "([^"]+)"/g)].map((m) => [m[1], m[2]]));
   const fields = {};
-  for (const m of text.matchAll(/ {4}\/\*\*\n {4}\* ([^\n]*)\n {4}\*\/\n {4}'([^']+)'/g)) fields[baseNames.get(m[2]) ?? m[2]] = clean(m[1]);
+  for (const m of text.matchAll(/ {4}\/\*\*\n {4}\* ([^\n]*)\n {4}\*\/\n {4}'([^']+)'/g)) {
+    const field = baseNames.get(m[2]) ?? m[2];
+    fields[field] = withLineBreaks(`${pkg.openapi}.${struct.name}.${field}`, clean(m[1]));
+  }
   const ours = rows.map((row) => row[0]).sort();
   const theirs = [...baseNames.values()].sort();
   if (ours.join() !== theirs.join()) {
     throw new Error(`${pkg.openapi}.${struct.name}: the facts name ${ours}, the generated models ${theirs}`);
   }
-  return [clean(type), fields];
+  return [withLineBreaks(`${pkg.openapi}.${struct.name}`, clean(type)), fields];
+}
+
+/** Struct, or struct and field → where its documentation has line breaks; see `extract-line-breaks.mjs`. */
+const lineBreaks = new Map();
+for (const line of fs.readFileSync(path.join(root, 'packages/api/schema/line-breaks.txt'), 'utf8').trimEnd().split('\n')) {
+  const [name, ...breaks] = line.split(' ');
+  lineBreaks.set(
+    name,
+    breaks.map((text) => /^(\d+)([nst]+)$/.exec(text)).map((m) => ({ words: Number(m[1]), space: m[2] })),
+  );
+}
+
+function withLineBreaks(name, text) {
+  const parts = text.split(/(\s+)/);
+  for (const { words, space } of lineBreaks.get(name) ?? []) {
+    if (words * 2 - 1 >= parts.length) throw new Error(`${name}: its documentation is shorter than its line breaks`);
+    parts[words * 2 - 1] = space.replaceAll('n', '\n').replaceAll('t', '\t').replaceAll('s', ' ');
+  }
+  return parts.join('');
 }
 
 const structs = {};

@@ -11,6 +11,5 @@ export function fieldDescription(struct: string, field: string): string {
   const entry = parsed[struct];
   const fields: unknown = Array.isArray(entry) ? entry[1] : undefined;
   const text = isRecord(fields) ? fields[field] : undefined;
-  // Paragraphs are joined by two blanks in the source of the descriptions.
-  return typeof text === 'string' ? text.replaceAll('  ', '\n\n') : '';
+  return typeof text === 'string' ? text : '';
 }
