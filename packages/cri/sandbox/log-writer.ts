@@ -166,13 +166,28 @@ export class LogWriter {
     const from = { stdout: this.#raw.stdout.converted, stderr: this.#raw.stderr.converted };
     for (const line of batch) this.#raw[line.stream].converted += line.rawBytes;
     const to = { stdout: this.#raw.stdout.converted, stderr: this.#raw.stderr.converted };
-    // 1
-    await this.#writeJournal({ log: this.#logInode, size: this.#logSize, length: text.length, from, to });
-    // 2
-    await this.#log?.appendFile(text);
+    try {
+      // 1
+      await this.#writeJournal({ log: this.#logInode, size: this.#logSize, length: text.length, from, to });
+      // 2
+      await this.#log?.appendFile(text);
+    } catch (error) {
+      await this.#undo(from);
+      throw error;
+    }
     this.#logSize += text.length;
     for (const stream of streams) await this.#release(stream);
     return more;
+  }
+
+  /** After a write that failed, e.g. on a full disk: the next conversion starts where this one did. */
+  async #undo(from: Readonly<Record<StreamName, number>>): Promise<void> {
+    for (const stream of streams) {
+      const raw = this.#raw[stream];
+      raw.read = raw.converted = from[stream];
+      raw.carry = Buffer.alloc(0);
+    }
+    await this.#log?.truncate(this.#logSize).catch(() => {});
   }
 
   /** Reads what is new, at most one batch; false when there is more. */

@@ -5,7 +5,7 @@
  */
 import { type FSWatcher, watch } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { Clock } from '@coffer/base/time/clock';
 import type { StreamName } from './log-writer.ts';
 
@@ -77,6 +77,7 @@ export interface RunMonitorCallbacks {
 
 const drainTimeoutMs = 2_000;
 const livenessIntervalMs = 1_000;
+const pollIntervalMs = 200;
 /** What upstream reports for a container whose exit status nobody knows. */
 export const unknownExitCode = 255;
 
@@ -86,6 +87,7 @@ export class RunMonitor {
   readonly #callbacks: RunMonitorCallbacks;
   #watcher: FSWatcher | undefined;
   #cancelTimer: (() => void) | undefined;
+  #cancelPoll: (() => void) | undefined;
   #exited: { code: number; atMs: number } | undefined;
   #done = false;
 
@@ -97,11 +99,16 @@ export class RunMonitor {
 
   /** Starts watching; what happened before is found too. */
   start(): void {
-    this.#watcher = watch(this.#directory, { persistent: false }, (_event, name) => {
-      if (name === 'stdout' || name === 'stderr') this.#callbacks.onOutput(name);
-      else if (name === 'exit' || name === 'drained') void this.check();
-    });
-    this.#watcher.on('error', () => {});
+    try {
+      this.#watcher = watch(this.#directory, { persistent: false }, (_event, name) => {
+        if (name === 'stdout' || name === 'stderr') this.#callbacks.onOutput(name);
+        else if (name === 'exit' || name === 'drained') void this.check();
+      });
+      this.#watcher.on('error', () => {});
+    } catch {
+      // The machine has no watches left.
+      this.#poll();
+    }
     this.#scheduleLiveness();
     void this.check();
   }
@@ -122,8 +129,16 @@ export class RunMonitor {
   stop(): void {
     this.#done = true;
     this.#cancelTimer?.();
+    this.#cancelPoll?.();
     this.#watcher?.close();
     this.#watcher = undefined;
+  }
+
+  #poll(): void {
+    if (this.#done) return;
+    for (const stream of ['stdout', 'stderr'] as const) this.#callbacks.onOutput(stream);
+    void this.check();
+    this.#cancelPoll = this.#clock.setTimer(pollIntervalMs, () => this.#poll());
   }
 
   #finish(): void {
@@ -145,17 +160,21 @@ export class RunMonitor {
     const state = await readRunState(this.#directory);
     if (state.exitCode !== undefined) return this.check();
     if (state.keeperPid === undefined || state.pid === undefined) return;
-    if (await isKeeper(state.keeperPid, this.#directory)) return;
+    if (await stillRuns(state, this.#directory)) return;
     const again = await readRunState(this.#directory);
     if (again.exitCode !== undefined) return this.check();
-    if ((await parentOf(state.pid)) !== undefined && (await sameContainer(state.pid, this.#directory))) return;
     this.#exited ??= { code: unknownExitCode, atMs: this.#clock.now() };
     this.#finish();
   }
 }
 
-/** A first process without its keeper is recognised by its control group, which carries the id of the container. */
-async function sameContainer(pid: number, directory: string): Promise<boolean> {
-  const cgroup = await readFile(`/proc/${pid}/cgroup`, 'utf8').catch(() => '');
-  return cgroup.includes(directory.split('/').at(-2) ?? directory);
+/**
+ * True while the first process of a container lives. Without its keeper it is recognised by its control group, which carries the id
+ * of the container: numbers of processes are used again.
+ */
+export async function stillRuns(state: RunState, directory: string): Promise<boolean> {
+  if (state.keeperPid === undefined || state.pid === undefined) return false;
+  if (await isKeeper(state.keeperPid, directory)) return true;
+  const cgroup = await readFile(`/proc/${state.pid}/cgroup`, 'utf8').catch(() => '');
+  return (await parentOf(state.pid)) !== undefined && cgroup.includes(basename(dirname(directory)));
 }

@@ -9,49 +9,21 @@ import { isAbsolute, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
-import { type ContainerConfig, type ContainerStatus, type RuntimeEvent, RuntimeRefusal } from '../runtime/container-runtime.ts';
-import { type CapabilitySet, containerCapabilities } from './capabilities.ts';
+import { type ContainerConfig, type RuntimeEvent, RuntimeRefusal } from '../runtime/container-runtime.ts';
+import { containerCapabilities } from './capabilities.ts';
+import { type ContainerEntry, type ContainerRecord, emptyState, startErrorExitCode, startErrorMessage } from './container-entry.ts';
 import type { ControlGroups } from './control-groups.ts';
-import { type Deferred, deferred } from './deferred.ts';
+import { deferred } from './deferred.ts';
 import { commandLine, containerInstructions } from './launch-plan.ts';
 import { LogWriter } from './log-writer.ts';
 import { refuseContainer } from './plain-user.ts';
 import { encodeProgram, namespaceFlags } from './program.ts';
 import type { RootLayout } from './root-layout.ts';
-import { isKeeper, parentOf, RunMonitor, type RunState, readRunState, unknownExitCode } from './run-monitor.ts';
+import { isKeeper, parentOf, RunMonitor, readRunState, stillRuns, unknownExitCode } from './run-monitor.ts';
 import type { PodRecord, SandboxPods } from './sandbox-pods.ts';
 import { type ContainerPaths, readRecord, removeTree, type StateDirectory, writeAtomically } from './state-directory.ts';
 import { toolEnvironment } from './tools.ts';
-import { type ProcessIdentity, resolveIdentity } from './users.ts';
-
-/** What upstream's runtimes report for a container that could not be started. */
-const startErrorExitCode = 128;
-
-/** What is kept of a container; its environment and command are only in the program on tmpfs. */
-export interface ContainerRecord {
-  readonly id: string;
-  readonly sandboxId: string;
-  readonly config: Omit<ContainerConfig, 'env' | 'command' | 'args'>;
-  readonly identity: ProcessIdentity;
-  readonly capabilities: CapabilitySet;
-  readonly createdAtMs: number;
-  readonly logPath: string;
-}
-
-/** A container and what watches it. */
-export interface ContainerEntry {
-  readonly record: ContainerRecord;
-  readonly paths: ContainerPaths;
-  readonly log: LogWriter;
-  state: RunState;
-  status: 'created' | 'running' | 'exited';
-  exitCode: number | undefined;
-  finishedAtMs: number | undefined;
-  outOfMemory: boolean;
-  monitor: RunMonitor | undefined;
-  /** Resolves when the container has ended and its output is in the log. */
-  readonly ended: Deferred<void>;
-}
+import { resolveIdentity } from './users.ts';
 
 export interface ContainersDeps {
   readonly state: StateDirectory;
@@ -147,14 +119,21 @@ export class SandboxContainers {
     if (entry.status !== 'created') throw new Error(`container ${entry.record.id} is in state ${entry.status}, not created`);
     const pod = this.#deps.pods.get(entry.record.sandboxId);
     if (!pod || !this.#deps.pods.isReady(pod)) throw new Error(`the sandbox of container ${entry.record.id} is not ready`);
-    await entry.log.convert();
-    this.#watch(entry);
-    await this.#launch(entry, pod);
-    entry.state = await readRunState(entry.paths.run);
-    if (entry.state.startError === '' && entry.state.pid !== undefined) {
-      if (entry.status === 'created') entry.status = 'running';
-      this.#publish(entry, 'started');
-      return;
+    const starting = deferred<void>();
+    entry.starting = starting;
+    try {
+      await entry.log.convert();
+      this.#watch(entry);
+      await this.#launch(entry, pod);
+      entry.state = await readRunState(entry.paths.run);
+      if (entry.state.startError === '' && entry.state.pid !== undefined) {
+        entry.status = 'running';
+        this.#publish(entry, 'started');
+        return;
+      }
+    } finally {
+      entry.starting = undefined;
+      starting.resolve();
     }
     const message = startErrorMessage(entry.state.startError || 'the keeper could not be started');
     if (entry.state.pid === undefined) await this.#finish(entry, startErrorExitCode, this.#deps.clock.now());
@@ -186,33 +165,6 @@ export class SandboxContainers {
     this.#publish(entry, 'deleted');
   }
 
-  status(entry: ContainerEntry): ContainerStatus {
-    const { record, state } = entry;
-    const failed = state.startError !== '';
-    const exited = entry.status === 'exited';
-    return {
-      id: record.id,
-      sandboxId: record.sandboxId,
-      name: record.config.name,
-      attempt: record.config.attempt,
-      state: entry.status,
-      createdAtMs: record.createdAtMs,
-      startedAtMs: failed ? undefined : state.startedAtMs,
-      finishedAtMs: entry.finishedAtMs,
-      exitCode: exited ? (failed ? startErrorExitCode : entry.exitCode) : undefined,
-      signal: undefined,
-      reason: exited ? this.#reason(entry) : '',
-      message: failed ? startErrorMessage(state.startError) : '',
-      image: record.config.image,
-      imageRef: record.config.image,
-      logPath: record.logPath,
-      pid: entry.status === 'running' ? state.pid : undefined,
-      labels: record.config.labels,
-      annotations: record.config.annotations,
-      user: { uid: record.identity.uid, gid: record.identity.gid, supplementalGroups: record.identity.groups },
-    };
-  }
-
   /** Ends the standard input of a running container: the keeper holds its last open end. */
   closeStdin(entry: ContainerEntry): void {
     if (entry.state.keeperPid !== undefined && entry.status === 'running') send(entry.state.keeperPid, 'SIGUSR1');
@@ -224,13 +176,6 @@ export class SandboxContainers {
       entry.monitor?.stop();
       await entry.log.close();
     }
-  }
-
-  #reason(entry: ContainerEntry): string {
-    if (entry.state.startError !== '') return 'StartError';
-    if (entry.outOfMemory) return 'OOMKilled';
-    if (entry.exitCode === 0) return 'Completed';
-    return entry.exitCode === unknownExitCode && entry.state.exitCode === undefined ? 'Unknown' : 'Error';
   }
 
   #newEntry(record: ContainerRecord, paths: ContainerPaths): ContainerEntry {
@@ -245,6 +190,8 @@ export class SandboxContainers {
       outOfMemory: false,
       monitor: undefined,
       ended: deferred<void>(),
+      starting: undefined,
+      finishing: false,
     };
   }
 
@@ -258,7 +205,7 @@ export class SandboxContainers {
       if (!startable) await this.#finish(entry, startError === '' ? unknownExitCode : startErrorExitCode, this.#deps.clock.now());
       return;
     }
-    if ((await parentOf(pid)) === undefined) {
+    if (!(await stillRuns(entry.state, entry.paths.run))) {
       const again = await readRunState(entry.paths.run);
       return this.#finish(entry, again.exitCode ?? unknownExitCode, again.finishedAtMs ?? this.#deps.clock.now());
     }
@@ -322,7 +269,9 @@ export class SandboxContainers {
   }
 
   async #finish(entry: ContainerEntry, code: number, atMs: number): Promise<void> {
-    if (entry.status === 'exited') return;
+    if (entry.finishing) return;
+    entry.finishing = true;
+    await entry.starting?.promise;
     entry.monitor?.stop();
     try {
       await entry.log.convert(true);
@@ -369,20 +318,6 @@ export class SandboxContainers {
     const { id, sandboxId } = entry.record;
     this.#deps.publish({ containerId: id, sandboxId, podUid: this.#deps.pods.get(sandboxId)?.config.uid ?? '', type });
   }
-}
-
-const emptyState: RunState = {
-  keeperPid: undefined,
-  pid: undefined,
-  startedAtMs: undefined,
-  exitCode: undefined,
-  finishedAtMs: undefined,
-  drained: false,
-  startError: '',
-};
-
-function startErrorMessage(text: string): string {
-  return `unable to start container process: error during container init: ${text}`;
 }
 
 function send(pid: number, signal: NodeJS.Signals): void {

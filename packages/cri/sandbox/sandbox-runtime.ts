@@ -24,6 +24,7 @@ import {
 } from '../runtime/container-runtime.ts';
 import { attachStreams } from './attach-session.ts';
 import { BridgeNetwork, type PodNetworkInfo } from './bridge-network.ts';
+import { type ContainerEntry, containerStatus } from './container-entry.ts';
 import { ControlGroups, findControlGroups } from './control-groups.ts';
 import { EventHub } from './event-hub.ts';
 import { type ExecDeps, execStreams, execSync } from './exec-session.ts';
@@ -35,7 +36,7 @@ import { isPrivileged, plainUserLimitations } from './plain-user.ts';
 import { forwardInNamespace, forwardOnHost } from './port-forward-session.ts';
 import { argumentsOf, encodeProgram, type Instruction, namespaceFlags } from './program.ts';
 import { byDirectoryLayout, type RootLayout } from './root-layout.ts';
-import { type ContainerEntry, SandboxContainers } from './sandbox-containers.ts';
+import { SandboxContainers } from './sandbox-containers.ts';
 import { SandboxPods } from './sandbox-pods.ts';
 import { removeTree, StateDirectory } from './state-directory.ts';
 import { requireTool, runTool } from './tools.ts';
@@ -194,11 +195,11 @@ class SandboxRuntime implements SandboxContainerRuntime {
 
   async containerStatus(containerId: string): Promise<ContainerStatus | undefined> {
     const entry = this.#parts.containers.get(containerId);
-    return entry && this.#parts.containers.status(entry);
+    return entry && containerStatus(entry);
   }
 
   async listContainers(): Promise<readonly ContainerStatus[]> {
-    return this.#parts.containers.list().map((entry) => this.#parts.containers.status(entry));
+    return this.#parts.containers.list().map(containerStatus);
   }
 
   async execSync(containerId: string, command: readonly string[], timeoutMs: number): Promise<ExecSyncResult> {
