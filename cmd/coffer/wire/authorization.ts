@@ -1,19 +1,28 @@
 import type { Authorizer } from '@coffer/apiserver/authorization/authorizer';
+import { nodeNameOf } from '@coffer/apiserver/authorization/node/node-authorizer';
+import type { RbacAuthorizer } from '@coffer/apiserver/authorization/rbac/rbac-authorizer';
 import { systemMastersAuthorizer } from '@coffer/apiserver/authorization/system-masters';
 import { unionAuthorizer } from '@coffer/apiserver/authorization/union';
+import { type RuleResolver, unresolvableRules } from '@coffer/apiserver/registry/reviews/access-reviews';
 import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
 import type { AccessFlags } from '../up/access-flags.ts';
 
 export interface AuthorizationDeps {
   readonly node: Authorizer;
-  readonly rbac: Authorizer;
+  readonly rbac: RbacAuthorizer;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
+export interface Authorization {
+  readonly authorizer: Authorizer;
+  /** What can say which rules a user has, in the order of the authorizers. */
+  readonly ruleResolvers: readonly RuleResolver[];
+}
+
 /** The authorizers of `--authorization-mode` in their order, behind `system:masters`. */
-export async function wireAuthorization(flags: AccessFlags, deps: AuthorizationDeps): Promise<Authorizer> {
+export async function wireAuthorization(flags: AccessFlags, deps: AuthorizationDeps): Promise<Authorization> {
   const modes = flags.authorizationMode;
   if (modes.length === 0) throw new Error('--authorization-mode: at least one mode is required');
   const twice = modes.find((mode, index) => modes.indexOf(mode) < index);
@@ -23,7 +32,13 @@ export async function wireAuthorization(flags: AccessFlags, deps: AuthorizationD
   }
   const authorizers: Authorizer[] = [systemMastersAuthorizer];
   for (const mode of modes) authorizers.push(await authorizerOf(mode, flags, deps));
-  return unionAuthorizer(authorizers);
+  return { authorizer: unionAuthorizer(authorizers), ruleResolvers: modes.map((mode) => resolverOf(mode, deps)) };
+}
+
+function resolverOf(mode: string, { rbac }: AuthorizationDeps): RuleResolver {
+  if (mode === 'RBAC') return rbac;
+  if (mode === 'Node') return unresolvableRules('node', (user) => nodeNameOf(user) !== undefined);
+  return unresolvableRules('webhook', () => true);
 }
 
 async function authorizerOf(mode: string, flags: AccessFlags, deps: AuthorizationDeps): Promise<Authorizer> {

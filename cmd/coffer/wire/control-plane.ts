@@ -25,7 +25,12 @@ import { createServerMetrics } from '@coffer/apiserver/metrics/server-metrics';
 import type { ClusterKeys } from '@coffer/apiserver/pki/cluster-keys';
 import { serviceStrategy } from '@coffer/apiserver/registry/core/service-strategy';
 import { openResourceStores, type ResourceStores } from '@coffer/apiserver/registry/open-stores';
-import { selfSubjectAccessReview, selfSubjectRulesReview, subjectAccessReview } from '@coffer/apiserver/registry/reviews/access-reviews';
+import {
+  type RuleResolver,
+  selfSubjectAccessReview,
+  selfSubjectRulesReview,
+  subjectAccessReview,
+} from '@coffer/apiserver/registry/reviews/access-reviews';
 import type { Review } from '@coffer/apiserver/registry/reviews/review';
 import { selfSubjectReview, tokenReview } from '@coffer/apiserver/registry/reviews/token-reviews';
 import { builtInStrategies } from '@coffer/apiserver/registry/strategies';
@@ -78,18 +83,16 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
   const stores = await openResourceStores((config) => storage.resource(config), catalog, builtInKind);
   const store = (prefix: string) => storeOf(stores, prefix);
 
-  const rbacIndex = new RbacIndex(
-    {
-      roles: store('roles'),
-      clusterRoles: store('clusterroles'),
-      roleBindings: store('rolebindings'),
-      clusterRoleBindings: store('clusterrolebindings'),
-    },
-    options.onFatal,
-  );
+  const rbacStores = {
+    roles: store('roles'),
+    clusterRoles: store('clusterroles'),
+    roleBindings: store('rolebindings'),
+    clusterRoleBindings: store('clusterrolebindings'),
+  };
+  const rbacIndex = new RbacIndex(rbacStores, options.onFatal);
   const nodeGraph = new NodeGraph(store('pods'), options.onFatal);
   const rbac = new RbacAuthorizer(rbacIndex);
-  const authorizer = await wireAuthorization(options.access, { node: nodeAuthorizer(nodeGraph), rbac, clock, logger });
+  const { authorizer, ruleResolvers } = await wireAuthorization(options.access, { node: nodeAuthorizer(nodeGraph), rbac, clock, logger });
 
   const authentication = await wireAuthentication(options.access, {
     serviceAccountKeyPem: options.keys.serviceAccountKeyPem,
@@ -117,6 +120,7 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
       catalog.resources.filter((r) => r.storagePrefix !== '').map((r) => [r.group, r.resource, store(r.storagePrefix).count()] as const),
     storeSizeBytes: async () => (await storage.stats()).sizeBytes,
     isServed: (group, version, resource, subresource) => isServed(catalog, group, version, resource, subresource),
+    rbacIndexDelaySeconds: async () => (await rbacIndex.delayMs(clock)) / 1000,
     openWatches: async () => (await storage.stats()).resources.reduce((sum, resource) => sum + resource.watches, 0),
   });
   const resources = createApiHandler({
@@ -130,7 +134,7 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
     clock,
     nodeApiFor: options.nodeApiFor,
     tokenIssuer: authentication.tokenIssuer,
-    reviews: reviewHandlers(authorizer, rbac, authentication.tokens, authentication.apiAudiences),
+    reviews: reviewHandlers(authorizer, ruleResolvers, authentication.tokens, authentication.apiAudiences),
     onWatchEvents: metrics.countWatchEvents,
   });
   const handler = createApiServer({
@@ -152,9 +156,8 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
   });
   await ensureSystemNamespaces(handler, store('namespaces'));
   await reconcileBootstrapPolicy({
-    clusterRoles: store('clusterroles'),
-    clusterRoleBindings: store('clusterrolebindings'),
-    write: (resource, object, existing) => writeAsServer(handler, `/apis/rbac.authorization.k8s.io/v1/${resource}`, object, existing),
+    ...rbacStores,
+    write: (collection, object, existing) => writeAsServer(handler, collection, object, existing),
   });
   return {
     handler,
@@ -181,7 +184,7 @@ function storeOf(stores: ResourceStores, prefix: string): ResourceStore {
 
 function reviewHandlers(
   authorizer: Authorizer,
-  rbac: RbacAuthorizer,
+  ruleResolvers: readonly RuleResolver[],
   tokens: TokenAuthenticator,
   apiAudiences: readonly string[],
 ): ReadonlyMap<string, ReviewHandler> {
@@ -189,7 +192,7 @@ function reviewHandlers(
     ['authorization.k8s.io', 'subjectaccessreviews', subjectAccessReview(authorizer)],
     ['authorization.k8s.io', 'localsubjectaccessreviews', subjectAccessReview(authorizer)],
     ['authorization.k8s.io', 'selfsubjectaccessreviews', selfSubjectAccessReview(authorizer)],
-    ['authorization.k8s.io', 'selfsubjectrulesreviews', selfSubjectRulesReview(rbac)],
+    ['authorization.k8s.io', 'selfsubjectrulesreviews', selfSubjectRulesReview(ruleResolvers)],
     ['authentication.k8s.io', 'tokenreviews', tokenReview(tokens, apiAudiences)],
     ['authentication.k8s.io', 'selfsubjectreviews', selfSubjectReview],
   ];

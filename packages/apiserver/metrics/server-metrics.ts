@@ -9,6 +9,8 @@ export interface MetricsSources {
   readonly objectCounts: () => Iterable<readonly [group: string, resource: string, count: number]>;
   readonly storeSizeBytes: () => Promise<number>;
   readonly openWatches: () => Promise<number>;
+  /** How far this server's view of roles and bindings is behind the store. */
+  readonly rbacIndexDelaySeconds: () => Promise<number>;
   /** True for what the server serves; only that may become labels. */
   readonly isServed: (group: string, version: string, resource: string, subresource: string) => boolean;
 }
@@ -112,6 +114,14 @@ function addGauges(registers: Registry[], sources: MetricsSources): void {
     registers,
     async collect() {
       this.set(await sources.openWatches());
+    },
+  });
+  new Gauge({
+    name: 'coffer_rbac_index_delay_seconds',
+    help: 'Time until every role and binding that is in the store now counts on this server.',
+    registers,
+    async collect() {
+      this.set(await sources.rbacIndexDelaySeconds());
     },
   });
   new Gauge({

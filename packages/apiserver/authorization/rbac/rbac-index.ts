@@ -1,5 +1,6 @@
 import type { RbacV1Subject, V1RoleRef } from '@coffer/api/generated/types';
 import type { KubeObject } from '@coffer/api/meta/object';
+import type { Clock } from '@coffer/base/time/clock';
 import type { ResourceStore, StoreEvent } from '@coffer/storage/store/store';
 import type { PolicyRule } from './policy-rule.ts';
 
@@ -32,8 +33,10 @@ export class RbacIndex {
   /** scope (namespace or empty) → subject → bindings */
   readonly #bySubject = new Map<string, Map<string, Set<Binding>>>();
   readonly #stops: (() => void)[] = [];
+  readonly #stores: RbacStores;
 
   constructor(stores: RbacStores, onEnded: (error: Error) => void) {
+    this.#stores = stores;
     this.#follow(stores.roles, (event) => this.#changeRole(event), onEnded);
     this.#follow(stores.clusterRoles, (event) => this.#changeRole(event), onEnded);
     this.#follow(stores.roleBindings, (event) => this.#changeBinding(event), onEnded);
@@ -58,6 +61,17 @@ export class RbacIndex {
   /** Rules of a Role (`namespace` given) or ClusterRole (empty). */
   roleRules(namespace: string, name: string): readonly PolicyRule[] | undefined {
     return this.#rules.get(`${namespace}/${name}`);
+  }
+
+  /** How long it takes until everything that is in the store now is in the index: 0 unless another server wrote it. */
+  async delayMs(clock: Clock): Promise<number> {
+    const startedMs = clock.monotonicMs();
+    const { roles, clusterRoles, roleBindings, clusterRoleBindings } = this.#stores;
+    const waits = [roles, clusterRoles, roleBindings, clusterRoleBindings].map((store) => store.whenFresh('latest'));
+    if (waits.every((wait) => wait === undefined)) return 0;
+    // A store that gives up waiting has told what there is to tell by then: the time it waited.
+    await Promise.allSettled(waits);
+    return clock.monotonicMs() - startedMs;
   }
 
   close(): void {

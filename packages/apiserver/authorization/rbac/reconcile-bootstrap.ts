@@ -2,52 +2,72 @@ import type { RbacV1Subject, V1ClusterRole, V1ClusterRoleBinding } from '@coffer
 import { equalJson } from '@coffer/api/meta/safe-object';
 import type { ResourceStore } from '@coffer/storage/store/store';
 import { controllerClusterRoleBindings, controllerClusterRoles } from './bootstrap-controllers.ts';
+import { bootstrapRoleBindings, bootstrapRoles } from './bootstrap-namespace-roles.ts';
 import {
   type BootstrapBinding,
   type BootstrapClusterRole,
   bootstrapClusterRoleBindings,
   bootstrapClusterRoles,
 } from './bootstrap-policy.ts';
+import type { RbacStores } from './rbac-index.ts';
 import { uncoveredRules } from './rule-covers.ts';
 
-const rbacApiVersion = 'rbac.authorization.k8s.io/v1';
+const rbacGroup = 'rbac.authorization.k8s.io';
+const rbacApiVersion = `${rbacGroup}/v1`;
 const autoupdateAnnotation = 'rbac.authorization.kubernetes.io/autoupdate';
 const bootstrapLabels = { 'kubernetes.io/bootstrapping': 'rbac-defaults' };
 
-export interface ReconcileDeps {
-  readonly clusterRoles: ResourceStore;
-  readonly clusterRoleBindings: ResourceStore;
-  /** Writes one object as the API server itself: `POST` when `existing` is false, else `PUT`. */
-  readonly write: (resource: 'clusterroles' | 'clusterrolebindings', object: object, existing: boolean) => Promise<void>;
+export interface ReconcileDeps extends RbacStores {
+  /** Writes one object as the API server itself into a collection: `POST` when `existing` is false, else `PUT`. */
+  readonly write: (collection: string, object: object, existing: boolean) => Promise<void>;
+}
+
+type WantedRole = Pick<BootstrapClusterRole, 'name' | 'labels' | 'rules' | 'aggregates'>;
+
+/** Where objects of one kind and scope lie. */
+interface Place {
+  readonly store: ResourceStore;
+  readonly kind: string;
+  /** Empty at cluster scope. */
+  readonly namespace: string;
+  readonly collection: string;
 }
 
 /**
  * Makes sure at every start that the default roles and bindings exist and hold at least what they should, as upstream: missing
- * rules and subjects are added, what somebody added stays, `autoupdate: "false"` keeps an object as it is.
+ * rules and subjects are added, what somebody added stays, `autoupdate: "false"` keeps an object as it is. Roles come first.
  */
 export async function reconcileBootstrapPolicy(deps: ReconcileDeps): Promise<void> {
-  const roles = [...bootstrapClusterRoles, ...controllerClusterRoles].map((role) => reconcileRole(deps, role));
-  await Promise.all(roles);
-  const bindings = [...bootstrapClusterRoleBindings, ...controllerClusterRoleBindings].map((binding) => reconcileBinding(deps, binding));
-  await Promise.all(bindings);
+  const clusterRoles = place(deps.clusterRoles, 'ClusterRole', '', 'clusterroles');
+  const clusterRoleBindings = place(deps.clusterRoleBindings, 'ClusterRoleBinding', '', 'clusterrolebindings');
+  await Promise.all([
+    ...[...bootstrapClusterRoles, ...controllerClusterRoles].map((role) => reconcileRole(deps, clusterRoles, role)),
+    ...bootstrapRoles.map((role) => reconcileRole(deps, place(deps.roles, 'Role', role.namespace, 'roles'), role)),
+  ]);
+  await Promise.all([
+    ...[...bootstrapClusterRoleBindings, ...controllerClusterRoleBindings].map((binding) =>
+      reconcileBinding(deps, clusterRoleBindings, 'ClusterRole', binding),
+    ),
+    ...bootstrapRoleBindings.map((binding) =>
+      reconcileBinding(deps, place(deps.roleBindings, 'RoleBinding', binding.namespace, 'rolebindings'), 'Role', binding),
+    ),
+  ]);
 }
 
-async function reconcileRole(deps: ReconcileDeps, role: BootstrapClusterRole): Promise<void> {
+function place(store: ResourceStore, kind: string, namespace: string, resource: string): Place {
+  const base = `/apis/${rbacApiVersion}`;
+  return { store, kind, namespace, collection: namespace === '' ? `${base}/${resource}` : `${base}/namespaces/${namespace}/${resource}` };
+}
+
+async function reconcileRole(deps: ReconcileDeps, at: Place, role: WantedRole): Promise<void> {
   const labels = { ...bootstrapLabels, ...role.labels };
-  const existing = deps.clusterRoles.get('', role.name)?.decode() as unknown as V1ClusterRole | undefined;
+  const existing = at.store.get(at.namespace, role.name)?.decode() as unknown as V1ClusterRole | undefined;
   const aggregationRule = role.aggregates
-    ? { clusterRoleSelectors: role.aggregates.map((to) => ({ matchLabels: { [`rbac.authorization.k8s.io/aggregate-to-${to}`]: 'true' } })) }
+    ? { clusterRoleSelectors: role.aggregates.map((to) => ({ matchLabels: { [`${rbacGroup}/aggregate-to-${to}`]: 'true' } })) }
     : undefined;
   if (!existing) {
-    const metadata = { name: role.name, labels, annotations: { [autoupdateAnnotation]: 'true' } };
-    const object = {
-      apiVersion: rbacApiVersion,
-      kind: 'ClusterRole',
-      metadata,
-      rules: role.rules ?? [],
-      ...(aggregationRule ? { aggregationRule } : {}),
-    };
-    await deps.write('clusterroles', object, false);
+    const object = { ...header(at, role.name, labels), rules: role.rules ?? [], ...(aggregationRule ? { aggregationRule } : {}) };
+    await deps.write(at.collection, object, false);
     return;
   }
   if (existing.metadata?.annotations?.[autoupdateAnnotation] === 'false') return;
@@ -64,27 +84,20 @@ async function reconcileRole(deps: ReconcileDeps, role: BootstrapClusterRole): P
     rules: [...(existing.rules ?? []), ...missing],
     ...(aggregationRule && !existing.aggregationRule ? { aggregationRule } : {}),
   };
-  await deps.write('clusterroles', object, true);
+  await deps.write(at.collection, object, true);
 }
 
-async function reconcileBinding(deps: ReconcileDeps, binding: BootstrapBinding): Promise<void> {
+async function reconcileBinding(deps: ReconcileDeps, at: Place, roleKind: string, binding: BootstrapBinding): Promise<void> {
   const wanted: RbacV1Subject[] = binding.subjects.map((subject) => ({
     kind: subject.kind,
     name: subject.name,
-    ...(subject.kind === 'ServiceAccount' ? { namespace: subject.namespace ?? '' } : { apiGroup: 'rbac.authorization.k8s.io' }),
+    ...(subject.kind === 'ServiceAccount' ? { namespace: subject.namespace ?? '' } : { apiGroup: rbacGroup }),
   }));
-  const existing = deps.clusterRoleBindings.get('', binding.name)?.decode() as unknown as V1ClusterRoleBinding | undefined;
-  const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: binding.role };
+  const existing = at.store.get(at.namespace, binding.name)?.decode() as unknown as V1ClusterRoleBinding | undefined;
   if (!existing) {
-    const metadata = { name: binding.name, labels: bootstrapLabels, annotations: { [autoupdateAnnotation]: 'true' } };
-    const object = {
-      apiVersion: rbacApiVersion,
-      kind: 'ClusterRoleBinding',
-      metadata,
-      roleRef,
-      ...(wanted.length > 0 ? { subjects: wanted } : {}),
-    };
-    await deps.write('clusterrolebindings', object, false);
+    const roleRef = { apiGroup: rbacGroup, kind: roleKind, name: binding.role };
+    const object = { ...header(at, binding.name, bootstrapLabels), roleRef, ...(wanted.length > 0 ? { subjects: wanted } : {}) };
+    await deps.write(at.collection, object, false);
     return;
   }
   if (existing.metadata?.annotations?.[autoupdateAnnotation] === 'false') return;
@@ -94,5 +107,18 @@ async function reconcileBinding(deps: ReconcileDeps, binding: BootstrapBinding):
       !subjects.some((s) => s.kind === subject.kind && s.name === subject.name && (s.namespace ?? '') === (subject.namespace ?? '')),
   );
   if (missing.length === 0) return;
-  await deps.write('clusterrolebindings', { ...existing, subjects: [...subjects, ...missing] }, true);
+  await deps.write(at.collection, { ...existing, subjects: [...subjects, ...missing] }, true);
+}
+
+function header(at: Place, name: string, labels: Readonly<Record<string, string>>): object {
+  return {
+    apiVersion: rbacApiVersion,
+    kind: at.kind,
+    metadata: {
+      name,
+      ...(at.namespace === '' ? {} : { namespace: at.namespace }),
+      labels,
+      annotations: { [autoupdateAnnotation]: 'true' },
+    },
+  };
 }

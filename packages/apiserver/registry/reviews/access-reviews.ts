@@ -39,13 +39,22 @@ export function selfSubjectAccessReview(authorizer: Authorizer): Review {
   return (object, { user }) => withDecision(object, authorizer, user, (object as unknown as V1SelfSubjectAccessReview).spec);
 }
 
+/** For authorizers that decide case by case: they say that the list of rules is not all there is. */
+export function unresolvableRules(authorizer: string, concerns: (user: UserInfo) => boolean): RuleResolver {
+  const nothing = { rules: [], errors: [] };
+  const incomplete = { rules: [], errors: [`${authorizer} authorizer does not support user rule resolution`] };
+  return { rulesFor: (user) => (concerns(user) ? incomplete : nothing) };
+}
+
 /** `selfsubjectrulesreviews`: what may I do in this namespace? */
-export function selfSubjectRulesReview(resolver: RuleResolver): Review {
+export function selfSubjectRulesReview(resolvers: readonly RuleResolver[]): Review {
   return (object, { user }) => {
     const { spec } = object as unknown as V1SelfSubjectRulesReview;
     const namespace = spec.namespace ?? '';
     if (namespace === '') throw badRequest('no namespace on request');
-    const { rules, errors } = resolver.rulesFor(user, namespace);
+    const resolved = resolvers.map((resolver) => resolver.rulesFor(user, namespace));
+    const rules = resolved.flatMap((part) => part.rules);
+    const errors = [...new Set(resolved.flatMap((part) => part.errors))];
     const resourceRules = rules.filter((rule) => (rule.resources ?? []).length > 0);
     const nonResourceRules = rules.filter((rule) => (rule.nonResourceURLs ?? []).length > 0);
     object.status = {
@@ -57,7 +66,7 @@ export function selfSubjectRulesReview(resolver: RuleResolver): Review {
       })),
       nonResourceRules: nonResourceRules.map(({ verbs, nonResourceURLs }) => ({ verbs, nonResourceURLs })),
       incomplete: errors.length > 0,
-      ...(errors.length > 0 ? { evaluationError: errors.join('; ') } : {}),
+      ...(errors.length > 0 ? { evaluationError: errors.length === 1 ? errors[0] : `[${errors.join(', ')}]` } : {}),
     };
     return object;
   };
