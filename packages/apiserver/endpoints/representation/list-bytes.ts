@@ -12,7 +12,8 @@ import type { ListMetadata } from '../verbs/list.ts';
  * written piece by piece as the client takes it, so that a slow reader holds references to shared objects and not a copy of the list.
  */
 const maxOneBufferBytes = 1024 * 1024;
-const pieceBytes = 512 * 1024;
+const pieceBytes = 128 * 1024;
+const maxInFlightBytes = 192 * 1024;
 /** Larger lists are not compressed: it would need them in memory as a whole. */
 const maxGzipBytes = 64 * 1024 * 1024;
 
@@ -28,12 +29,17 @@ export function respondListBytes(
   const head = Buffer.from(
     `{"kind":"${scope.resource.listKind}","apiVersion":"${scope.apiVersion}","metadata":${JSON.stringify(metadata)},"items":[`,
   );
+  const sizes = new Uint32Array(items.length);
   let size = head.length + tail.length + Math.max(0, items.length - 1);
-  for (const item of items) size += item.byteLength(false);
+  items.forEach((item, i) => {
+    const length = item.byteLength(false);
+    sizes[i] = length;
+    size += length;
+  });
   const inOnePiece = size <= maxOneBufferBytes || (size <= maxGzipBytes && acceptsGzip(context.http));
   if (inOnePiece) return respondBytes(context, 200, fill(head, items, size));
   const headers = { 'content-type': 'application/json', 'content-length': size };
-  return { kind: 'stream', status: 200, headers, run: (sink) => writePieces(sink, head, items) };
+  return { kind: 'stream', status: 200, headers, run: (sink) => writePieces(sink, head, items, sizes) };
 }
 
 function fill(head: Uint8Array, items: readonly StoredObject[], size: number): Uint8Array {
@@ -50,13 +56,13 @@ function fill(head: Uint8Array, items: readonly StoredObject[], size: number): U
   return buffer;
 }
 
-async function writePieces(sink: StreamSink, head: Uint8Array, items: readonly StoredObject[]): Promise<void> {
+async function writePieces(sink: StreamSink, head: Uint8Array, items: readonly StoredObject[], sizes: Uint32Array): Promise<void> {
   let prefix: Uint8Array = head;
   let start = 0;
   while (start < items.length || prefix.length > 0) {
     let size = prefix.length;
     let end = start;
-    for (; end < items.length && size < pieceBytes; end++) size += (items[end]?.byteLength(false) ?? 0) + 1;
+    for (; end < items.length && size < pieceBytes; end++) size += (sizes[end] ?? 0) + 1;
     const buffer = Buffer.allocUnsafe(size + tail.length);
     buffer.set(prefix, 0);
     let at = prefix.length;
@@ -71,7 +77,9 @@ async function writePieces(sink: StreamSink, head: Uint8Array, items: readonly S
       at += tail.length;
     }
     if (sink.signal.aborted) return;
-    if (!sink.write(buffer.subarray(0, at)) && !(await drained(sink))) return;
+    sink.write(buffer.subarray(0, at));
+    // The next piece is made while this one is on its way.
+    if (sink.bufferedBytes > maxInFlightBytes && !(await drained(sink))) return;
   }
 }
 
