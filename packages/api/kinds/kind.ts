@@ -31,6 +31,8 @@ export interface KindDefinition {
   validateCreate?(object: KubeObject): FieldError[];
   /** In which order an update is checked; default: metadata, what may not change, then the new object as on create. */
   readonly updateOrder?: readonly UpdateStep[];
+  /** Text for a `Warning` header of every answer, where this version of the API should not be used any more. */
+  readonly deprecation?: string;
   /** Texts for `Warning` headers (deprecated fields and the like). */
   warnings(object: KubeObject, old: KubeObject | undefined): string[];
   /** Texts for `Warning` headers that help to understand why `validate` refused the object. */

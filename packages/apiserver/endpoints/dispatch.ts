@@ -46,6 +46,7 @@ export class Dispatcher {
     const scope = this.#deps.scopes.get(key);
     if (scope === undefined) return this.#withoutStorage(context);
     if (!isWellPlaced(context, scope.resource)) throw genericStatus(404);
+    discourage(context, scope.registry.kind.deprecation);
     if (info.subresource !== '') return this.#subresource(context, scope);
     return serve(context, scope);
   }
@@ -85,6 +86,13 @@ export class Dispatcher {
     if (handler === undefined) throw genericStatus(405);
     return handler(context, scope);
   }
+}
+
+/** Tells the client, and the audit log, that it uses a version that is going away. */
+function discourage(context: RequestContext, deprecation: string | undefined): void {
+  if (deprecation === undefined) return;
+  context.warnings.add(deprecation);
+  context.auditAnnotations.set('k8s.io/deprecated', 'true');
 }
 
 /** Whether the path has the shape of a path of this resource: namespace where there must be one, no segments left over. */

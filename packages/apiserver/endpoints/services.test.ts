@@ -110,3 +110,15 @@ describe('node ports', () => {
     expect(none.json.spec.ports[0]).not.toHaveProperty('nodePort');
   });
 });
+
+it('every answer about Endpoints says that they are deprecated', async () => {
+  const text = '299 - "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"';
+  const endpoints = '/api/v1/namespaces/ns/endpoints';
+  const answers = await Promise.all([
+    api.request('POST', endpoints, { metadata: { name: 'e' } }),
+    api.request('GET', endpoints),
+    api.request('GET', `${endpoints}/none`),
+  ]);
+  expect(answers.map(({ status }) => status)).toEqual([201, 200, 404]);
+  for (const { headers } of answers) expect(headers.warning).toEqual([text]);
+});

@@ -9,8 +9,10 @@ const subset = { addresses: [{ ip: '10.0.0.1' }, { ip: '10.0.0.2' }], ports: [{ 
 describe('Endpoints', () => {
   it('may be empty, and warn', () => {
     expect(createProblems(endpoints, {})).toEqual([]);
-    expect(endpoints.warnings(written(endpoints, {}), undefined)).toEqual([
-      'v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice',
+    expect(endpoints.deprecation).toBe('v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice');
+    const odd = { subsets: [{ addresses: [{ ip: '10.0.0.1' }], notReadyAddresses: [{ ip: 'FD00::1' }] }] };
+    expect(endpoints.warnings(written(endpoints, odd), undefined)).toEqual([
+      'subsets[0].notReadyAddresses[0].ip: IPv6 address "FD00::1" should be in RFC 5952 canonical format ("fd00::1")',
     ]);
   });
 

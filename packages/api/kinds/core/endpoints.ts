@@ -21,6 +21,7 @@ export const endpoints = defineKind('', 'endpoints', {
   applyDefaults,
   validate: (object) => (viewAs<V1Endpoints>(object).subsets ?? []).flatMap((subset, i) => validateSubset(subset, `subsets[${i}]`)),
   updateOrder: ['meta-update', 'object'],
+  deprecation: 'v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice',
   warnings,
   table: {
     columns: [nameColumn, fieldColumn('Endpoints', 'io.k8s.api.core.v1.Endpoints', 'subsets'), ageColumn],
@@ -41,14 +42,12 @@ function applyDefaults(object: KubeObject): void {
 
 function warnings(object: KubeObject): string[] {
   const { metadata, subsets } = viewAs<V1Endpoints>(object);
-  const texts = ['v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice'];
-  if (getOwn(metadata?.labels, 'endpoints.kubernetes.io/managed-by') === 'endpoint-controller') return texts;
-  (subsets ?? []).forEach((subset, i) => {
-    for (const field of ['addresses', 'notReadyAddresses'] as const) {
-      texts.push(...(subset[field] ?? []).flatMap(({ ip }, j) => ipWarnings(ip ?? '', `subsets[${i}].${field}[${j}].ip`)));
-    }
-  });
-  return texts;
+  if (getOwn(metadata?.labels, 'endpoints.kubernetes.io/managed-by') === 'endpoint-controller') return [];
+  return (subsets ?? []).flatMap((subset, i) =>
+    (['addresses', 'notReadyAddresses'] as const).flatMap((field) =>
+      (subset[field] ?? []).flatMap(({ ip }, j) => ipWarnings(ip ?? '', `subsets[${i}].${field}[${j}].ip`)),
+    ),
+  );
 }
 
 function validateSubset(subset: V1EndpointSubset, path: string): FieldError[] {
