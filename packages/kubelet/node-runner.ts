@@ -273,6 +273,8 @@ export class NodeRunner {
     this.#secrets.stop();
     this.#workers.stop();
     this.#probes.stop();
+    // Pods that are on their way out already may have been given more time than this.
+    for (const pod of this.#workers.pods()) this.#killer.hurry(pod.metadata.uid, graceMs);
     await this.#workers.whenIdle();
     await Promise.all(
       this.#workers.pods().map(async (pod) => {

@@ -65,17 +65,21 @@ export class Session {
 
   /** Names of the running, ready pods with these labels, once there are `count` of them and no others. */
   readyPods(selector: string, count: number): Promise<string[]> {
-    return eventually(`${count} ready pods with ${selector}`, async () => {
-      const list = JSON.parse(await this.succeed(['get', 'pods', '-l', selector, '-o', 'json']));
-      const pods = list.items as {
-        metadata: { name: string; deletionTimestamp?: string };
-        status: { conditions?: { type: string; status: string }[] };
-      }[];
-      const ready = pods.filter(
-        (pod) => !pod.metadata.deletionTimestamp && pod.status.conditions?.some((c) => c.type === 'Ready' && c.status === 'True'),
-      );
-      return ready.length === count && pods.length === count ? ready.map((pod) => pod.metadata.name) : undefined;
-    });
+    return eventually(
+      `${count} ready pods with ${selector}`,
+      async () => {
+        const list = JSON.parse(await this.succeed(['get', 'pods', '-l', selector, '-o', 'json']));
+        const pods = list.items as {
+          metadata: { name: string; deletionTimestamp?: string };
+          status: { conditions?: { type: string; status: string }[] };
+        }[];
+        const ready = pods.filter(
+          (pod) => !pod.metadata.deletionTimestamp && pod.status.conditions?.some((c) => c.type === 'Ready' && c.status === 'True'),
+        );
+        return ready.length === count && pods.length === count ? ready.map((pod) => pod.metadata.name) : undefined;
+      },
+      60_000,
+    );
   }
 
   /** What a command prints inside a pod. */

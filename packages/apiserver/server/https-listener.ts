@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { createSecureServer, type Http2SecureServer, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2';
 import type { AddressInfo } from 'node:net';
@@ -62,6 +63,7 @@ export class HttpsListener {
     this.#handler = options.handler;
     this.#logger = options.logger;
     this.#stalls = new StallWatch(limits.stallTimeoutMs);
+    setMaxListeners(0, this.#closing.signal); // every open stream listens to it
     this.#server = createSecureServer({
       allowHTTP1: true,
       key: options.tls.keyPem,

@@ -90,16 +90,15 @@ export class NodeHttpRequest implements HttpRequest {
   get signal(): AbortSignal {
     if (!this.#signal) {
       const controller = new AbortController();
+      const closing = () => controller.abort(this.#serverClosing.reason);
       const gone = () => {
+        this.#serverClosing.removeEventListener('abort', closing);
         if (this.#response?.writableFinished !== true) controller.abort(new Error('client closed the connection'));
       };
-      const closing: Pick<RawResponse, 'once'> = this.#response ?? this.#socket ?? this.#raw;
-      closing.once('close', gone);
-      if (this.#serverClosing.aborted) controller.abort(this.#serverClosing.reason);
-      this.#serverClosing.addEventListener('abort', () => controller.abort(this.#serverClosing.reason), {
-        once: true,
-        signal: controller.signal,
-      });
+      const connection: Pick<RawResponse, 'once'> = this.#response ?? this.#socket ?? this.#raw;
+      connection.once('close', gone);
+      if (this.#serverClosing.aborted) closing();
+      else this.#serverClosing.addEventListener('abort', closing, { once: true });
       this.#signal = controller.signal;
     }
     return this.#signal;

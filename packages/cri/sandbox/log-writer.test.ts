@@ -49,6 +49,24 @@ describe('LogWriter', () => {
     ]);
   });
 
+  it('writes an unfinished line as a partial one when nothing more comes', async () => {
+    const clock = new FakeClock(Date.UTC(2026, 0, 2, 3, 4, 5, 6));
+    const log = writer(clock);
+    await raw('stdout', 'password: ');
+    await log.convert();
+    await clock.advance(150);
+    await log.convert();
+    expect(await logLines(logPath)).toEqual([]);
+    await clock.advance(250);
+    await log.convert();
+    await raw('stdout', 'typed\n');
+    await log.convert();
+    expect(await logLines(logPath)).toEqual([
+      { stream: 'stdout', tag: 'P', content: 'password: ' },
+      { stream: 'stdout', tag: 'F', content: 'typed' },
+    ]);
+  });
+
   it('keeps the order of the two streams as it was noted', async () => {
     const log = writer();
     await raw('stdout', 'a\nc\nd\n');

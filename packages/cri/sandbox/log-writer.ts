@@ -22,6 +22,8 @@ const maxReadBytes = 256 * 1024;
 const releaseAfterBytes = 4 * 1024 * 1024;
 const newline = 10;
 const journalBytes = 256;
+/** An unfinished line (a prompt, output without a line feed) is written as a partial one when nothing more came for this long. */
+const partialLineAfterMs = 200;
 
 interface Journal {
   readonly log: number;
@@ -67,6 +69,7 @@ export class LogWriter {
   #queue: Promise<void> = Promise.resolve();
   #lastStamp = 0n;
   #order: StreamName[] = [];
+  #cancelPartial = () => {};
 
   constructor(options: LogWriterOptions) {
     this.#options = options;
@@ -87,9 +90,12 @@ export class LogWriter {
   convert(final = false): Promise<void> {
     return this.#enqueue(async () => {
       await this.#open();
+      this.#cancelPartial();
       while (await this.#convertBatch(final)) {
         // More than one batch was there.
       }
+      const unfinished = !final && streams.some((stream) => this.#raw[stream].carry.length > 0);
+      if (unfinished) this.#cancelPartial = this.#options.clock.setTimer(partialLineAfterMs, () => void this.convert(true).catch(() => {}));
     });
   }
 
@@ -105,7 +111,9 @@ export class LogWriter {
   }
 
   close(): Promise<void> {
+    this.#cancelPartial();
     return this.#enqueue(async () => {
+      this.#cancelPartial();
       for (const handle of [this.#log, this.#journal, this.#raw.stdout.handle, this.#raw.stderr.handle]) await handle?.close();
       this.#log = this.#journal = this.#raw.stdout.handle = this.#raw.stderr.handle = undefined;
       this.#listeners.clear();
