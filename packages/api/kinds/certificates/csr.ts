@@ -128,18 +128,30 @@ function validateConditions(status: V1CertificateSigningRequestStatus): FieldErr
 }
 
 /** A decision is final, and so is an issued certificate. */
-function validateConditionsKept(object: KubeObject, oldObject: KubeObject): FieldError[] {
-  const status = viewAs<V1CertificateSigningRequest>(object).status ?? {};
-  const old = viewAs<V1CertificateSigningRequest>(oldObject).status ?? {};
+function validateConditionsKept(object: KubeObject, old: KubeObject): FieldError[] {
   const errors = ['Approved', 'Denied', 'Failed'].flatMap((type) => {
-    const count = (s: V1CertificateSigningRequestStatus): number => (s.conditions ?? []).filter((c) => c.type === type).length;
-    if (count(old) <= count(status)) return [];
+    if (conditionsOf(old, type).length <= conditionsOf(object, type).length) return [];
     return [forbiddenField('status.conditions', `updates may not remove a condition of type ${JSON.stringify(type)}`)];
   });
-  if ((old.certificate ?? '') !== '' && old.certificate !== status.certificate) {
+  const certificate = viewAs<V1CertificateSigningRequest>(object).status?.certificate ?? '';
+  const before = viewAs<V1CertificateSigningRequest>(old).status?.certificate ?? '';
+  if (before !== '' && before !== certificate) {
     errors.push(forbiddenField('status.certificate', 'updates may not modify existing certificate content'));
   }
   return errors;
+}
+
+/** Who only signs does not decide: no condition that approves or denies is added. */
+export function decisionErrors(object: KubeObject, old: KubeObject): FieldError[] {
+  return ['Approved', 'Denied'].flatMap((type) => {
+    if (conditionsOf(object, type).length <= conditionsOf(old, type).length) return [];
+    return [forbiddenField('status.conditions', `updates may not add a condition of type ${JSON.stringify(type)}`)];
+  });
+}
+
+function conditionsOf(object: KubeObject, type: string): readonly V1CertificateSigningRequestCondition[] {
+  const { status } = viewAs<V1CertificateSigningRequest>(object);
+  return (status?.conditions ?? []).filter((condition) => condition.type === type);
 }
 
 function conditionText(status: V1CertificateSigningRequestStatus): string {

@@ -191,7 +191,17 @@ describe('certificate signing requests', () => {
       { ...decision, lastUpdateTime: expect.any(String), lastTransitionTime: expect.any(String) },
     ]);
     const undone = await api.request('PATCH', `${csrs}/csr/status`, { status: { conditions: null } }, merge);
-    expect(undone.json.status.conditions).toMatchObject([{ type: 'Approved' }]);
+    expect(undone.json.message).toContain('status.conditions: Forbidden: updates may not remove a condition of type "Approved"');
+    const reworded = { status: { conditions: [{ ...decision, message: 'not so fine' }] } };
+    expect((await api.request('PATCH', `${csrs}/csr/status`, reworded, merge)).json.status.conditions).toMatchObject([decision]);
+    await api.request('POST', csrs, {
+      metadata: { name: 'other' },
+      spec: { request, signerName: 'example.com/x', usages: ['client auth'] },
+    });
+    const denied = { status: { conditions: [{ ...decision, type: 'Denied' }] } };
+    expect((await api.request('PATCH', `${csrs}/other/status`, denied, merge)).json.message).toContain(
+      'status.conditions: Forbidden: updates may not add a condition of type "Denied"',
+    );
     const main = await api.request('PATCH', `${csrs}/csr`, { spec: { signerName: 'example.com/y' } }, merge);
     expect(main.json.spec.signerName).toBe('example.com/x');
   });

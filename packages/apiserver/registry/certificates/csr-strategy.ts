@@ -4,7 +4,7 @@ import type { Strategy, WriteContext } from '../generic/strategy.ts';
 
 type Condition = Readonly<Record<string, unknown>>;
 
-const decisions: ReadonlySet<unknown> = new Set(['Approved', 'Denied']);
+const decisions = ['Approved', 'Denied'];
 
 /** A request for a certificate says who made it, and nobody can say that but the server. It is never created approved. */
 export const csrStrategy: Strategy = {
@@ -25,12 +25,20 @@ export const csrStrategy: Strategy = {
   },
 };
 
-/** `…/status`: the signer writes the certificate and conditions, but decisions stay as they are. */
+/**
+ * `…/status`: the signer writes the certificate and conditions. Decisions are sent back with it and stay as they are; one that is
+ * missing or new is left to validation.
+ */
 export function prepareCsrStatus(object: KubeObject, old: KubeObject, context: WriteContext): void {
   object.spec = old.spec;
-  const decided = conditionsOf(old).filter((c) => decisions.has(c.type));
-  const others = conditionsOf(object).filter((c) => !decisions.has(c.type));
-  setConditions(object, [...decided, ...others], old, context);
+  let conditions = conditionsOf(object);
+  for (const type of decisions) {
+    const before = conditionsOf(old).filter((c) => c.type === type);
+    if (before.length !== conditions.filter((c) => c.type === type).length) continue;
+    const kept = [...before];
+    conditions = conditions.map((c) => (c.type === type ? (kept.shift() ?? c) : c));
+  }
+  setConditions(object, conditions, old, context);
 }
 
 /** `…/approval`: conditions only; the certificate stays as it is. */
