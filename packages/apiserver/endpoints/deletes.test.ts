@@ -91,6 +91,31 @@ describe('delete', () => {
   });
 });
 
+describe('delete of what cannot be read', () => {
+  const unsafe = 'ignoreStoreReadErrorWithClusterBreakingPotential=true';
+
+  it('is not for readable objects, and goes with no other option', async () => {
+    await create('fine');
+    const readable = await api.request('DELETE', `${configMaps}/fine?${unsafe}`);
+    expect(readable.json).toMatchObject({
+      code: 422,
+      message:
+        'ConfigMap "fine" is invalid: ignoreStoreReadErrorWithClusterBreakingPotential: Invalid value: true: is exclusively used to delete corrupt object(s), try again by removing this option',
+    });
+    const combined = await api.request('DELETE', `${configMaps}/fine?${unsafe}&gracePeriodSeconds=0`);
+    expect(combined.json.message).toContain('cannot be set together with .gracePeriodSeconds');
+  });
+
+  it('needs a permission of its own', async () => {
+    const guarded = await openTestApi({ authorizer: { authorize: () => ({ decision: 'no-opinion', reason: 'nobody said so' }) } });
+    const { json } = await guarded.request('DELETE', `${configMaps}/x?${unsafe}`);
+    expect(json.message).toBe(
+      'configmaps "x" is forbidden: not permitted to do "unsafe-delete-ignore-read-errors", reason: nobody said so',
+    );
+    await guarded.close();
+  });
+});
+
 describe('delete of pods', () => {
   it('removes one that no node has at once and shows it', async () => {
     await createPod('fresh');

@@ -6,9 +6,9 @@ import {
   resourceExpired,
   StatusError,
 } from '@coffer/api/errors/status-error';
-import type { GroupResource } from '@coffer/api/meta/object';
+import { type GroupResource, qualifiedResource } from '@coffer/api/meta/object';
 import { BodyTooLargeError, type HttpResponse } from '@coffer/base/http/handler';
-import { StorageError } from '@coffer/storage/errors';
+import { StorageError, UnreadableError } from '@coffer/storage/errors';
 import type { RequestContext } from '../request/context.ts';
 import { respondStatus } from './respond.ts';
 
@@ -73,15 +73,15 @@ export function tooLargeResourceVersion(detail: string): StatusError {
 
 /** A stored object that cannot be read fails whatever covers it, rather than being left out. */
 function storageReadError(error: StorageError, gr: GroupResource): StatusError {
-  const causes = error.message
-    .split('\n')
-    .slice(0, 100)
-    .map((message) => ({ reason: 'UnexpectedServerResponse', message }));
-  return new StatusError(
-    500,
-    'StorageReadError',
-    `failed to read one or more ${gr.resource === '' ? 'objects' : gr.resource} from the storage: ${error.message.split('\n')[0] ?? ''}`,
-    { ...(gr.group === '' ? {} : { group: gr.group }), kind: gr.resource, causes },
-    { cause: error },
-  );
+  const damaged = error instanceof UnreadableError ? error.damaged : [{ key: error.key ?? '', message: error.message }];
+  const causes = damaged.map(({ key, message }) => ({
+    reason: 'UnexpectedServerResponse',
+    message,
+    ...(key === '' ? {} : { field: key }),
+  }));
+  const details = { ...(gr.group === '' ? {} : { group: gr.group }), ...(gr.resource === '' ? {} : { kind: gr.resource }), causes };
+  const what = gr.resource === '' ? 'objects' : qualifiedResource(gr);
+  return new StatusError(500, 'StorageReadError', `failed to read one or more ${what} from the storage: ${error.message}`, details, {
+    cause: error,
+  });
 }

@@ -11,6 +11,8 @@ export interface DeleteOptions {
   readonly orphanDependents?: boolean;
   readonly propagationPolicy?: PropagationPolicy;
   readonly dryRun: boolean;
+  /** Deletes an object that cannot be read, and only such a one. */
+  readonly ignoreStoreReadError?: boolean;
 }
 
 export type PropagationPolicy = 'Orphan' | 'Background' | 'Foreground';
@@ -22,7 +24,10 @@ interface RawDeleteOptions {
   readonly orphanDependents: unknown;
   readonly propagationPolicy: unknown;
   readonly dryRun: unknown;
+  readonly ignoreStoreReadError: unknown;
 }
+
+const ignoreReadErrors = 'ignoreStoreReadErrorWithClusterBreakingPotential';
 
 export function deleteOptionsFromQuery(query: URLSearchParams): DeleteOptions {
   if (query.size === 0) return { dryRun: false };
@@ -32,6 +37,7 @@ export function deleteOptionsFromQuery(query: URLSearchParams): DeleteOptions {
     orphanDependents: boolParameter(query, 'orphanDependents'),
     propagationPolicy: query.get('propagationPolicy') ?? undefined,
     dryRun: query.getAll('dryRun'),
+    ignoreStoreReadError: boolParameter(query, ignoreReadErrors),
   });
 }
 
@@ -43,6 +49,7 @@ export function deleteOptionsFromBody(body: Readonly<Record<string, unknown>>): 
     orphanDependents: body.orphanDependents,
     propagationPolicy: body.propagationPolicy,
     dryRun: body.dryRun,
+    ignoreStoreReadError: body[ignoreReadErrors],
   });
 }
 
@@ -56,11 +63,12 @@ function checked(raw: RawDeleteOptions): DeleteOptions {
   if (typeof policy === 'string' && !isPolicy(policy)) {
     errors.push(notSupported('propagationPolicy', policy, ['Foreground', 'Background', 'Orphan', 'nil']));
   }
-  errors.push(...dryRunErrors(dryRun));
+  errors.push(...dryRunErrors(dryRun), ...unsafeDeleteErrors(raw, dryRun));
   if (errors.length > 0) throw invalidObject({ group: 'meta.k8s.io', kind: 'DeleteOptions' }, '', errors);
   const { uid, resourceVersion } = isRecord(raw.preconditions) ? raw.preconditions : {};
   return {
     dryRun: dryRun.length > 0,
+    ...(raw.ignoreStoreReadError === true ? { ignoreStoreReadError: true } : {}),
     ...(typeof raw.gracePeriodSeconds === 'number' ? { gracePeriodSeconds: raw.gracePeriodSeconds } : {}),
     ...(typeof orphanDependents === 'boolean' ? { orphanDependents } : {}),
     ...(typeof policy === 'string' && isPolicy(policy) ? { propagationPolicy: policy } : {}),
@@ -69,6 +77,19 @@ function checked(raw: RawDeleteOptions): DeleteOptions {
       ...(typeof resourceVersion === 'string' ? { resourceVersion } : {}),
     },
   };
+}
+
+/** Nothing of an unreadable object is known: no other option could be honoured. */
+function unsafeDeleteErrors(raw: RawDeleteOptions, dryRun: readonly string[]): FieldError[] {
+  if (raw.ignoreStoreReadError !== true) return [];
+  const others: readonly (readonly [name: string, isSet: boolean])[] = [
+    ['dryRun', dryRun.length > 0],
+    ['propagationPolicy', raw.propagationPolicy !== undefined],
+    ['orphanDependents', raw.orphanDependents !== undefined],
+    ['gracePeriodSeconds', raw.gracePeriodSeconds !== undefined],
+    ['preconditions', raw.preconditions !== undefined],
+  ];
+  return others.filter(([, isSet]) => isSet).map(([name]) => invalid(ignoreReadErrors, true, `cannot be set together with .${name}`));
 }
 
 function isPolicy(text: string): text is PropagationPolicy {

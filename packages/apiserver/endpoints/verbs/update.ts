@@ -5,6 +5,7 @@ import type { HttpResponse } from '@coffer/base/http/handler';
 import type { UpdateRules } from '../../registry/generic/strategy.ts';
 import { updateObject } from '../../registry/generic/update.ts';
 import type { RequestContext } from '../../request/context.ts';
+import { authorizeVerb } from '../authorize-verb.ts';
 import { checkName } from '../check-name.ts';
 import { readObject } from '../decode-body.ts';
 import { trackFields } from '../managed-fields.ts';
@@ -70,19 +71,6 @@ export function validators(context: RequestContext, scope: Scope, dryRun: boolea
 
 /** The request was allowed to update; that it creates is known only now. Throws StatusError 403. */
 async function authorizeCreate(context: RequestContext, scope: Scope): Promise<void> {
-  const { info, user } = context;
-  const { group, version, resource } = scope.resource;
-  const { decision, reason } = await scope.tools.authorizer.authorize({
-    user,
-    verb: 'create',
-    isResourceRequest: true,
-    group,
-    version,
-    resource,
-    subresource: info.subresource,
-    namespace: info.namespace,
-    name: info.name,
-    path: info.path,
-  });
-  if (decision !== 'allow') throw forbidden(scope.registry.gr, info.name, reason);
+  const { decision, reason } = await authorizeVerb(context, scope, 'create');
+  if (decision !== 'allow') throw forbidden(scope.registry.gr, context.info.name, reason);
 }

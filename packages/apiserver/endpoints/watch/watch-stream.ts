@@ -46,7 +46,8 @@ export class WatchStream implements WatchSink {
   #finish: () => void = () => {};
   #queue: (StoreEvent | Uint8Array)[] = [];
   #backlogBytes = 0;
-  #pumping = false;
+  /** Set while the queue is being handed to the socket. */
+  #pumped: Promise<void> | undefined;
   #initial: boolean;
   #seenRevision: number;
   #ended = false;
@@ -84,7 +85,7 @@ export class WatchStream implements WatchSink {
     }
     await this.#done;
     // What is queued belongs to the client: a watch that ends because its time is over still delivers it.
-    while (this.#pumping && !this.#overflowed && !this.#sink.signal.aborted) await this.#sink.drained().catch(() => {});
+    while (this.#pumped !== undefined && !this.#overflowed && !this.#sink.signal.aborted) await this.#sink.drained().catch(() => {});
   }
 
   events(events: readonly StoreEvent[]): void {
@@ -104,6 +105,12 @@ export class WatchStream implements WatchSink {
     if (this.#plan.marksInitialEnd) this.#send(this.#deps.encoder.bookmark(revision, true));
   }
 
+  /** The store goes on with a large initial state when the client has taken what it has. */
+  drained(): Promise<void> | undefined {
+    if (this.#pumped !== undefined) return this.#pumped;
+    return this.#sink.bufferedBytes < maxSocketBytes || this.#ended ? undefined : this.#sink.drained().catch(() => {});
+  }
+
   progress(revision: number): void {
     this.#advance(revision);
   }
@@ -117,7 +124,7 @@ export class WatchStream implements WatchSink {
   }
 
   #send(item: StoreEvent | Uint8Array): void {
-    if (!this.#pumping && this.#sink.bufferedBytes < maxSocketBytes) {
+    if (this.#pumped === undefined && this.#sink.bufferedBytes < maxSocketBytes) {
       this.#sink.write(this.#encode(item));
       return;
     }
@@ -131,12 +138,11 @@ export class WatchStream implements WatchSink {
         return;
       }
     }
-    if (!this.#pumping) void this.#pump();
+    this.#pumped ??= this.#pump();
   }
 
   /** Hands the queue to the socket as fast as the client takes it. */
   async #pump(): Promise<void> {
-    this.#pumping = true;
     try {
       while (this.#queue.length > 0 && !this.#sink.signal.aborted) {
         const batch = this.#queue;
@@ -152,7 +158,7 @@ export class WatchStream implements WatchSink {
       // The client has gone; the signal says so to everybody else.
       this.#end();
     } finally {
-      this.#pumping = false;
+      this.#pumped = undefined;
     }
   }
 
