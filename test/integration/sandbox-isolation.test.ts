@@ -294,6 +294,6 @@ describe.skipIf(skip !== undefined)(`isolation of the sandbox runtime${skip === 
       user: expect.stringContaining('needs root'),
       hostPid: expect.stringContaining('needs root'),
     });
-    expect(seen.limitations).toContain('pods share the network of this machine');
+    expect(seen.limitations).toContain('pods share the network of this machine: a network of their own needs root');
   });
 });

@@ -3,6 +3,7 @@
  * node, and are reached from it; nothing is routed or translated to the outside. Needs root and iproute2.
  */
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
@@ -51,9 +52,8 @@ export class BridgeNetwork {
     const base = numberOf(podCidr ?? kept?.podCidr ?? freeRange(hash, name));
     const network = new BridgeNetwork(name, base);
     const address = `${network.info.gateway}/${prefixBits}`;
-    const exists = (await runTool('ip', ['link', 'show', 'dev', name])).code === 0;
-    if (!exists) await requireTool('ip', ['link', 'add', 'name', name, 'type', 'bridge']);
-    await requireTool('ip', ['-batch', '-'], `address replace ${address} dev ${name}\nlink set dev ${name} up\n`);
+    const add = existsSync(`/sys/class/net/${name}`) ? '' : `link add name ${name} type bridge\n`;
+    await requireTool('ip', ['-batch', '-'], `${add}address replace ${address} dev ${name}\nlink set dev ${name} up\n`);
     await writeAtomically(path, JSON.stringify({ podCidr: network.info.podCidr }));
     return network;
   }

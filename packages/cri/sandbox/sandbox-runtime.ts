@@ -81,15 +81,20 @@ export async function createSandboxRuntime(options: SandboxRuntimeOptions): Prom
   };
   const unsafe = options.unsafeDisableMasking === true;
   const opaque = plainUser ? 'user.overlay.opaque' : 'trusted.overlay.opaque';
-  const masks = unsafe ? undefined : await buildMaskLayer(state, [...options.maskedPaths, state.memory], runProgram, opaque);
+  const hidden = [...options.maskedPaths, state.memory];
+  const [masks, network, layout, available] = await Promise.all([
+    unsafe ? undefined : buildMaskLayer(state, hidden, runProgram, opaque),
+    openNetwork(options, plainUser),
+    findControlGroups('/sys/fs/cgroup'),
+    availableCapabilities(),
+  ]);
   const root: RootLayout = plainUser
     ? await byDirectoryLayout(masks)
     : { kind: 'whole', lowerDirectories: masks === undefined ? ['/'] : [masks, '/'] };
   const name = `coffer-${createHash('sha256').update(state.root).digest('hex').slice(0, 8)}`;
-  const groups = new ControlGroups(await findControlGroups('/sys/fs/cgroup'), name);
+  const groups = new ControlGroups(layout, name);
   const events = new EventHub();
-  const network = options.network === undefined || plainUser ? undefined : await BridgeNetwork.open(state.root, options.network.podCidr);
-  const pods = new SandboxPods({ state, clock: options.clock, logger: options.logger, runProgram, network, plainUser });
+  const pods = new SandboxPods({ state, clock: options.clock, logger: options.logger, runProgram, network: network.bridge, plainUser });
   const containers = new SandboxContainers({
     state,
     clock: options.clock,
@@ -97,7 +102,7 @@ export async function createSandboxRuntime(options: SandboxRuntimeOptions): Prom
     groups,
     pods,
     publish: (event) => events.publish(event),
-    availableCapabilities: await availableCapabilities(),
+    availableCapabilities: available,
     root,
     plainUser,
     hostDevices,
@@ -105,7 +110,17 @@ export async function createSandboxRuntime(options: SandboxRuntimeOptions): Prom
   });
   await pods.load();
   await containers.load();
-  return new SandboxRuntime({ ...options, state, groups, events, pods, containers, bridge: network, plainUser });
+  return new SandboxRuntime({
+    ...options,
+    state,
+    groups,
+    events,
+    pods,
+    containers,
+    bridge: network.bridge,
+    sharedNetworkReason: network.reason,
+    plainUser,
+  });
 }
 
 interface RuntimeParts extends SandboxRuntimeOptions {
@@ -115,6 +130,8 @@ interface RuntimeParts extends SandboxRuntimeOptions {
   readonly pods: SandboxPods;
   readonly containers: SandboxContainers;
   readonly bridge: BridgeNetwork | undefined;
+  /** Why pods have no network of their own, where they should. */
+  readonly sharedNetworkReason: string | undefined;
   readonly plainUser: boolean;
 }
 
@@ -139,7 +156,7 @@ class SandboxRuntime implements SandboxContainerRuntime {
         'seccomp profiles are not applied',
         this.podNetwork
           ? 'pods reach each other and this machine, not other networks; host ports are not served'
-          : 'pods share the network of this machine',
+          : `pods share the network of this machine${this.#parts.sharedNetworkReason ? `: ${this.#parts.sharedNetworkReason}` : ''}`,
         ...(this.#parts.plainUser ? plainUserLimitations : []),
         ...this.#parts.groups.limitations(),
       ],
@@ -269,7 +286,11 @@ class SandboxRuntime implements SandboxContainerRuntime {
 
   async close(): Promise<void> {
     await this.#parts.containers.close();
-    if (this.#parts.pods.list().length > 0 || this.#parts.containers.list().length > 0) return;
+    // Stopped pods need neither mounts nor network; the next start finds their records and makes both anew.
+    const { pods, containers } = this.#parts;
+    const inUse =
+      pods.list().some((record) => pods.status(record).state === 'ready') || containers.list().some(({ status }) => status !== 'exited');
+    if (inUse) return;
     await this.#parts.groups.removeRoot();
     await this.#parts.bridge?.close();
     if (this.#parts.plainUser) await removeTree(this.#parts.state.memory);
@@ -315,6 +336,21 @@ class SandboxRuntime implements SandboxContainerRuntime {
         ['exec', ...command],
       ],
     };
+  }
+}
+
+/** Without a bridge the runtime still works: pods then share the machine's network, and the status says why. */
+async function openNetwork(
+  { network, stateDir, logger }: SandboxRuntimeOptions,
+  plainUser: boolean,
+): Promise<{ readonly bridge: BridgeNetwork | undefined; readonly reason: string | undefined }> {
+  if (network === undefined) return { bridge: undefined, reason: undefined };
+  if (plainUser) return { bridge: undefined, reason: 'a network of their own needs root' };
+  try {
+    return { bridge: await BridgeNetwork.open(stateDir, network.podCidr), reason: undefined };
+  } catch (error) {
+    logger.warn('pods share the network of this machine', { err: error });
+    return { bridge: undefined, reason: error instanceof Error ? error.message : String(error) };
   }
 }
 

@@ -24,7 +24,9 @@ export function runTool(command: string, args: readonly string[], input = ''): P
         if (output[name].length < 65_536) output[name] += chunk;
       });
     }
-    child.once('error', reject);
+    child.once('error', (error: NodeJS.ErrnoException) => {
+      reject(error.code === 'ENOENT' ? new Error(`${command} is not installed on this machine`, { cause: error }) : error);
+    });
     child.stdin.on('error', () => {});
     child.stdin.end(input);
     child.once('close', (code, signal) => resolve({ code: code ?? (signal ? 128 : 1), ...output }));
