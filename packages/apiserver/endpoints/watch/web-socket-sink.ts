@@ -6,17 +6,17 @@ import { acceptWebSocket } from '../streaming/web-socket.ts';
 class WebSocketSink implements StreamSink {
   readonly signal: AbortSignal;
   readonly #socket: WebSocket;
-  readonly #waiting: (() => void)[] = [];
+  readonly #waiting: ((error: Error | undefined) => void)[] = [];
 
   constructor(socket: WebSocket, signal: AbortSignal) {
     this.#socket = socket;
     this.signal = signal;
+    signal.addEventListener('abort', () => this.#settle(new Error('client closed the connection')), { once: true });
   }
 
   write(chunk: Uint8Array | string): boolean {
     this.#socket.send(chunk, { binary: false }, () => {
-      if (this.#socket.bufferedAmount > 0) return;
-      for (const resolve of this.#waiting.splice(0)) resolve();
+      if (this.#socket.bufferedAmount === 0) this.#settle(undefined);
     });
     return this.#socket.bufferedAmount === 0;
   }
@@ -25,9 +25,12 @@ class WebSocketSink implements StreamSink {
     if (this.signal.aborted) return Promise.reject(new Error('client closed the connection'));
     if (this.#socket.bufferedAmount === 0) return Promise.resolve();
     return new Promise((resolve, reject) => {
-      this.#waiting.push(resolve);
-      this.signal.addEventListener('abort', () => reject(new Error('client closed the connection')), { once: true });
+      this.#waiting.push((error) => (error === undefined ? resolve() : reject(error)));
     });
+  }
+
+  #settle(error: Error | undefined): void {
+    for (const done of this.#waiting.splice(0)) done(error);
   }
 
   get bufferedBytes(): number {
