@@ -33,7 +33,6 @@ await build({
   target: 'node20',
   minifySyntax: true,
   minifyWhitespace: true,
-  keepNames: true,
   legalComments: 'none',
   external: ['lmdb'],
   define: { __COFFER_VERSION__: JSON.stringify(version), __COFFER_COMMIT__: JSON.stringify(commit()) },

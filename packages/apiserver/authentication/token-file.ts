@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { UserInfo } from '@coffer/base/http/handler';
 import { type TokenAuthenticator, withOwnAudiences } from './authenticator.ts';
 
@@ -28,7 +28,7 @@ export function tokenFileAuthenticator(csv: string, apiAudiences: readonly strin
 }
 
 function digestOf(token: string): string {
-  return createHash('sha256').update(token).digest('base64');
+  return hash('sha256', token, 'base64');
 }
 
 /** One CSV record (RFC 4180 quotes); blanks around a field are dropped. */

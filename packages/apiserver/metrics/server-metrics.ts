@@ -1,6 +1,7 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Filter } from '../filters/filter.ts';
 import type { RequestContext } from '../request/context.ts';
+import { type RequestLabels, RequestSeries } from './request-series.ts';
 
 /** What the gauges read when somebody asks for `/metrics`. */
 export interface MetricsSources {
@@ -23,26 +24,13 @@ export interface ServerMetrics {
   render(): Promise<{ readonly contentType: string; readonly body: string }>;
 }
 
-const durationBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
-
 /** Metrics with kube-apiserver's names where one exists. Labels hold kinds, verbs and codes, never names or values of objects. */
 export function createServerMetrics(sources: MetricsSources): ServerMetrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 10 });
   const registers = [registry];
-  const requests = new Counter({
-    name: 'apiserver_request_total',
-    help: 'Counter of apiserver requests broken out for each verb, group, version, resource, scope and HTTP response code.',
-    labelNames: ['verb', 'group', 'version', 'resource', 'subresource', 'scope', 'code', 'dry_run', 'component'],
-    registers,
-  });
-  const durations = new Histogram({
-    name: 'apiserver_request_duration_seconds',
-    help: 'Response latency distribution in seconds for each verb, group, version, resource, subresource and scope.',
-    labelNames: ['verb', 'group', 'version', 'resource', 'subresource', 'scope', 'component'],
-    buckets: durationBuckets,
-    registers,
-  });
+  const requests = new RequestSeries();
+  requests.register(registry);
   const watchEvents = new Counter({
     name: 'apiserver_watch_events_total',
     help: 'Number of events sent in watch clients.',
@@ -55,13 +43,9 @@ export function createServerMetrics(sources: MetricsSources): ServerMetrics {
     filter: async (context, next) => {
       const startedMs = performance.now();
       const response = await next(context);
-      const labels = requestLabels(context, sources);
-      durations.observe(labels, (performance.now() - startedMs) / 1000);
-      requests.inc({
-        ...labels,
-        code: response.kind === 'upgraded' ? 101 : response.status,
-        dry_run: context.query.get('dryRun') === 'All' ? 'All' : '',
-      });
+      const code = response.kind === 'upgraded' ? 101 : response.status;
+      const dryRun = context.query.size > 0 && context.query.get('dryRun') === 'All';
+      requests.count(requestLabels(context, sources), code, dryRun, (performance.now() - startedMs) / 1000);
       return response;
     },
     countWatchEvents: (group, version, kind, count) => watchEvents.inc({ group, version, kind }, count),
@@ -70,7 +54,7 @@ export function createServerMetrics(sources: MetricsSources): ServerMetrics {
 }
 
 /** Whatever the server does not serve shares one set of label values, so that a client cannot grow the metric. */
-function requestLabels({ info }: RequestContext, { isServed }: MetricsSources) {
+function requestLabels({ info }: RequestContext, { isServed }: MetricsSources): RequestLabels {
   const known = info.isResourceRequest && isServed(info.group, info.version, info.resource, info.subresource);
   if (!known) {
     const verb = info.isResourceRequest ? 'OTHER' : verbOf(info.verb);

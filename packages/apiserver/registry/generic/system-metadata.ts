@@ -28,7 +28,15 @@ export function ensureNamespace(object: KubeObject, namespace: string): void {
   object.metadata.namespace = namespace;
 }
 
-/** RFC 3339 in UTC with whole seconds, as every time in `metadata`. */
+let lastSecond = 0;
+let lastText = '1970-01-01T00:00:00Z';
+
+/** RFC 3339 in UTC with whole seconds, as every time in `metadata`. Asked for on every write: the last answer is kept. */
 export function rfc3339(ms: number): string {
-  return `${new Date(ms).toISOString().slice(0, 19)}Z`;
+  const second = Math.floor(ms / 1000);
+  if (second !== lastSecond) {
+    lastText = `${new Date(ms).toISOString().slice(0, 19)}Z`;
+    lastSecond = second;
+  }
+  return lastText;
 }
