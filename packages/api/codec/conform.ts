@@ -141,7 +141,7 @@ class ConformWalk {
   #integer(value: unknown, is32Bit: boolean, goType: string): unknown {
     if (value instanceof NumberLiteral) {
       const large = /^-?\d+$/.test(value.text) ? BigInt(value.text) : undefined;
-      if (large === undefined || is32Bit || BigInt.asIntN(64, large) !== large) return this.#wrongNumber(value.text, goType);
+      if (large === undefined || is32Bit || large < -(2n ** 63n) || large >= 2n ** 63n) return this.#wrongNumber(value.text, goType);
       return Number(large);
     }
     if (typeof value !== 'number') return this.#wrongType(value, goType);

@@ -60,7 +60,7 @@ function readInteger(text: string): number {
   };
   if (!/^[+-]?\d+$/.test(text)) return fail('invalid syntax');
   const value = BigInt(text.replace(/^\+/, ''));
-  return BigInt.asIntN(64, value) === value ? Number(value) : fail('value out of range');
+  return value >= -(2n ** 63n) && value < 2n ** 63n ? Number(value) : fail('value out of range');
 }
 
 function readPorts(text: string): number[] {

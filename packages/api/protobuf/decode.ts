@@ -2,7 +2,7 @@ import { JsonSyntaxError, parseJson } from '../codec/json-text.ts';
 import { setOwn } from '../meta/safe-object.ts';
 import type { TypeSchema } from '../schema/schema.ts';
 import type { BuiltInSchemaTable, EmbeddedStruct, GoFieldSchema, GoStructSchema } from '../schema/schema-table.ts';
-import { ProtobufError, ProtobufReader, WIRE_64_BIT, WIRE_BYTES, WIRE_VARINT } from './reader.ts';
+import { ProtobufError, ProtobufReader, toInt32, toInt64, type Varint, WIRE_64_BIT, WIRE_BYTES, WIRE_VARINT } from './reader.ts';
 
 /**
  * Protobuf bodies of built-in kinds → JSON trees, by the field numbers of the schema table. The tree is what the JSON of the same
@@ -206,8 +206,8 @@ function readScalar(reader: ProtobufReader, wireType: number, type: TypeSchema &
   }
   expect(wireType, WIRE_VARINT, name);
   const value = reader.varint();
-  if (type.type === 'boolean') return value !== 0n;
-  return Number(BigInt.asIntN(type.format === 'int32' ? 32 : 64, value));
+  if (type.type === 'boolean') return value.low !== 0 || value.high !== 0;
+  return type.format === 'int32' ? toInt32(value) : toInt64(value);
 }
 
 function readSpecial(bytes: Uint8Array, type: (TypeSchema & { kind: 'special' })['type']): unknown {
@@ -216,13 +216,13 @@ function readSpecial(bytes: Uint8Array, type: (TypeSchema & { kind: 'special' })
     case 'quantity':
       return text(bytesOf(fields, 1)) || '0';
     case 'int-or-string':
-      return numberOf(fields, 1) === 1n ? text(bytesOf(fields, 3)) : Number(BigInt.asIntN(32, numberOf(fields, 2)));
+      return toInt64(numberOf(fields, 1)) === 1 ? text(bytesOf(fields, 3)) : toInt32(numberOf(fields, 2));
     case 'time':
       return bytes.length === 0 ? null : readTimestamp(fields, false);
     case 'micro-time':
       return bytes.length === 0 ? null : readTimestamp(fields, true);
     case 'duration':
-      return `${Number(BigInt.asIntN(64, numberOf(fields, 1))) / 1e9}s`;
+      return `${toInt64(numberOf(fields, 1)) / 1e9}s`;
     case 'fields-v1':
     case 'any':
       return readJson(bytesOf(fields, 1));
@@ -230,8 +230,8 @@ function readSpecial(bytes: Uint8Array, type: (TypeSchema & { kind: 'special' })
 }
 
 /** Message fields by number, last one wins: enough for the types that have a JSON form of their own. */
-function readSimpleMessage(bytes: Uint8Array): ReadonlyMap<number, bigint | Uint8Array> {
-  const fields = new Map<number, bigint | Uint8Array>();
+function readSimpleMessage(bytes: Uint8Array): ReadonlyMap<number, Varint | Uint8Array> {
+  const fields = new Map<number, Varint | Uint8Array>();
   const reader = new ProtobufReader(bytes);
   while (!reader.done) {
     const { number, wireType } = reader.tag('Message');
@@ -242,27 +242,27 @@ function readSimpleMessage(bytes: Uint8Array): ReadonlyMap<number, bigint | Uint
   return fields;
 }
 
-function numberOf(fields: ReadonlyMap<number, bigint | Uint8Array>, number: number): bigint {
-  const value = fields.get(number) ?? 0n;
-  if (typeof value !== 'bigint') throw new ProtobufError(`proto: wrong wireType = ${WIRE_BYTES} for field ${number}`);
+function numberOf(fields: ReadonlyMap<number, Varint | Uint8Array>, number: number): Varint {
+  const value = fields.get(number) ?? { low: 0, high: 0 };
+  if (value instanceof Uint8Array) throw new ProtobufError(`proto: wrong wireType = ${WIRE_BYTES} for field ${number}`);
   return value;
 }
 
-function bytesOf(fields: ReadonlyMap<number, bigint | Uint8Array>, number: number): Uint8Array {
+function bytesOf(fields: ReadonlyMap<number, Varint | Uint8Array>, number: number): Uint8Array {
   const value = fields.get(number) ?? new Uint8Array();
-  if (typeof value === 'bigint') throw new ProtobufError(`proto: wrong wireType = ${WIRE_VARINT} for field ${number}`);
+  if (!(value instanceof Uint8Array)) throw new ProtobufError(`proto: wrong wireType = ${WIRE_VARINT} for field ${number}`);
   return value;
 }
 
-const year1 = -62_135_596_800n;
-const year10000 = 253_402_300_800n;
+const year1 = -62_135_596_800;
+const year10000 = 253_402_300_800;
 
-function readTimestamp(fields: ReadonlyMap<number, bigint | Uint8Array>, micros: boolean): string {
-  const seconds = BigInt.asIntN(64, numberOf(fields, 1));
+function readTimestamp(fields: ReadonlyMap<number, Varint | Uint8Array>, micros: boolean): string {
+  const seconds = toInt64(numberOf(fields, 1));
   if (seconds < year1 || seconds >= year10000) throw new ProtobufError('Time.MarshalJSON: year outside of range [0,9999]');
-  const whole = new Date(Number(seconds) * 1000).toISOString().slice(0, -5);
+  const whole = new Date(seconds * 1000).toISOString().slice(0, -5);
   if (!micros) return `${whole}Z`;
-  const nanos = Number(BigInt.asIntN(32, numberOf(fields, 2)));
+  const nanos = toInt32(numberOf(fields, 2));
   const fraction = Math.max(0, Math.min(999_999, Math.trunc(nanos / 1000)));
   return `${whole}.${String(fraction).padStart(6, '0')}Z`;
 }

@@ -15,6 +15,6 @@ export function intParameter(query: URLSearchParams, name: string): number | und
   if (value === null) return undefined;
   if (!/^[+-]?\d+$/.test(value)) throw badRequest(`strconv.ParseInt: parsing ${quoteGo(value)}: invalid syntax`);
   const number = BigInt(value);
-  if (BigInt.asIntN(64, number) !== number) throw badRequest(`strconv.ParseInt: parsing ${quoteGo(value)}: value out of range`);
+  if (number < -(2n ** 63n) || number >= 2n ** 63n) throw badRequest(`strconv.ParseInt: parsing ${quoteGo(value)}: value out of range`);
   return Number(number);
 }
