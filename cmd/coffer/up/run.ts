@@ -75,7 +75,7 @@ export async function runUp(flags: UpFlags): Promise<void> {
   await loops.stopped;
   if ('kubelet' in node) await node.close();
   await listener.close(closeGraceMs);
-  controlPlane.close();
+  await controlPlane.close();
   await storage.close();
   await removePidFile(paths.pidFile);
   process.exit();

@@ -21,6 +21,7 @@ import { reviewHandler } from '@coffer/apiserver/endpoints/review-handler';
 import { withImpersonation } from '@coffer/apiserver/filters/with-impersonation';
 import { InFlightLimiter } from '@coffer/apiserver/filters/with-max-in-flight';
 import { HealthChecks } from '@coffer/apiserver/health/health-checks';
+import { createAuditMetrics } from '@coffer/apiserver/metrics/audit-metrics';
 import { createServerMetrics } from '@coffer/apiserver/metrics/server-metrics';
 import type { ClusterKeys } from '@coffer/apiserver/pki/cluster-keys';
 import { serviceStrategy } from '@coffer/apiserver/registry/core/service-strategy';
@@ -45,6 +46,7 @@ import type { Storage } from '@coffer/storage/store/storage';
 import type { ResourceStore } from '@coffer/storage/store/store';
 import { build } from '../build-info.ts';
 import type { AccessFlags } from '../up/access-flags.ts';
+import { wireAudit } from './audit.ts';
 import { wireAuthentication } from './authentication.ts';
 import { wireAuthorization } from './authorization.ts';
 import { ensureSystemNamespaces } from './bootstrap-objects.ts';
@@ -72,7 +74,8 @@ export interface ControlPlane {
   readonly health: HealthChecks;
   readonly tokenIssuer: ServiceAccountTokenIssuer;
   readonly stores: ResourceStores;
-  close(): void;
+  /** Call it when no request is on its way any more. */
+  close(): Promise<void>;
 }
 
 /** Puts the API server together: stores → indexes → authentication, authorization, admission → endpoints → filters. */
@@ -137,6 +140,7 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
     reviews: reviewHandlers(authorizer, ruleResolvers, authentication.tokens, authentication.apiAudiences),
     onWatchEvents: metrics.countWatchEvents,
   });
+  const audit = await wireAudit(options.access, clock, logger, createAuditMetrics(metrics.registry));
   const handler = createApiServer({
     clock,
     logger,
@@ -144,6 +148,7 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
     authorizer,
     requestTimeoutMs: options.requestTimeoutMs,
     metrics: metrics.filter,
+    ...(audit ? { audit: audit.filters } : {}),
     impersonation: withImpersonation(authorizer),
     maxInFlight: inFlight.filter,
     resources,
@@ -164,7 +169,8 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
     health,
     tokenIssuer: authentication.tokenIssuer,
     stores,
-    close() {
+    async close() {
+      await audit?.close();
       rbacIndex.close();
       nodeGraph.close();
     },

@@ -12,6 +12,8 @@ export interface AuditEvent {
   readonly verb: string;
   readonly user: AuditUser;
   readonly impersonatedUser?: AuditUser;
+  /** Under which mode the impersonated user was taken, when it is a constrained one. */
+  readonly authenticationMetadata?: { readonly impersonationConstraint: string };
   readonly sourceIPs: readonly string[];
   readonly userAgent?: string;
   readonly objectRef?: Readonly<Record<string, string>>;
@@ -25,7 +27,7 @@ export interface AuditEvent {
 }
 
 export interface AuditUser {
-  readonly username: string;
+  readonly username?: string;
   readonly uid?: string;
   readonly groups?: readonly string[];
   readonly extra?: UserInfo['extra'];
@@ -33,7 +35,8 @@ export interface AuditUser {
 
 /**
  * Where audit events go. `record` resolves when the backend has taken responsibility: for a blocking backend when the event is
- * written, for a batching one when it is queued. `close` writes everything that was taken.
+ * written, for a batching one when it is queued. It rejects when the request must fail because of it. `close` writes everything
+ * that was taken.
  */
 export interface AuditBackend {
   record(event: AuditEvent): Promise<void>;

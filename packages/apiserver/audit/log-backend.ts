@@ -13,24 +13,37 @@ export interface AuditLogOptions {
   readonly maxAgeMs: number;
   /** `--audit-log-maxbackup`: rotated files kept; 0 keeps all. */
   readonly maxBackups: number;
-  /** What happens when the disk does not take an event: the request waits for it (`blocking`) or the event is counted as lost. */
-  readonly mode: 'blocking' | 'drop';
+  /**
+   * `--audit-log-mode`: whether a request waits until its event is written, and what happens when the disk does not take it:
+   * `blocking` waits until it does, `blocking-strict` fails the request, `batch` does not wait and counts the event as lost.
+   */
+  readonly mode: 'blocking' | 'blocking-strict' | 'batch';
+  /** Events that may wait to be written, in any mode: more are counted as lost, and fail their request unless in `batch` mode. */
+  readonly maxQueued: number;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly onDropped: (count: number) => void;
 }
 
 const retryMs = 200;
+/** Only files that a rotation made are ever removed. */
+const rotationTime = /^\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2}\.\d{3}(-\d+)?$/;
+
+interface QueuedEvent {
+  readonly line: string;
+  readonly done: () => void;
+  readonly failed: (error: Error) => void;
+}
 
 /**
  * JSON lines in a file, in order, many events per write. Rotation renames the file to `<name>-<time>.<ext>` and starts a new one;
- * old ones are removed by count and age. In `blocking` mode an event that cannot be written holds its request until it can.
+ * old ones are removed by count and age. `close` writes what is queued; what the disk does not take then is counted as lost.
  */
 export class AuditLogBackend implements AuditBackend {
   readonly #options: AuditLogOptions;
   #file: FileHandle | undefined;
   #sizeBytes = 0;
-  #queue: { readonly line: string; readonly done: () => void }[] = [];
+  #queue: QueuedEvent[] = [];
   #writing: Promise<void> | undefined;
   #closed = false;
 
@@ -38,14 +51,23 @@ export class AuditLogBackend implements AuditBackend {
     this.#options = options;
   }
 
+  /** Opens the file before the first event, so that a path that cannot work is told at start. */
+  async open(): Promise<void> {
+    if (this.#options.path !== '-') this.#file ??= await this.#open();
+  }
+
   record(event: AuditEvent): Promise<void> {
     const line = `${JSON.stringify(event)}\n`;
-    return new Promise((resolve) => {
-      this.#queue.push({ line, done: resolve });
-      this.#writing ??= this.#drain().finally(() => {
-        this.#writing = undefined;
-      });
-    });
+    const { mode, maxQueued, onDropped } = this.#options;
+    if (this.#queue.length >= maxQueued) {
+      onDropped(1);
+      return mode === 'batch' ? Promise.resolve() : Promise.reject(new Error('too many audit events wait to be written'));
+    }
+    if (mode === 'batch') {
+      this.#enqueue({ line, done: () => {}, failed: () => {} });
+      return Promise.resolve();
+    }
+    return new Promise((resolve, reject) => this.#enqueue({ line, done: resolve, failed: reject }));
   }
 
   async close(): Promise<void> {
@@ -55,27 +77,42 @@ export class AuditLogBackend implements AuditBackend {
     this.#file = undefined;
   }
 
+  #enqueue(event: QueuedEvent): void {
+    this.#queue.push(event);
+    this.#writing ??= this.#drain();
+  }
+
   async #drain(): Promise<void> {
+    // Everything that is asked for in this turn goes into one write.
+    await Promise.resolve();
     while (this.#queue.length > 0) {
       const batch = this.#queue;
       this.#queue = [];
-      await this.#write(batch.map((entry) => entry.line).join(''), batch.length);
-      for (const entry of batch) entry.done();
+      const error = await this.#write(batch.map((entry) => entry.line).join(''), batch.length);
+      for (const entry of batch) {
+        if (error === undefined) entry.done();
+        else entry.failed(error);
+      }
     }
+    // In the same turn as the last look at the queue: an event that comes later starts a new round.
+    this.#writing = undefined;
   }
 
-  async #write(text: string, events: number): Promise<void> {
+  /** Undefined when the events are written or given up for good; the error when a request has to fail for it. */
+  async #write(text: string, events: number): Promise<Error | undefined> {
     for (let failures = 0; ; failures++) {
       try {
         await this.#append(Buffer.from(text));
-        return;
+        return undefined;
       } catch (error) {
-        if (failures === 0) this.#options.logger.error('audit log cannot be written', { err: error, mode: this.#options.mode });
-        if (this.#options.mode === 'drop' || this.#closed) {
-          this.#options.onDropped(events);
-          return;
+        const { mode, logger, onDropped, clock } = this.#options;
+        if (failures === 0) logger.error('audit log cannot be written', { err: error, mode });
+        if (mode === 'blocking-strict') return new Error('the audit log cannot be written', { cause: error });
+        if (mode === 'batch' || this.#closed) {
+          onDropped(events);
+          return undefined;
         }
-        await this.#options.clock.sleep(retryMs);
+        await clock.sleep(retryMs);
       }
     }
   }
@@ -83,7 +120,7 @@ export class AuditLogBackend implements AuditBackend {
   /** All or nothing: a part that a full disk took is cut off again, so that a retry never leaves half a line. */
   async #append(bytes: Buffer): Promise<void> {
     if (this.#options.path === '-') {
-      process.stdout.write(bytes);
+      await new Promise<void>((resolve, reject) => process.stdout.write(bytes, (error) => (error ? reject(error) : resolve())));
       return;
     }
     if (this.#options.maxBytes > 0 && this.#sizeBytes > 0 && this.#sizeBytes + bytes.length > this.#options.maxBytes) await this.#rotate();
@@ -98,7 +135,9 @@ export class AuditLogBackend implements AuditBackend {
   }
 
   async #open(): Promise<FileHandle> {
-    const file = await open(this.#options.path, 'a', 0o600);
+    const file = await open(this.#options.path, 'a', 0o600).catch((error: unknown) => {
+      throw new Error(`cannot open the audit log ${this.#options.path}`, { cause: error });
+    });
     this.#sizeBytes = (await file.stat()).size;
     return file;
   }
@@ -108,14 +147,25 @@ export class AuditLogBackend implements AuditBackend {
     this.#file = undefined;
     const { dir, name, ext } = path.parse(this.#options.path);
     const time = new Date(this.#options.clock.now()).toISOString().replaceAll(':', '-').replace('Z', '');
-    await rename(this.#options.path, path.join(dir, `${name}-${time}${ext}`));
+    await rename(this.#options.path, path.join(dir, `${name}-${time}${await this.#freeSuffix(dir, `${name}-${time}`, ext)}${ext}`));
     this.#sizeBytes = 0;
-    await this.#removeOld(dir, name, ext);
+    await this.#removeOld(dir, name, ext).catch((error: unknown) => {
+      this.#options.logger.warn('old audit logs cannot be removed', { err: error });
+    });
+  }
+
+  /** Two rotations within a millisecond must not overwrite each other. */
+  async #freeSuffix(dir: string, stem: string, ext: string): Promise<string> {
+    for (let n = 0; ; n++) {
+      const suffix = n === 0 ? '' : `-${n}`;
+      const taken = await stat(path.join(dir, `${stem}${suffix}${ext}`)).catch(() => undefined);
+      if (!taken) return suffix;
+    }
   }
 
   async #removeOld(dir: string, name: string, ext: string): Promise<void> {
-    const names = (await readdir(dir))
-      .filter((file) => file.startsWith(`${name}-`) && file.endsWith(ext))
+    const names = (await readdir(dir === '' ? '.' : dir))
+      .filter((file) => file.startsWith(`${name}-`) && rotationTime.test(file.slice(name.length + 1, file.length - ext.length)))
       .sort()
       .reverse();
     for (const [index, file] of names.entries()) {

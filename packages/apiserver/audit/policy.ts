@@ -52,11 +52,12 @@ export const defaultAuditPolicy: AuditPolicy = {
 export function decideAudit(policy: AuditPolicy, context: RequestContext, secretBodies: boolean): AuditDecision {
   const rule = policy.rules.find((candidate) => matches(candidate, context));
   if (!rule) return { level: 'None', omitStages: new Set(), omitManagedFields: false };
-  const level = !secretBodies && isSensitive(context) && levels.indexOf(rule.level) > 1 ? 'Metadata' : rule.level;
+  const level = !secretBodies && holdsSecrets(context) && levels.indexOf(rule.level) > 1 ? 'Metadata' : rule.level;
   return { level, omitStages: new Set(rule.omitStages), omitManagedFields: rule.omitManagedFields };
 }
 
-function isSensitive({ info }: RequestContext): boolean {
+/** True for requests whose bodies hold secret values: Secrets and tokens. */
+export function holdsSecrets({ info }: RequestContext): boolean {
   const resource = info.group === '' ? info.resource : `${info.resource}.${info.group}`;
   return sensitiveResources.has(resource) || sensitiveResources.has(`${resource}/${info.subresource}`);
 }
@@ -106,8 +107,22 @@ export function parseAuditPolicy(text: string): AuditPolicy {
   return { rules: rules.map((rule, index) => parseRule(rule, `rules[${index}]`, common, omitManagedFields)) };
 }
 
+const ruleFields = [
+  'level',
+  'users',
+  'userGroups',
+  'verbs',
+  'resources',
+  'namespaces',
+  'nonResourceURLs',
+  'omitStages',
+  'omitManagedFields',
+];
+
 function parseRule(value: unknown, at: string, commonStages: readonly AuditStage[], omitManagedFields: boolean): AuditRule {
   if (!isRecord(value)) throw new Error(`audit policy: ${at} is not an object`);
+  const unknown = Object.keys(value).find((key) => !ruleFields.includes(key));
+  if (unknown !== undefined) throw new Error(`audit policy: ${at}: unknown field ${JSON.stringify(unknown)}`);
   const level = levels.find((candidate) => candidate === value.level);
   if (level === undefined) throw new Error(`audit policy: ${at}.level: supported values: ${levels.join(', ')}`);
   const nonResourceURLs = strings(value.nonResourceURLs, `${at}.nonResourceURLs`);

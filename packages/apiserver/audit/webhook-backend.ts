@@ -1,10 +1,10 @@
 import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
+import { type WebhookClient, WebhookError } from '../webhook/webhook-client.ts';
 import type { AuditBackend, AuditEvent } from './backend.ts';
 
 export interface AuditWebhookOptions {
-  /** Sends one JSON body; rejects when the receiver did not answer 2xx. */
-  readonly send: (body: string) => Promise<void>;
+  readonly client: WebhookClient;
   /** `--audit-webhook-batch-max-size`. */
   readonly maxBatchSize: number;
   /** `--audit-webhook-batch-max-wait`. */
@@ -19,13 +19,18 @@ export interface AuditWebhookOptions {
 }
 
 const maxAttempts = 5;
+const backoffFactor = 1.5;
 
-/** Sends events as audit.k8s.io/v1 EventLists in batches, with retries; what the receiver never took is counted as lost. */
+/**
+ * Sends events as audit.k8s.io/v1 EventLists, one batch after the other and in order, with retries; what the receiver never took
+ * is counted as lost. While a batch is on its way, at most `maxQueued` events wait. `close` sends what waits, without pauses.
+ */
 export class AuditWebhookBackend implements AuditBackend {
   readonly #options: AuditWebhookOptions;
+  readonly #closing = new AbortController();
   #queue: AuditEvent[] = [];
   #cancelTimer: (() => void) | undefined;
-  #sending: Promise<void> = Promise.resolve();
+  #sending: Promise<void> | undefined;
 
   constructor(options: AuditWebhookOptions) {
     this.#options = options;
@@ -42,32 +47,40 @@ export class AuditWebhookBackend implements AuditBackend {
   }
 
   async close(): Promise<void> {
+    this.#closing.abort(new Error('the audit webhook backend is closing'));
     this.#flush();
-    await this.#sending;
+    while (this.#sending) await this.#sending;
   }
 
   #flush(): void {
     this.#cancelTimer?.();
     this.#cancelTimer = undefined;
-    while (this.#queue.length > 0) {
-      const items = this.#queue.splice(0, this.#options.maxBatchSize);
-      this.#sending = this.#sending.then(() => this.#deliver(items));
-    }
+    this.#sending ??= this.#sendAll();
+  }
+
+  async #sendAll(): Promise<void> {
+    // Events of this turn go with the first batch.
+    await Promise.resolve();
+    while (this.#queue.length > 0) await this.#deliver(this.#queue.splice(0, this.#options.maxBatchSize));
+    // In the same turn as the last look at the queue: an event that comes later starts a new round.
+    this.#sending = undefined;
   }
 
   async #deliver(items: readonly AuditEvent[]): Promise<void> {
-    const body = JSON.stringify({ kind: 'EventList', apiVersion: 'audit.k8s.io/v1', metadata: {}, items });
-    for (let attempt = 0; attempt < maxAttempts; attempt++) {
+    const { client, initialBackoffMs, clock, logger, onDropped } = this.#options;
+    for (let attempt = 1; ; attempt++) {
       try {
-        await this.#options.send(body);
+        await client.post({ kind: 'EventList', apiVersion: 'audit.k8s.io/v1', metadata: {}, items });
         return;
       } catch (error) {
-        if (attempt === maxAttempts - 1) {
-          this.#options.logger.error('audit webhook did not take a batch', { err: error, events: items.length });
-          this.#options.onDropped(items.length);
+        const hopeless = error instanceof WebhookError && !error.transient;
+        if (hopeless || attempt >= maxAttempts) {
+          logger.error('the audit webhook did not take a batch', { err: error, events: items.length });
+          onDropped(items.length);
           return;
         }
-        await this.#options.clock.sleep(this.#options.initialBackoffMs * 1.5 ** attempt);
+        // Closing does not wait between attempts.
+        await clock.sleep(initialBackoffMs * backoffFactor ** (attempt - 1), this.#closing.signal).catch(() => undefined);
       }
     }
   }

@@ -1,7 +1,11 @@
-import type { HttpResponse, UserInfo } from '@coffer/base/http/handler';
+import { internalError, StatusError } from '@coffer/api/errors/status-error';
+import { BodyTooLargeError, type HttpResponse, type UserInfo } from '@coffer/base/http/handler';
 import type { Clock } from '@coffer/base/time/clock';
-import type { AuditBackend, AuditEvent, AuditUser } from '../audit/backend.ts';
+import { StorageError } from '@coffer/storage/errors';
+import type { AuditBackend, AuditEvent } from '../audit/backend.ts';
+import { type AuditedResponse, buildEvent } from '../audit/build-event.ts';
 import { type AuditDecision, type AuditPolicy, type AuditStage, decideAudit } from '../audit/policy.ts';
+import { errorResponse } from '../endpoints/errors.ts';
 import type { RequestContext } from '../request/context.ts';
 import type { Filter } from './filter.ts';
 import { isLongRunning } from './long-running.ts';
@@ -14,117 +18,101 @@ export interface AuditFilterDeps {
   readonly secretBodies: boolean;
 }
 
+export interface AuditFilters {
+  /** Behind authentication and before impersonation, so that both users are known. */
+  readonly authenticated: Filter;
+  /** Around authentication: records requests that it refuses. */
+  readonly unauthenticated: Filter;
+}
+
 /**
- * Records who did what, stage by stage, as the policy says. Runs behind authentication and before impersonation, so that both
- * users are known. The answer waits until the backends have taken the event.
+ * Records who did what, stage by stage, as the policy says. The answer waits until the backends have taken the event; a backend
+ * that refuses the first event of a request makes the request fail.
  */
-export function withAudit(deps: AuditFilterDeps): Filter {
+export function withAudit(deps: AuditFilterDeps): AuditFilters {
+  return { authenticated: recordStages(deps), unauthenticated: recordRefusal(deps) };
+}
+
+function recordStages(deps: AuditFilterDeps): Filter {
   return async (context, next) => {
     const decision = decideAudit(deps.policy, context, deps.secretBodies);
     if (decision.level === 'None') return next(context);
     const requester = context.user;
-    const emit = (stage: AuditStage, response?: { readonly code: number; readonly body?: unknown }) =>
-      record(deps, buildEvent(deps, context, decision, requester, stage, response), decision, stage);
-    await emit('RequestReceived');
-    let response: HttpResponse;
-    try {
-      response = await next(context);
-    } catch (error) {
-      const code = statusCodeOf(error);
-      await emit(code === undefined ? 'Panic' : 'ResponseComplete', { code: code ?? 500 });
-      throw error;
-    }
+    const emit = (stage: AuditStage, response?: AuditedResponse) => record(deps, context, decision, requester, stage, response);
+    await emit('RequestReceived').catch((error: unknown) => {
+      throw internalError('the audit log does not take events', { cause: error });
+    });
+    const response = await answer(context, next, () => emit('Panic', { code: 500 }));
     if (response.kind === 'upgraded') {
       await emit('ResponseComplete', { code: 101 });
       return response;
     }
     if (response.kind === 'full' || !isLongRunning(context)) {
-      await emit('ResponseComplete', { code: response.status, body: response.kind === 'full' ? response.body : undefined });
+      await settle(emit('ResponseComplete', { code: response.status, body: response.kind === 'full' ? response.body : undefined }));
       return response;
     }
-    await emit('ResponseStarted', { code: response.status });
+    await settle(emit('ResponseStarted', { code: response.status }));
     const { run, status } = response;
-    return { ...response, run: (sink) => run(sink).finally(() => emit('ResponseComplete', { code: status })) };
+    return { ...response, run: (sink) => run(sink).finally(() => settle(emit('ResponseComplete', { code: status }))) };
   };
 }
 
-async function record(deps: AuditFilterDeps, event: AuditEvent, decision: AuditDecision, stage: AuditStage): Promise<void> {
-  if (decision.omitStages.has(stage)) return;
-  if (deps.backends.length === 1 && deps.backends[0]) await deps.backends[0].record(event);
-  else await Promise.all(deps.backends.map((backend) => backend.record(event)));
+function recordRefusal(deps: AuditFilterDeps): Filter {
+  return async (context, next) => {
+    try {
+      return await next(context);
+    } catch (error) {
+      if (!(error instanceof StatusError) || error.code !== 401) throw error;
+      const decision = decideAudit(deps.policy, context, deps.secretBodies);
+      if (decision.level !== 'None') {
+        const response = { code: 401, message: attempted(context) };
+        await settle(record(deps, context, decision, context.user, 'ResponseStarted', response));
+      }
+      throw error;
+    }
+  };
 }
 
-function buildEvent(
+/** The answer, errors that are answers included; anything else is a panic. */
+async function answer(context: RequestContext, next: Parameters<Filter>[1], panicked: () => Promise<void>): Promise<HttpResponse> {
+  try {
+    return await next(context);
+  } catch (error) {
+    if (error instanceof StatusError || error instanceof StorageError || error instanceof BodyTooLargeError) {
+      return errorResponse(error, context);
+    }
+    await settle(panicked());
+    throw error;
+  }
+}
+
+/** Which kinds of credentials a refused request came with; never the credentials. */
+function attempted({ http }: RequestContext): string {
+  const methods: string[] = [];
+  const [scheme] = String(http.headers.authorization ?? '').split(' ');
+  if (scheme && /^basic$/i.test(scheme)) methods.push('basic');
+  if (http.peer.certificate) methods.push('x509');
+  if (scheme && !/^basic$/i.test(scheme)) methods.push('bearer');
+  return methods.length === 0
+    ? 'Authentication failed, no credentials provided'
+    : `Authentication failed, attempted: ${methods.join(', ')}`;
+}
+
+/** After the work is done an audit failure cannot undo it: the backend has counted it. */
+function settle(recorded: Promise<void>): Promise<void> {
+  return recorded.catch(() => undefined);
+}
+
+async function record(
   deps: AuditFilterDeps,
   context: RequestContext,
   decision: AuditDecision,
   requester: UserInfo,
   stage: AuditStage,
-  response: { readonly code: number; readonly body?: unknown } | undefined,
-): AuditEvent {
-  const { http, info, user } = context;
-  const forwarded = http.headers['user-agent'];
-  const withBodies = decision.level === 'Request' || decision.level === 'RequestResponse';
-  return {
-    kind: 'Event',
-    apiVersion: 'audit.k8s.io/v1',
-    level: decision.level,
-    auditID: context.auditId,
-    stage,
-    requestURI: http.url,
-    verb: info.verb,
-    user: auditUser(requester),
-    ...(user === requester ? {} : { impersonatedUser: auditUser(user) }),
-    sourceIPs: [http.peer.address],
-    ...(typeof forwarded === 'string' ? { userAgent: forwarded } : {}),
-    ...(info.isResourceRequest ? { objectRef: objectRef(context) } : {}),
-    ...(response ? { responseStatus: { metadata: {}, code: response.code } } : {}),
-    ...(withBodies && context.requestObject && stage !== 'RequestReceived'
-      ? { requestObject: parseBody(context.requestObject, decision) }
-      : {}),
-    ...(decision.level === 'RequestResponse' && response?.body !== undefined ? { responseObject: parseBody(response.body, decision) } : {}),
-    requestReceivedTimestamp: microTime(context.receivedAtMs),
-    stageTimestamp: microTime(deps.clock.now()),
-    ...(context.auditAnnotations.size > 0 ? { annotations: Object.fromEntries(context.auditAnnotations) } : {}),
-  };
-}
-
-function objectRef({ info }: RequestContext): Record<string, string> {
-  const entries = {
-    resource: info.resource,
-    namespace: info.namespace,
-    name: info.name,
-    apiGroup: info.group,
-    apiVersion: info.version,
-    subresource: info.subresource,
-  };
-  return Object.fromEntries(Object.entries(entries).filter(([, value]) => value !== ''));
-}
-
-function auditUser(user: UserInfo): AuditUser {
-  return {
-    username: user.name,
-    ...(user.uid ? { uid: user.uid } : {}),
-    ...(user.groups.length > 0 ? { groups: user.groups } : {}),
-    ...(user.extra && Object.keys(user.extra).length > 0 ? { extra: user.extra } : {}),
-  };
-}
-
-/** The body as JSON data; what is not JSON (YAML, protobuf) is left out rather than guessed. */
-function parseBody(body: unknown, decision: AuditDecision): unknown {
-  const text = typeof body === 'string' ? body : body instanceof Uint8Array ? Buffer.from(body).toString('utf8') : undefined;
-  if (text === undefined) return undefined;
-  try {
-    return JSON.parse(text, (key, value) => (decision.omitManagedFields && key === 'managedFields' ? undefined : value));
-  } catch {
-    return undefined;
-  }
-}
-
-function statusCodeOf(error: unknown): number | undefined {
-  return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'number' ? error.code : undefined;
-}
-
-function microTime(ms: number): string {
-  return new Date(ms).toISOString().replace('Z', '000Z');
+  response: AuditedResponse | undefined,
+): Promise<void> {
+  if (decision.omitStages.has(stage)) return;
+  const event: AuditEvent = buildEvent(context, decision, requester, stage, response, deps.clock.now());
+  if (deps.backends.length === 1 && deps.backends[0]) await deps.backends[0].record(event);
+  else await Promise.all(deps.backends.map((backend) => backend.record(event)));
 }

@@ -7,6 +7,7 @@ import type { Authenticator } from '../authentication/authenticator.ts';
 import type { Authorizer } from '../authorization/authorizer.ts';
 import { errorResponse } from '../endpoints/errors.ts';
 import { chainFilters, type Filter, type Next } from '../filters/filter.ts';
+import type { AuditFilters } from '../filters/with-audit.ts';
 import { withAuthentication } from '../filters/with-authentication.ts';
 import { withAuthorization } from '../filters/with-authorization.ts';
 import { withPanicRecovery } from '../filters/with-panic-recovery.ts';
@@ -23,7 +24,7 @@ export interface ApiServerDeps {
   readonly requestTimeoutMs: number;
   /** Filters of optional parts, by their place in the order below. */
   readonly metrics: Filter;
-  readonly audit?: Filter;
+  readonly audit?: AuditFilters;
   readonly impersonation?: Filter;
   readonly maxInFlight: Filter;
   /** Requests for resources. */
@@ -46,8 +47,9 @@ export function createApiServer(deps: ApiServerDeps): Handler {
       deps.metrics,
       withPanicRecovery(deps.logger),
       withTimeout(deps.clock, deps.requestTimeoutMs),
+      deps.audit?.unauthenticated ?? skip,
       withAuthentication(deps.authenticator),
-      deps.audit ?? skip,
+      deps.audit?.authenticated ?? skip,
       deps.impersonation ?? skip,
       deps.maxInFlight,
       withAuthorization(deps.authorizer),
