@@ -71,6 +71,47 @@ describe('HttpsListener', () => {
       expect(text).toBe('PUT /h2 two');
     }));
 
+  for (const version of ['HTTP/1.1', 'HTTP/2']) {
+    it(`ends a stream when its client goes away (${version})`, () => {
+      let streaming = false;
+      let gone = false;
+      const handler: Handler = async (request) => ({
+        kind: 'stream',
+        status: 200,
+        headers: {},
+        run: async (sink) => {
+          sink.write('first');
+          streaming = true;
+          await new Promise<void>((resolve) => request.signal.addEventListener('abort', () => resolve(), { once: true }));
+          gone = true;
+        },
+      });
+      return listening(handler, {}, async (port) => {
+        const until = async (condition: () => boolean) => {
+          while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
+        };
+        if (version === 'HTTP/2') {
+          const session = connectHttp2(`https://127.0.0.1:${port}`, trust());
+          session.on('error', () => {});
+          session
+            .request({ ':path': '/' })
+            .on('error', () => {})
+            .resume();
+          await until(() => streaming);
+          session.destroy();
+        } else {
+          const request = httpsRequest({ port, host: '127.0.0.1', agent: false, ...trust() }, (response) =>
+            response.on('error', () => {}).resume(),
+          );
+          request.on('error', () => {}).end();
+          await until(() => streaming);
+          request.destroy();
+        }
+        await until(() => gone);
+      });
+    });
+  }
+
   it('stops reading a body at the limit and answers', () => {
     const handler: Handler = async (request) => {
       try {

@@ -14,7 +14,6 @@ export interface RawResponse {
   readonly headersSent: boolean;
   readonly writableLength: number;
   readonly writableEnded: boolean;
-  readonly writableFinished: boolean;
   readonly destroyed?: boolean;
   writeHead(status: number, headers: object): unknown;
   flushHeaders(): void;
@@ -93,7 +92,8 @@ export class NodeHttpRequest implements HttpRequest {
       const closing = () => controller.abort(this.#serverClosing.reason);
       const gone = () => {
         this.#serverClosing.removeEventListener('abort', closing);
-        if (this.#response?.writableFinished !== true) controller.abort(new Error('client closed the connection'));
+        // HTTP/2 calls a response finished when its stream was cut, so what counts is whether we ended it.
+        if (this.#response?.writableEnded !== true) controller.abort(new Error('client closed the connection'));
       };
       const connection: Pick<RawResponse, 'once'> = this.#response ?? this.#socket ?? this.#raw;
       connection.once('close', gone);
