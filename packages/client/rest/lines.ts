@@ -1,26 +1,23 @@
-/** Cuts a stream of bytes into lines without copying a line that came in one piece. */
-const decoder = new TextDecoder();
-
-/** Yields the lines of every chunk together, so that a burst is handed over in one step. Empty lines are dropped. */
+/** Yields the lines of every chunk together, so that a burst is decoded and handed over in one step. Empty lines are dropped. */
 export async function* lineBatches(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<string[]> {
   let pending: Uint8Array[] = [];
   for await (const chunk of chunks) {
-    const lines: string[] = [];
-    let start = 0;
-    for (;;) {
-      const end = chunk.indexOf(10, start);
-      if (end < 0) break;
-      const piece = chunk.subarray(start, end);
-      const line = pending.length === 0 ? decoder.decode(piece) : decoder.decode(Buffer.concat([...pending, piece]));
+    const end = chunk.lastIndexOf(10) + 1;
+    if (end > 0) {
+      const complete = chunk.subarray(0, end);
+      const lines = linesOf(pending.length === 0 ? complete : Buffer.concat([...pending, complete]));
       pending = [];
-      if (line !== '') lines.push(line);
-      start = end + 1;
+      if (lines.length > 0) yield lines;
     }
-    if (start < chunk.length) pending.push(chunk.subarray(start));
-    if (lines.length > 0) yield lines;
+    if (end < chunk.length) pending.push(chunk.subarray(end));
   }
   if (pending.length > 0) {
-    const line = decoder.decode(Buffer.concat(pending));
-    if (line !== '') yield [line];
+    const lines = linesOf(Buffer.concat(pending));
+    if (lines.length > 0) yield lines;
   }
+}
+
+function linesOf(bytes: Uint8Array): string[] {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
+  return text.split('\n').filter((line) => line !== '');
 }

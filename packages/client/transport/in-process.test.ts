@@ -70,7 +70,7 @@ describe('inProcessTransport', () => {
       got.push(text(chunk));
       if (got.at(-1) === 'end') break;
     }
-    expect(got).toEqual(['12345', '67890', 'end']);
+    expect(got).toEqual(['1234567890', 'end']);
     expect(sink?.signal.aborted).toBe(true);
     expect(sink?.write('more')).toBe(false);
     await expect(sink?.drained()).rejects.toThrow('the reader has gone');

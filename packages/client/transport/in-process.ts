@@ -200,7 +200,7 @@ class BufferedSink implements StreamSink {
           this.#chunks = [];
           this.#bufferedBytes = 0;
           this.#settleDrainWaiters();
-          for (const chunk of batch) yield chunk;
+          yield batch.length === 1 && batch[0] ? batch[0] : Buffer.concat(batch);
         }
         this.signal.throwIfAborted();
         if (this.#ended) {

@@ -3,6 +3,7 @@ import type { KubeObject } from '@coffer/api/meta/object';
 import type { StoreEvent } from '@coffer/storage/store/store';
 import type { Registry } from '../../registry/generic/registry.ts';
 import type { OutputFormat } from '../negotiation.ts';
+import { metadataEventLine } from '../representation/metadata-bytes.ts';
 import { partialMetadata } from '../representation/partial-metadata.ts';
 import { type IncludeObject, tableOf } from '../representation/table.ts';
 
@@ -24,11 +25,18 @@ export function createEventEncoder(registry: Registry, format: OutputFormat, inc
       error,
     };
   }
+  const encode = metadataEncoderFor(registry, format);
   return {
-    encode: (event) => line(event.type, transform(registry.served(event.object))),
+    encode: encode ?? ((event) => line(event.type, transform(registry.served(event.object)))),
     bookmark: (revision, end) => line('BOOKMARK', transform(bookmarkObject(registry, revision, end))),
     error,
   };
+}
+
+/** Metadata of an object that is served as it is stored need not be parsed. */
+function metadataEncoderFor(registry: Registry, { convert }: OutputFormat): EventEncoder['encode'] | undefined {
+  if (convert === undefined || convert.kind === 'Table' || registry.converts) return undefined;
+  return (event) => metadataEventLine(event, convert.version);
 }
 
 function transformerFor(
