@@ -6,6 +6,7 @@ import { HttpsListener } from '@coffer/apiserver/server/https-listener';
 import { makePrivateDirectory } from '@coffer/base/files/atomic-file';
 import { createPinoLogger } from '@coffer/base/log/pino-logger';
 import { systemClock } from '@coffer/base/time/clock';
+import { hardenProcess } from '../config/harden-process.ts';
 import { writeKubeconfig } from '../config/kubeconfig.ts';
 import { type DataPaths, dataPaths } from '../config/paths.ts';
 import { removePidFile, writePidFile } from '../config/pid-file.ts';
@@ -23,6 +24,7 @@ const closeGraceMs = 5_000;
  * running; SIGINT (Ctrl-C) and `coffer down` (SIGUSR2) stop them first, unless `--keep`.
  */
 export async function runUp(flags: UpFlags): Promise<void> {
+  hardenProcess();
   const logger = createPinoLogger({ level: flags.logLevel });
   const paths = dataPaths(flags.dataDir);
   await makePrivateDirectory(paths.root);
