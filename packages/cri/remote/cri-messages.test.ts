@@ -29,6 +29,13 @@ describe('CRI messages', () => {
     expect(options({ hostNetwork: true, hostPid: true, hostIpc: true })).toEqual({ network: 'NODE', pid: 'NODE', ipc: 'NODE' });
   });
 
+  it('name the container whose processes are shared', () => {
+    const message = containerMessage(shellContainer('i', '', { targetContainerId: 'abc' }), podConfig('/logs')) as {
+      linux: { securityContext: { namespaceOptions: object } };
+    };
+    expect(message.linux.securityContext.namespaceOptions).toEqual({ network: 'POD', pid: 'TARGET', ipc: 'POD', targetId: 'abc' });
+  });
+
   it('leave out a user that was not asked for, and carry user 0', () => {
     const security = (overrides: Parameters<typeof shellContainer>[2]) =>
       (containerMessage(shellContainer('i', '', overrides), podConfig('/logs')) as { linux: { securityContext: object } }).linux

@@ -60,7 +60,7 @@ const propagations = {
   bidirectional: 'PROPAGATION_BIDIRECTIONAL',
 } as const;
 
-function namespaceOptions(pod: PodSandboxConfig): object {
+function namespaceOptions(pod: PodSandboxConfig): Readonly<Record<string, string>> {
   return {
     network: pod.hostNetwork ? 'NODE' : 'POD',
     pid: pod.hostPid ? 'NODE' : pod.shareProcessNamespace ? 'POD' : 'CONTAINER',
@@ -78,12 +78,13 @@ function resourcesMessage({ resources }: ContainerConfig): object {
   };
 }
 
-function securityMessage({ security }: ContainerConfig, pod: PodSandboxConfig): object {
+function securityMessage({ security, targetContainerId }: ContainerConfig, pod: PodSandboxConfig): object {
   const { runAsUser, runAsGroup, runAsUserName } = security;
   return {
     capabilities: { addCapabilities: security.addCapabilities, dropCapabilities: security.dropCapabilities },
     privileged: security.privileged,
-    namespaceOptions: namespaceOptions(pod),
+    namespaceOptions:
+      targetContainerId === undefined ? namespaceOptions(pod) : { ...namespaceOptions(pod), pid: 'TARGET', targetId: targetContainerId },
     ...(runAsUser === undefined ? {} : { runAsUser: { value: runAsUser } }),
     ...(runAsGroup === undefined ? {} : { runAsGroup: { value: runAsGroup } }),
     ...(runAsUserName === undefined ? {} : { runAsUsername: runAsUserName }),

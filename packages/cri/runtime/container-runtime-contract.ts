@@ -336,6 +336,22 @@ export function describeContainerRuntime(name: string, skip: string | undefined,
         expect(await runtime.containerStatus(first)).toMatchObject({ state: 'exited', exitCode: 137 });
       });
 
+      it('lets a container see the processes of another one when asked', async () => {
+        const pod = await newPod();
+        const target = await runtime.createContainer(pod.id, shellContainer(subject.image, '', { command: ['sleep', '6543'] }));
+        await runtime.startContainer(target);
+        const config = shellContainer(subject.image, 'tr "\\0" " " < /proc/1/cmdline; echo', {
+          name: 'debugger',
+          logPath: 'debugger/0.log',
+          targetContainerId: target,
+        });
+        const id = await runtime.createContainer(pod.id, config);
+        await runtime.startContainer(id);
+        await exited(runtime, id);
+        expect(await logText(join(pod.config.logDirectory, 'debugger/0.log'))).toBe('sleep 6543 \n');
+        expect((await runtime.containerStatus(target))?.state).toBe('running');
+      });
+
       it('shares memory between its containers', async () => {
         const pod = await newPod();
         const write = await runtime.createContainer(pod.id, shellContainer(subject.image, 'echo shared > /dev/shm/word'));

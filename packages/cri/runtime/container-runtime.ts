@@ -116,6 +116,8 @@ export interface ContainerConfig {
   readonly annotations: Readonly<Record<string, string>>;
   readonly security: ContainerSecurity;
   readonly resources: ContainerResources;
+  /** Shares the process namespace of this container of the same pod (`targetContainerName` of an ephemeral container). */
+  readonly targetContainerId?: string;
   readonly devices?: readonly { readonly hostPath: string; readonly containerPath: string; readonly permissions: string }[];
 }
 

@@ -35,6 +35,7 @@ export function refuseContainer(config: ContainerConfig): void {
     ...(security.runAsUser || security.runAsUserName ? ['a user other than 0'] : []),
     ...(security.runAsGroup ? ['a group other than 0'] : []),
     ...(security.supplementalGroups.length > 0 ? ['supplemental groups or fsGroup'] : []),
+    ...(config.targetContainerId === undefined ? [] : ['the processes of another container']),
     ...((config.devices ?? []).length > 0 ? ['devices'] : []),
   ];
   refuse(`container "${config.name}"`, wanted);

@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { Logger } from '@coffer/base/log/logger';
@@ -60,7 +60,16 @@ export class SandboxContainers {
       this.#entries.set(id, entry);
       await this.#adopt(entry);
     }
+    await this.#removeLeftPrograms();
     for (const id of await this.#deps.groups.ids()) if (!this.#entries.has(id)) await this.#deps.groups.remove(id);
+  }
+
+  /** Programs of sessions that a crash has cut off, and of containers that are gone: they hold environments. */
+  async #removeLeftPrograms(): Promise<void> {
+    const { memory } = this.#deps.state;
+    for (const entry of await readdir(memory, { withFileTypes: true })) {
+      if (entry.isFile() && !this.#entries.has(entry.name)) await rm(join(memory, entry.name), { force: true });
+    }
   }
 
   get(id: string): ContainerEntry | undefined {
@@ -249,9 +258,7 @@ export class SandboxContainers {
     const { state } = this.#deps;
     const { config } = entry.record;
     const flags = `-${config.stdin ? 'i' : ''}${config.tty ? 't' : ''}`;
-    const unmasked = this.#deps.unsafeReveal.length > 0;
-    const own = this.#deps.plainUser ? 'user' : 'new';
-    const pidNamespace = pod.config.hostPid || unmasked ? 'host' : pod.pausePid === undefined ? own : state.pod(pod.id).pid;
+    const pidNamespace = this.#pidNamespace(entry, pod);
     const keeper = ['sh', state.keeper, state.launchProgram, entry.paths.program];
     const child = spawn('perl', [state.launchProgram, 'keep', entry.paths.run, flags, pidNamespace, ...keeper], {
       detached: true,
@@ -266,6 +273,19 @@ export class SandboxContainers {
       report.once('close', resolve);
       report.resume();
     });
+  }
+
+  /** What the launch program is told: a new namespace, the machine's, or the file of one that exists. */
+  #pidNamespace(entry: ContainerEntry, pod: PodRecord): string {
+    const target = entry.record.config.targetContainerId;
+    if (target !== undefined) {
+      const pid = this.#entries.get(target)?.state.pid;
+      if (pid === undefined) throw new RuntimeRefusal('RunContainerError', `target container ${target} is not running`);
+      return `/proc/${pid}/ns/pid`;
+    }
+    if (pod.config.hostPid || this.#deps.unsafeReveal.length > 0) return 'host';
+    if (pod.pausePid !== undefined) return this.#deps.state.pod(pod.id).pid;
+    return this.#deps.plainUser ? 'user' : 'new';
   }
 
   async #finish(entry: ContainerEntry, code: number, atMs: number): Promise<void> {
@@ -300,7 +320,7 @@ export class SandboxContainers {
   /** Where the process namespace is not the container's own, the rest of its processes is what is in its control group. */
   async #killOthers(entry: ContainerEntry): Promise<void> {
     const pod = this.#deps.pods.get(entry.record.sandboxId);
-    if (!pod?.config.hostPid && pod?.pausePid === undefined) return;
+    if (!pod?.config.hostPid && pod?.pausePid === undefined && entry.record.config.targetContainerId === undefined) return;
     for (const pid of await this.#deps.groups.processes(entry.record.id)) send(pid, 'SIGKILL');
   }
 

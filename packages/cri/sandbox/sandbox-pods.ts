@@ -3,7 +3,7 @@
  * shared process namespace has one, which adopts orphans.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
@@ -174,15 +174,19 @@ export class SandboxPods {
     return Number(await requireTool('perl', [launchProgram, 'pause', paths.pid, 'sh', pause]));
   }
 
-  /** The first process of the shared namespace, when it still is that one: process numbers are used again. */
-  async #endPause(paths: PodPaths, pid: number): Promise<void> {
-    const [file, process_] = await Promise.all([stat(paths.pid), stat(`/proc/${pid}/ns/pid`)].map((found) => found.catch(() => undefined)));
-    if (file && process_ && file.ino === process_.ino && file.dev === process_.dev) process.kill(pid, 'SIGKILL');
+  /** Ends the first process of the shared namespace, whoever that is by now: process numbers are used again, namespaces are not. */
+  async #endPause(paths: PodPaths): Promise<void> {
+    const namespace = await stat(paths.pid).catch(() => undefined);
+    if (!namespace) return;
+    for (const name of await readdir('/proc')) {
+      if (!/^\d+$/.test(name)) continue;
+      const own = await stat(`/proc/${name}/ns/pid`).catch(() => undefined);
+      if (own && own.ino === namespace.ino && own.dev === namespace.dev) process.kill(Number(name), 'SIGKILL');
+    }
   }
 
   async #release(id: string, paths: PodPaths): Promise<void> {
-    const pausePid = this.#records.get(id)?.pausePid;
-    if (pausePid !== undefined) await this.#endPause(paths, pausePid);
+    if (this.#records.get(id)?.config.shareProcessNamespace ?? true) await this.#endPause(paths);
     await this.#deps.network?.disconnect(id);
     if (this.#deps.plainUser) return removeTree(paths.shm);
     const files = [paths.net, paths.ipc, paths.pid, paths.shm];
