@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { openLmdbBackend } from '@coffer/storage/backend/lmdb';
 import { expect, it } from 'vitest';
 import { bundleScript } from '../support/bundle-script.ts';
+import { delay, eventually } from '../support/coffer-process.ts';
 import { Expectation } from './expectation.ts';
 import { seededRandom } from './seeded-random.ts';
 
@@ -22,14 +23,12 @@ it(`loses nothing in ${kills} kills of the store's process under 16 writers`, as
     const writer = spawn(process.execPath, [program, directory, '16', '500'], { stdio: ['ignore', 'pipe', 'inherit'] });
     let output = '';
     const ended = new Promise((resolve) => writer.once('close', resolve));
-    const open = new Promise<void>((resolve) => {
-      writer.stdout.on('data', (chunk: Buffer) => {
-        output += chunk.toString('latin1');
-        if (output.includes('open ')) resolve();
-      });
+    writer.stdout.on('data', (chunk: Buffer) => {
+      output += chunk.toString('latin1');
     });
-    await open;
-    await new Promise((resolve) => setTimeout(resolve, 20 + random() * 200));
+    const enough = 1000 + random() * 30_000;
+    await eventually('writes', () => output.length >= enough);
+    await delay(random() * 10);
     writer.kill('SIGKILL');
     await ended;
     // The last line may be cut off; it was not said then.

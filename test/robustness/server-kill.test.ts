@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 import type { ClientRequest } from 'node:http';
 import { Agent, request } from 'node:https';
 import { expect, it } from 'vitest';
-import { CofferProcess, freePort } from '../support/coffer-process.ts';
+import { CofferProcess, delay, eventually, freePort } from '../support/coffer-process.ts';
 import { seededRandom } from './seeded-random.ts';
 
 /** `kill -9` of the real server under 16 writers over HTTPS, with a client that resumes its watch after each restart. */
@@ -30,7 +30,9 @@ it(`loses nothing in ${kills} kills of the server under 16 writers`, { timeout: 
   for (let kill = 0; kill < kills; kill++) {
     const watch = openWatch(server, resumeAt, watched);
     const writers = Array.from({ length: 16 }, (_, writer) => write(server, `w${writer}-${kill}`, acknowledged, newest));
-    await new Promise((resolve) => setTimeout(resolve, 50 + random() * 250));
+    const enough = acknowledged.size + 17 + random() * 80;
+    await eventually('writes', () => acknowledged.size >= enough);
+    await delay(random() * 10);
     await server.stop('SIGKILL');
     await Promise.all(writers);
     await watch;
