@@ -108,6 +108,12 @@ const readStale = '\u0000stale';
 const none: readonly string[] = [];
 const noLabels: Readonly<Record<string, string>> = Object.freeze({});
 const openingLength = metadataOpening.length;
+const revisionOpening = Buffer.from('"resourceVersion":"');
+const openBrace = 0x7b;
+const closeBrace = 0x7d;
+const quote = 0x22;
+const comma = 0x2c;
+const zero = 0x30;
 
 interface VersionParts {
   readonly objectKind: ObjectKind;
@@ -190,22 +196,18 @@ export class ObjectVersion implements StoredObject {
   }
 
   byteLength(withHead: boolean): number {
-    return this.plain.length + this.#revisionField().length - (withHead ? 0 : this.headLength - 1);
+    return this.plain.length + this.#revisionLength() - (withHead ? 0 : this.headLength - 1);
   }
 
   copyTo(target: Uint8Array, offset: number, withHead: boolean): number {
-    const buffer = asBuffer(target);
-    const field = this.#revisionField();
-    const metadataStart = this.headLength + openingLength;
+    const { plain, headLength } = this;
+    const metadataStart = headLength + openingLength;
     let at = offset;
-    if (withHead) {
-      at += this.plain.copy(buffer, at, 0, metadataStart);
-    } else {
-      buffer[at++] = 0x7b;
-      at += buffer.write(metadataOpening, at, openingLength, 'latin1');
-    }
-    at += buffer.write(field, at, field.length, 'latin1');
-    at += this.plain.copy(buffer, at, metadataStart);
+    // Short pieces go byte by byte: for them a native copy costs more than it saves.
+    if (!withHead) target[at++] = openBrace;
+    for (let i = withHead ? 0 : headLength; i < metadataStart; i++) target[at++] = plain[i] ?? 0;
+    if (this.revision > 0) at = this.#writeRevision(target, at);
+    at += plain.copy(target, at, metadataStart);
     return at - offset;
   }
 
@@ -233,12 +235,36 @@ export class ObjectVersion implements StoredObject {
     return this.plain.length + 512;
   }
 
-  /** `"resourceVersion":"N",`; empty before the commit. The comma is left out when nothing follows in metadata. */
-  #revisionField(): string {
-    if (this.revision === 0) return '';
-    const last = this.plain[this.headLength + openingLength] === 0x7d;
-    return last ? `"resourceVersion":"${this.revision}"` : `"resourceVersion":"${this.revision}",`;
+  /** Length of `"resourceVersion":"N",`; 0 before the commit. The comma is left out when nothing follows in metadata. */
+  #revisionLength(): number {
+    if (this.revision === 0) return 0;
+    return revisionOpening.length + digitsOf(this.revision) + (this.#metadataIsEmpty ? 1 : 2);
   }
+
+  #writeRevision(target: Uint8Array, offset: number): number {
+    let at = offset;
+    for (let i = 0; i < revisionOpening.length; i++) target[at++] = revisionOpening[i] ?? 0;
+    const end = at + digitsOf(this.revision);
+    for (let digit = end - 1, rest = this.revision; digit >= at; digit--) {
+      target[digit] = zero + (rest % 10);
+      rest = Math.floor(rest / 10);
+    }
+    at = end;
+    target[at++] = quote;
+    if (!this.#metadataIsEmpty) target[at++] = comma;
+    return at;
+  }
+
+  get #metadataIsEmpty(): boolean {
+    return this.plain[this.headLength + openingLength] === closeBrace;
+  }
+}
+
+/** Decimal digits of a positive integer. */
+function digitsOf(value: number): number {
+  let digits = 1;
+  for (let bound = 10; value >= bound; bound *= 10) digits++;
+  return digits;
 }
 
 function copyStrings(labels: Readonly<Record<string, string>> | undefined): Readonly<Record<string, string>> {
