@@ -1,4 +1,4 @@
-import { mkdtempSync, readlinkSync, rmSync, statSync, symlinkSync, unlinkSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readlinkSync, rmSync, statSync, symlinkSync, unlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -75,6 +75,24 @@ describe('openLmdbBackend', () => {
     }
     // 400 versions of 20 kB are 8 MB; two rounds of them have to be enough.
     expect(statSync(join(directory, 'data.mdb')).size).toBeLessThan(2_500_000);
+    await dispose();
+  });
+
+  it('can be copied while it is written to, and the copy raised above everything the original has said', async () => {
+    const { directory, backend, dispose } = await openTemporary();
+    const first = await backend.create('/registry/x/a', Buffer.from('1'));
+    const copy = join(directory, 'copy');
+    mkdirSync(copy);
+    await Promise.all([backend.copyTo(copy), backend.create('/registry/x/b', Buffer.from('1'))]);
+    const restored = await openLmdbBackend({ directory: copy });
+    expect((await restored.get('/registry/x/a')).kv?.modRevision).toBe(first.ok ? first.revision : 0);
+    await restored.raiseRevision(1_000_000_000);
+    await expect(restored.list('/registry/', { revision: 999_999_999 })).rejects.toMatchObject({ code: 'compacted' });
+    expect(await restored.create('/registry/x/c', Buffer.from('1'))).toEqual({ ok: true, revision: 1_000_000_001 });
+    await restored.close();
+    const again = await openLmdbBackend({ directory: copy });
+    expect(await again.currentRevision()).toBe(1_000_000_001);
+    await again.close();
     await dispose();
   });
 });

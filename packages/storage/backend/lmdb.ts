@@ -183,6 +183,22 @@ export class LmdbBackend implements LocalBackend, Snapshot {
     await this.#files.env.backup(target, true);
   }
 
+  /**
+   * Makes `revision` the current one and forgets all history, for a store that was restored from a copy: whoever has seen later
+   * revisions of the lost store then starts over instead of missing changes. Nobody else may be writing.
+   */
+  async raiseRevision(revision: number): Promise<void> {
+    if (revision < this.#revision) throw new Error(`the store is at revision ${this.#revision} already`);
+    await this.compact(this.#revision);
+    await this.#files.env.batch(() => {
+      this.#files.meta.put(metaKeys.compacted, encodeRevision(revision));
+      this.#files.meta.put(metaKeys.cleaned, encodeRevision(revision));
+    });
+    this.#compacted = revision;
+    this.#cleaned = revision;
+    this.#revision = revision;
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;

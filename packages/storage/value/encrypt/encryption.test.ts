@@ -2,6 +2,7 @@ import { silentLogger } from '@coffer/base/log/logger';
 import { FakeClock } from '@coffer/base/time/fake-clock';
 import { describe, expect, it } from 'vitest';
 import { loadEncryptionConfig } from './encryption.ts';
+import { newEncryptionConfiguration } from './new-configuration.ts';
 import { ReloadableEncryption } from './reloadable-encryption.ts';
 
 const deps = { clock: new FakeClock(), logger: silentLogger };
@@ -219,6 +220,19 @@ resources:
     it(`refuses ${name}`, () => {
       expect(() => loadEncryptionConfig(configuration, deps)).toThrow(message);
       expect(() => loadEncryptionConfig(configuration, deps)).not.toThrow(secretA);
+    });
+  }
+});
+
+describe('newEncryptionConfiguration', () => {
+  for (const provider of ['aesgcm', 'secretbox'] as const) {
+    it(`makes a ${provider} key of its own each time`, async () => {
+      const make = () => newEncryptionConfiguration({ resources: ['secrets'], provider, keyName: 'key-1' });
+      const configuration = make();
+      expect(make()).not.toBe(configuration);
+      expect((await stored(configuration)).toString('latin1').startsWith(`k8s:enc:${provider}:v1:key-1:`)).toBe(true);
+      expect(await read(configuration, await stored(configuration))).toEqual({ text, stale: false });
+      expect(await read(configuration, plain)).toEqual({ text, stale: true });
     });
   }
 });
