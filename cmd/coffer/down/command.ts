@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { defaultDataDir } from '../up/command.ts';
 
+/** `coffer down`: the flags; what it does is in `run.ts`. */
 export function addDownCommand(program: Command): void {
   program
     .command('down')
