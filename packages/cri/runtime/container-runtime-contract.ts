@@ -307,6 +307,15 @@ export function describeContainerRuntime(name: string, skip: string | undefined,
         expect(text).toBe('1\n');
       });
 
+      it('has the default seccomp filter when asked', async () => {
+        const script =
+          'grep ^Seccomp: /proc/self/status | cut -f 2; (unshare -U true || mount -t tmpfs x /mnt) 2>/dev/null || echo denied; ls / > /dev/null && echo works';
+        expect((await run(script, { security: { seccomp: { kind: 'runtime-default' } } })).text).toBe('2\ndenied\nworks\n');
+        expect((await run('grep ^Seccomp: /proc/self/status | cut -f 2', { security: { seccomp: { kind: 'unconfined' } } })).text).toBe(
+          '0\n',
+        );
+      });
+
       it('cannot write to what would change the machine', async () => {
         const { text } = await run(
           'for f in /proc/sys/kernel/hostname /proc/sysrq-trigger /sys/kernel/uevent_helper; do (echo x > $f) 2>/dev/null && echo wrote $f; done; mount -t tmpfs none /mnt 2>/dev/null && echo mounted; true',

@@ -66,6 +66,8 @@ export const defaultCapabilities: readonly string[] = [
 export interface CapabilitySet {
   readonly low: number;
   readonly high: number;
+  /** Names of those in the set, without prefix. */
+  readonly held: readonly string[];
   /** Numbers of those not in the set, up to the highest that this program knows. */
   readonly dropped: readonly number[];
 }
@@ -89,14 +91,17 @@ export function containerCapabilities(
 
 function capabilitySet(held: ReadonlySet<string>, available: bigint): CapabilitySet {
   let mask = 0n;
+  const kept: string[] = [];
   const dropped: number[] = [];
   // 0 to 63: capabilities of kernels newer than this list are dropped too; the launch program ignores those the kernel does not know.
   for (let number = 0; number < 64; number++) {
     const name = names[number];
-    if (name !== undefined && held.has(name) && (available >> BigInt(number)) & 1n) mask |= 1n << BigInt(number);
-    else dropped.push(number);
+    if (name !== undefined && held.has(name) && (available >> BigInt(number)) & 1n) {
+      mask |= 1n << BigInt(number);
+      kept.push(name);
+    } else dropped.push(number);
   }
-  return { low: Number(mask & 0xffffffffn), high: Number(mask >> 32n), dropped };
+  return { low: Number(mask & 0xffffffffn), high: Number(mask >> 32n), held: kept, dropped };
 }
 
 function normalize(name: string): string {

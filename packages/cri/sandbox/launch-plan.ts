@@ -7,6 +7,7 @@ import { type ContainerConfig, RuntimeRefusal } from '../runtime/container-runti
 import type { CapabilitySet } from './capabilities.ts';
 import { type Instruction, mountAttributes, mountFlags, namespaceFlags } from './program.ts';
 import { type RootLayout, rootInstructions } from './root-layout.ts';
+import { defaultSeccompFilter } from './seccomp-filter.ts';
 import type { ContainerPaths } from './state-directory.ts';
 import type { ProcessIdentity } from './users.ts';
 
@@ -98,6 +99,7 @@ export function identityInstructions(input: Pick<LaunchInput, 'identity' | 'capa
   const { identity, capabilities, config } = input;
   return [
     ['own_streams', identity.uid],
+    ...seccompFilter(config, capabilities),
     ['bounding', ...capabilities.dropped],
     ...(config.security.noNewPrivileges ? [['no_new_privileges'] as const] : []),
     ...(input.plainUser
@@ -110,10 +112,20 @@ export function identityInstructions(input: Pick<LaunchInput, 'identity' | 'capa
   ];
 }
 
+/** Loaded while the process may still do so without giving up privileges; what follows needs no forbidden call. */
+function seccompFilter({ security }: ContainerConfig, { held }: CapabilitySet): Instruction[] {
+  if (security.privileged || security.seccomp.kind !== 'runtime-default') return [];
+  const filter = defaultSeccompFilter(process.arch, new Set(held));
+  return filter === undefined ? [] : [['filter', filter]];
+}
+
 /** Command and arguments. A container without a command is refused: there is no image whose entry point could be meant. */
 export function commandLine(config: ContainerConfig): readonly string[] {
   if (config.security.seccomp.kind === 'localhost') {
-    throw new RuntimeRefusal('CreateContainerError', `container "${config.name}": the sandbox runtime cannot load seccomp profiles`);
+    throw new RuntimeRefusal(
+      'CreateContainerError',
+      `container "${config.name}": the sandbox runtime cannot load seccomp profiles from files`,
+    );
   }
   if (config.command.length === 0) {
     throw new RuntimeRefusal(

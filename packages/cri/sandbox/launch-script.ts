@@ -239,6 +239,12 @@ my %DO = (
   # bounding CAPABILITY…: takes these away for good.
   bounding => sub { for my $c (@_) { my $r = syscall($SYS->{prctl}, 24, $c + 0, 0, 0, 0); return undef if $r != 0 && $! != $EINVAL; } 1 },
   no_new_privileges => sub { syscall($SYS->{prctl}, 38, 1, 0, 0, 0) == 0 },
+  # filter HEX: a seccomp program, in force from here on.
+  filter => sub {
+    my $bytes = pack('H*', $_[0]);
+    my $program = pack('S x6 P', length($bytes) / 8, $bytes);
+    syscall($SYS->{prctl}, 22, 2, $program, 0, 0) == 0;
+  },
   groups => sub { my $list = pack('L*', @_); syscall($SYS->{setgroups}, scalar @_, $list) == 0 },
   own_streams => sub { for my $f (\*STDIN, \*STDOUT, \*STDERR) { chown($_[0], -1, $f) if -p $f || -t $f; } 1 },
   controlling_terminal => sub { ioctl(STDIN, 0x540E, 0) },

@@ -153,7 +153,7 @@ class SandboxRuntime implements SandboxContainerRuntime {
       ready: true,
       limitations: [
         'images are recorded, not pulled: containers run the programs of this machine, and need a command',
-        'seccomp profiles are not applied',
+        'seccomp profiles from files are refused',
         this.podNetwork
           ? 'pods reach each other and this machine, not other networks; host ports are not served'
           : `pods share the network of this machine${this.#parts.sharedNetworkReason ? `: ${this.#parts.sharedNetworkReason}` : ''}`,
