@@ -11,7 +11,7 @@ import { seededRandom } from './seeded-random.ts';
 
 const kills = process.env.COFFER_SOAK === '1' ? 200 : 20;
 
-it(`loses nothing in ${kills} kills of the store's process under 16 writers`, async () => {
+it(`loses nothing in ${kills} kills of the store's process under 16 writers`, { timeout: 60_000 + kills * 6_000 }, async () => {
   const seed = Number(process.env.COFFER_SEED ?? Date.now() % 1_000_000);
   const random = seededRandom(seed);
   const directory = mkdtempSync(join(tmpdir(), 'coffer-kill-'));

@@ -66,7 +66,7 @@ export class WatchHub {
       watcher.batch = [];
       if (watcher.ended) continue;
       watcher.told = revision;
-      watcher.sink.events(events);
+      this.#tell(watcher, () => watcher.sink.events(events));
     }
   }
 
@@ -75,7 +75,7 @@ export class WatchHub {
     for (const watcher of this.all()) {
       if (watcher.told >= revision) continue;
       watcher.told = revision;
-      watcher.sink.progress?.(revision);
+      this.#tell(watcher, () => watcher.sink.progress?.(revision));
     }
   }
 
@@ -85,6 +85,18 @@ export class WatchHub {
     for (const set of this.#byNamespace.values()) all.push(...set);
     for (const set of this.#byPath.values()) all.push(...set);
     return all;
+  }
+
+  /** A sink that throws loses its watch, and nothing else: the write it was told about is committed. */
+  #tell(watcher: Watcher, tell: () => void): void {
+    try {
+      tell();
+    } catch (error) {
+      this.remove(watcher);
+      if (watcher.ended) return;
+      watcher.ended = true;
+      watcher.sink.ended(error instanceof Error ? error : new Error(String(error)));
+    }
   }
 
   #setOf(watcher: Watcher, create: boolean): Set<Watcher> | undefined {

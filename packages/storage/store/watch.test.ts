@@ -150,6 +150,21 @@ describe('ResourceStore.watch', () => {
     expect(seen).toEqual(['progress @3']);
   });
 
+  it('ends when its sink throws, and harms neither the write nor other watches', async () => {
+    const { store } = await setup();
+    const { seen, sink } = recorder();
+    const errors: Error[] = [];
+    const broken = () => {
+      throw new Error('broken sink');
+    };
+    store.watch({ afterRevision: 1 }, { events: broken, ended: (error) => errors.push(error) });
+    store.watch({ afterRevision: 1 }, sink);
+    await store.create(configMap('ns', 'a'));
+    await store.create(configMap('ns', 'b'));
+    expect(seen).toEqual(['ADDED a@2', 'ADDED b@3']);
+    expect(errors).toMatchObject([{ message: 'broken sink' }]);
+  });
+
   it('ends when the storage is closed', async () => {
     const { store, storage } = await setup();
     const { errors, sink } = recorder();

@@ -5,6 +5,7 @@ import { identityTransformer, type Transformer } from '../transformer.ts';
 import { aesCbc, aesGcm, secretbox } from './ciphers.ts';
 import { type EncryptionConfiguration, type ProviderConfiguration, parseEncryptionConfiguration } from './configuration.ts';
 import { parseGroupResource } from './configuration-validation.ts';
+import type { KeyCounter, KeyUsage } from './key-usage.ts';
 import { KmsProvider } from './kms/kms-provider.ts';
 import { keyProvider, PrefixChain, type Provider } from './prefix-chain.ts';
 
@@ -16,6 +17,8 @@ export interface Encryption {
   readonly healthChecks: readonly { readonly name: string; check(): Promise<void> }[];
   /** What the configuration says, for status output; without key material. */
   describe(): readonly EncryptionRule[];
+  /** `Transformer.writeId` of every local key. */
+  readonly writeIds: readonly string[];
   /** Ends plugin connections and overwrites the keys in memory. */
   close(): Promise<void>;
 }
@@ -29,6 +32,8 @@ export interface EncryptionRule {
 export interface EncryptionDeps {
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Counts what each AES-GCM key encrypts. */
+  readonly usage?: KeyUsage;
 }
 
 /** Parses and checks the text of a configuration file; throws an Error that names every problem, never a key. */
@@ -41,6 +46,7 @@ class ConfiguredEncryption implements Encryption {
   readonly #rules: EncryptionRule[] = [];
   readonly #kms: KmsProvider[] = [];
   readonly #keys: Buffer[] = [];
+  readonly #writeIds = new Set<string>();
 
   constructor(configuration: EncryptionConfiguration, deps: EncryptionDeps) {
     const chains = new Map<string, Provider[]>();
@@ -71,6 +77,10 @@ class ConfiguredEncryption implements Encryption {
     return this.#rules;
   }
 
+  get writeIds(): readonly string[] {
+    return [...this.#writeIds];
+  }
+
   async close(): Promise<void> {
     await Promise.all(this.#kms.map((provider) => provider.close()));
     for (const key of this.#keys) key.fill(0);
@@ -84,7 +94,9 @@ class ConfiguredEncryption implements Encryption {
         const cipherOf = { aescbc: aesCbc, aesgcm: aesGcm, secretbox }[provider.kind];
         return provider.keys.map(({ name, secret }) => {
           this.#keys.push(secret);
-          return keyProvider(provider.kind, name, secret, cipherOf(secret));
+          const built = keyProvider(provider.kind, name, secret, cipherOf(secret));
+          this.#writeIds.add(built.writeId);
+          return provider.kind === 'aesgcm' && deps.usage !== undefined ? countWrites(built, deps.usage.counterOf(built.writeId)) : built;
         });
       }
       case 'kms': {
@@ -106,3 +118,13 @@ const identityProvider: Provider = {
   encrypt: (plain) => plain,
   decrypt: (stored, context) => identityTransformer.fromStorage(stored, context),
 };
+
+function countWrites(provider: Provider, counter: KeyCounter): Provider {
+  return {
+    ...provider,
+    encrypt(plain, context) {
+      counter.add();
+      return provider.encrypt(plain, context);
+    },
+  };
+}
