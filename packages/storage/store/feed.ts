@@ -123,7 +123,11 @@ export class Feed {
 
   #decodeEvent({ cache }: FeedTarget, { type, kv }: BackendEvent): Decoded | undefined | Promise<Decoded> {
     if (type === 'delete') return undefined;
-    return this.#drafts.get(kv.value)?.at(kv.modRevision) ?? decodeValue(cache.objectKind, kv);
+    const draft = this.#drafts.get(kv.value);
+    if (draft === undefined) return decodeValue(cache.objectKind, kv);
+    // The bytes may live as long as the object does; the draft has done its duty.
+    this.#drafts.delete(kv.value);
+    return draft.at(kv.modRevision);
   }
 
   #apply(batch: BackendBatch, steps: readonly Step[]): void {
