@@ -17,7 +17,8 @@ try {
   await program.parseAsync(process.argv);
 } catch (error) {
   process.stderr.write(`coffer: ${describe(error)}\n`);
-  process.exitCode = 1;
+  // What a failed start has opened already would keep the process alive.
+  process.exit(1);
 }
 
 /** The message with its causes; stacks go to the log at debug level only. */
