@@ -1,6 +1,6 @@
 import type { StoredObject, StoreEvent } from '@coffer/storage/store/store';
 import { describe, expect, it } from 'vitest';
-import { metadataEventLine } from './metadata-bytes.ts';
+import { metadataEventLine, metadataListBytes } from './metadata-bytes.ts';
 
 function eventOf(metadata: string, rest: string): StoreEvent {
   const head = '{"kind":"ConfigMap","apiVersion":"v1",';
@@ -37,5 +37,29 @@ describe('metadataEventLine', () => {
     expect(line.endsWith('}}}\n')).toBe(true);
     expect(line.indexOf('\n')).toBe(line.length - 1);
     expect(line).toContain('"meta.k8s.io/v1beta1"');
+  });
+});
+
+describe('metadataListBytes', () => {
+  const listOf = (...metadata: string[]) => {
+    const items = metadata.map((text) => eventOf(text, ',"data":{}}').object);
+    return JSON.parse(Buffer.from(metadataListBytes(items, 'v1', { resourceVersion: '9', continue: 'x' })).toString());
+  };
+
+  it('has the metadata of each object with its kind', () => {
+    expect(listOf('{"name":"ä"}', '{}', '{"name":"b","labels":{"l":"}"}}')).toEqual({
+      kind: 'PartialObjectMetadataList',
+      apiVersion: 'meta.k8s.io/v1',
+      metadata: { resourceVersion: '9', continue: 'x' },
+      items: [{ name: 'ä' }, {}, { name: 'b', labels: { l: '}' } }].map((metadata) => ({
+        kind: 'PartialObjectMetadata',
+        apiVersion: 'meta.k8s.io/v1',
+        metadata: { ...metadata, resourceVersion: '7' },
+      })),
+    });
+  });
+
+  it('may be empty', () => {
+    expect(listOf().items).toEqual([]);
   });
 });

@@ -10,9 +10,10 @@ import { listMediaTypes, negotiateOutput, type OutputFormat } from '../negotiati
 import { type ListOptions, parseListOptions } from '../options/list-options.ts';
 import { goTypeOf, isPlain } from '../represent.ts';
 import { listObject, respondListBytes } from '../representation/list-bytes.ts';
+import { metadataListBytes } from '../representation/metadata-bytes.ts';
 import { partialMetadataList } from '../representation/partial-metadata.ts';
 import { parseIncludeObject, tableOf } from '../representation/table.ts';
-import { respondObject } from '../respond.ts';
+import { respondBytes, respondObject } from '../respond.ts';
 import { type Scope, storageNamespace } from '../scope.ts';
 import { type RequestSelection, selectionOf } from '../selection.ts';
 
@@ -106,8 +107,11 @@ export async function respondList(
   format: OutputFormat,
 ): Promise<HttpResponse> {
   if (isPlain(format) && !scope.registry.converts) return respondListBytes(context, scope, result.items, metadata);
-  const objects = result.items.map((item) => scope.registry.served(item));
   const { convert } = format;
+  if (convert?.kind === 'PartialObjectMetadataList' && format.type === 'json' && !format.pretty && !scope.registry.converts) {
+    return respondBytes(context, 200, metadataListBytes(result.items, convert.version, metadata));
+  }
+  const objects = result.items.map((item) => scope.registry.served(item));
   if (convert === undefined) return respondObject(context, 200, listObject(scope, objects, metadata), format);
   switch (convert.kind) {
     case 'Table': {
