@@ -206,9 +206,8 @@ class ConformWalk {
   #fatalInteger(value: unknown): number {
     this.sawExactNumber = true;
     if (typeof value === 'number' && value === (value | 0)) return value;
-    const isNumber = typeof value === 'number' || value instanceof NumberLiteral;
-    const text = value instanceof NumberLiteral ? value.text : String(value);
-    throw new DecodeError(this.#typeMessage(isNumber ? `number ${text}` : describe(value), 'int32'));
+    const number = value instanceof NumberLiteral ? value.text : typeof value === 'number' ? String(value) : undefined;
+    throw new DecodeError(this.#typeMessage(number === undefined ? describe(value) : `number ${number}`, 'int32'));
   }
 
   #fatal<T>(read: () => T): T {

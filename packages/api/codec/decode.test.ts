@@ -323,3 +323,14 @@ describe('decodeDeleteOptions', () => {
     );
   });
 });
+
+describe('decodeObject of values that hide inherited methods', () => {
+  it.each(['application/json', 'application/yaml'])('says what it met instead of a port: %s', (contentType) => {
+    const probe = { tcpSocket: { port: { toString: 'own', valueOf: 'own' } } };
+    const body = Buffer.from(JSON.stringify({ spec: { containers: [{ name: 'a', readinessProbe: probe }] } }));
+    const defaultGvk = { group: '', version: 'v1', kind: 'Pod' };
+    expect(() => decodeObject(body, { contentType, defaultGvk, fieldValidation: 'Warn' })).toThrow(
+      /cannot unmarshal object .* of type int32/,
+    );
+  });
+});

@@ -49,8 +49,8 @@ export function unresolvableRules(authorizer: string, concerns: (user: UserInfo)
 /** `selfsubjectrulesreviews`: what may I do in this namespace? */
 export function selfSubjectRulesReview(resolvers: readonly RuleResolver[]): Review {
   return (object, { user }) => {
-    const { spec } = object as unknown as V1SelfSubjectRulesReview;
-    const namespace = spec.namespace ?? '';
+    const { spec } = object as Partial<V1SelfSubjectRulesReview>;
+    const namespace = spec?.namespace ?? '';
     if (namespace === '') throw badRequest('no namespace on request');
     const resolved = resolvers.map((resolver) => resolver.rulesFor(user, namespace));
     const rules = resolved.flatMap((part) => part.rules);

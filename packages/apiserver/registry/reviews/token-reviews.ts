@@ -10,10 +10,11 @@ const unknownToken = 'invalid bearer token';
 /** `tokenreviews`: whose token is this? A token that is not valid is an answer, not an error. */
 export function tokenReview(tokens: TokenAuthenticator, apiAudiences: readonly string[]): Review {
   return async (object) => {
-    const { spec } = object as unknown as V1TokenReview;
-    const token = spec.token ?? '';
+    const { spec } = object as Partial<V1TokenReview>;
+    const token = spec?.token ?? '';
     if (token === '') throw badRequest('token is required for TokenReview in authentication');
-    const wanted = (spec.audiences ?? []).length > 0 ? (spec.audiences ?? []) : apiAudiences;
+    const audiences = spec?.audiences ?? [];
+    const wanted = audiences.length > 0 ? audiences : apiAudiences;
     try {
       const result = await tokens.authenticateToken(token, wanted);
       if (!result) {
