@@ -9,6 +9,10 @@ export interface DataPaths {
   readonly runtime: string;
   readonly kubeconfig: string;
   readonly pidFile: string;
+  /** The encryption keys of a server that was given none. */
+  readonly encryptionConfiguration: string;
+  readonly encryptionUsage: string;
+  readonly encryptionRotation: string;
 }
 
 export function dataPaths(dataDir: string): DataPaths {
@@ -20,6 +24,9 @@ export function dataPaths(dataDir: string): DataPaths {
     kubelet: path.join(root, 'kubelet'),
     runtime: path.join(root, 'runtime'),
     kubeconfig: path.join(root, 'kubeconfig'),
+    encryptionConfiguration: path.join(root, 'pki', 'encryption-config.yaml'),
+    encryptionUsage: path.join(root, 'pki', 'encryption-usage.json'),
+    encryptionRotation: path.join(root, 'pki', 'encryption-rotation.json'),
     pidFile: path.join(root, 'coffer.pid'),
   };
 }

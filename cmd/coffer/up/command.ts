@@ -1,7 +1,7 @@
 import { homedir, hostname } from 'node:os';
 import path from 'node:path';
 import { type Command, Option } from 'commander';
-import { parseBytes, parseDurationMs, parseInteger, parseList } from '../config/parse.ts';
+import { parseBoolean, parseBytes, parseDurationMs, parseInteger, parseList } from '../config/parse.ts';
 import { type AccessFlags, addAccessFlags } from './access-flags.ts';
 
 /** Values of the flags of `coffer up`, parsed. Names are kube-apiserver's and the kubelet's where one exists. */
@@ -19,6 +19,8 @@ export interface UpFlags extends AccessFlags {
   readonly etcdServers: readonly string[];
   readonly historyRetention: number;
   readonly historyMaxBytes: number;
+  readonly encryptionProviderConfig?: string;
+  readonly encryptionProviderConfigAutomaticReload: boolean;
   readonly maxRequestsInflight: number;
   readonly maxMutatingRequestsInflight: number;
   readonly requestTimeout: number;
@@ -44,6 +46,8 @@ export function addUpCommand(program: Command): void {
     .option('--etcd-servers <urls>', 'comma-separated etcd endpoints, for --storage-backend etcd', parseList, ['http://127.0.0.1:2379'])
     .option('--history-retention <duration>', 'how long superseded versions are kept for watches and paging', parseDurationMs, 300_000)
     .option('--history-max-bytes <bytes>', 'most bytes of superseded versions', parseBytes, 256 * 1024 * 1024)
+    .option('--encryption-provider-config <file>', 'EncryptionConfiguration of the store (default one of its own, made on the first start)')
+    .option('--encryption-provider-config-automatic-reload <bool>', 'use changes of that file at once', parseBoolean, true)
     .option('--max-requests-inflight <n>', 'reads served at one time, 0 for no limit', parseInteger(0, 1_000_000), 400)
     .option('--max-mutating-requests-inflight <n>', 'writes served at one time, 0 for no limit', parseInteger(0, 1_000_000), 200)
     .option('--request-timeout <duration>', 'longest time for a request that is no watch or stream', parseDurationMs, 60_000)

@@ -11,6 +11,7 @@ import { writeKubeconfig } from '../config/kubeconfig.ts';
 import { type DataPaths, dataPaths } from '../config/paths.ts';
 import { removePidFile, writePidFile } from '../config/pid-file.ts';
 import { wireControlPlane } from '../wire/control-plane.ts';
+import { openEncryption } from '../wire/encryption.ts';
 import { startLoops } from '../wire/loops.ts';
 import { startNode } from '../wire/node.ts';
 import { openStore } from '../wire/store.ts';
@@ -35,8 +36,9 @@ export async function runUp(flags: UpFlags): Promise<void> {
     stopping.abort();
   };
 
-  const [storage, keys] = await Promise.all([
-    openStore(flags, paths, logger),
+  const encryption = await openEncryption(flags, paths, logger);
+  const [store, keys] = await Promise.all([
+    openStore(flags, paths, encryption, logger),
     loadOrCreateClusterKeys({ directory: paths.keys, serverNames: serverNames(flags), clock: systemClock }),
   ]);
   let node: Awaited<ReturnType<typeof startNode>> = { unavailable: 'starting' };
@@ -44,8 +46,11 @@ export async function runUp(flags: UpFlags): Promise<void> {
     name === flags.nodeName && 'kubelet' in node ? node.kubelet.nodeApi : undefined;
   const controlPlane = await wireControlPlane({
     ...controlPlaneOptions(flags),
-    storage,
+    storage: store.storage,
     keys,
+    onLoaded: () => encryption.accept(store),
+    healthChecks: encryption.healthChecks,
+    registerMetrics: (registry) => encryption.reloads.register(registry),
     clock: systemClock,
     logger,
     nodeApiFor,
@@ -69,7 +74,7 @@ export async function runUp(flags: UpFlags): Promise<void> {
     stopping.signal,
   );
   node = await startNode(flags, paths, controlPlane.handler, logger, stopping.signal);
-  printReady(url, paths, node, process.uptime() * 1000);
+  printReady(url, paths, encryption.summary, node, process.uptime() * 1000);
 
   const ending = await waitForSignal(flags, stopping.signal);
   if (ending === 'stop-pods' && 'kubelet' in node) await node.kubelet.drainAndStop({ graceMs: drainGraceMs });
@@ -78,7 +83,8 @@ export async function runUp(flags: UpFlags): Promise<void> {
   if ('kubelet' in node) await node.close();
   await listener.close(closeGraceMs);
   await controlPlane.close();
-  await storage.close();
+  await store.storage.close();
+  await encryption.close();
   await removePidFile(paths.pidFile);
   process.exit();
 }
@@ -101,9 +107,16 @@ function serverNames(flags: UpFlags): string[] {
   return [...names];
 }
 
-function printReady(url: string, paths: DataPaths, node: Awaited<ReturnType<typeof startNode>>, elapsedMs: number): void {
+function printReady(
+  url: string,
+  paths: DataPaths,
+  encryption: string,
+  node: Awaited<ReturnType<typeof startNode>>,
+  elapsedMs: number,
+): void {
   const nodeText = 'kubelet' in node ? node.summary : `no node: ${node.unavailable}`;
   process.stdout.write(`coffer is ready in ${Math.round(elapsedMs)} ms: ${url}, ${nodeText}\n`);
+  process.stdout.write(`${encryption}\n`);
   process.stdout.write(`next: export KUBECONFIG=${paths.kubeconfig}; kubectl get namespaces\n`);
 }
 

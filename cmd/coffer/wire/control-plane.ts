@@ -20,7 +20,7 @@ import type { ReviewHandler } from '@coffer/apiserver/endpoints/dispatch';
 import { reviewHandler } from '@coffer/apiserver/endpoints/review-handler';
 import { withImpersonation } from '@coffer/apiserver/filters/with-impersonation';
 import { InFlightLimiter } from '@coffer/apiserver/filters/with-max-in-flight';
-import { HealthChecks } from '@coffer/apiserver/health/health-checks';
+import { type HealthCheck, HealthChecks } from '@coffer/apiserver/health/health-checks';
 import { createAuditMetrics } from '@coffer/apiserver/metrics/audit-metrics';
 import { createServerMetrics } from '@coffer/apiserver/metrics/server-metrics';
 import type { ClusterKeys } from '@coffer/apiserver/pki/cluster-keys';
@@ -37,13 +37,14 @@ import { selfSubjectReview, tokenReview } from '@coffer/apiserver/registry/revie
 import { builtInStrategies } from '@coffer/apiserver/registry/strategies';
 import { createApiServer } from '@coffer/apiserver/server/api-server';
 import { discoveryEndpoint, openApiEndpoint } from '@coffer/apiserver/server/discovery-endpoints';
-import { createNonResourceHandler } from '@coffer/apiserver/server/non-resource-endpoints';
+import { createNonResourceHandler, type NonResourceEndpoint } from '@coffer/apiserver/server/non-resource-endpoints';
 import { versionInfo } from '@coffer/apiserver/server/version';
 import type { Handler } from '@coffer/base/http/handler';
 import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
 import type { Storage } from '@coffer/storage/store/storage';
 import type { ResourceStore } from '@coffer/storage/store/store';
+import type { Registry } from 'prom-client';
 import { build } from '../build-info.ts';
 import type { AccessFlags } from '../up/access-flags.ts';
 import { wireAudit } from './audit.ts';
@@ -64,6 +65,14 @@ export interface ControlPlaneOptions {
   /** `host:port` clients reach this server at; shown by `/api`. */
   readonly serverAddress: string;
   readonly nodeApiFor: (nodeName: string) => NodeApi | undefined;
+  /** Called when every object is loaded, before anything is read or written on behalf of anybody. */
+  readonly onLoaded?: () => Promise<void>;
+  /** Metrics of parts that are not wired here. */
+  readonly registerMetrics?: (registry: Registry) => void;
+  /** Checks of `/healthz`, `/livez` and `/readyz` of parts that are not wired here. */
+  readonly healthChecks?: readonly HealthCheck[];
+  /** Endpoints of Coffer's own, outside of the API groups. */
+  readonly endpoints?: readonly NonResourceEndpoint[];
   /** Called when an index over the store has lost its feed: the server cannot go on. */
   readonly onFatal: (error: Error) => void;
 }
@@ -85,6 +94,7 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
   const table = builtInSchemaTable();
   const stores = await openResourceStores((config) => storage.resource(config), catalog, builtInKind);
   const store = (prefix: string) => storeOf(stores, prefix);
+  await options.onLoaded?.();
 
   const rbacStores = {
     roles: store('roles'),
@@ -116,6 +126,7 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
   ]);
 
   const health = new HealthChecks();
+  for (const check of options.healthChecks ?? []) health.add(check);
   const inFlight = new InFlightLimiter({ maxReadOnly: options.maxRequestsInflight, maxMutating: options.maxMutatingRequestsInflight });
   const metrics = createServerMetrics({
     inFlight: () => inFlight.current,
@@ -126,6 +137,7 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
     rbacIndexDelaySeconds: async () => (await rbacIndex.delayMs(clock)) / 1000,
     openWatches: async () => (await storage.stats()).resources.reduce((sum, resource) => sum + resource.watches, 0),
   });
+  options.registerMetrics?.(metrics.registry);
   const resources = createApiHandler({
     catalog,
     kinds: builtInKind,
@@ -156,7 +168,12 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
       health,
       version: versionInfo(build),
       metrics: () => metrics.render(),
-      endpoints: [discoveryEndpoint(catalog, options.serverAddress), openApiEndpoint(catalog), authentication.issuerDiscovery],
+      endpoints: [
+        discoveryEndpoint(catalog, options.serverAddress),
+        openApiEndpoint(catalog),
+        authentication.issuerDiscovery,
+        ...(options.endpoints ?? []),
+      ],
     }),
   });
   await ensureSystemNamespaces(handler, store('namespaces'));

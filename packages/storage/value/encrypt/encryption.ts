@@ -13,6 +13,8 @@ import { keyProvider, PrefixChain, type Provider } from './prefix-chain.ts';
 export interface Encryption {
   /** The codec of a resource: of its own entry, of `*.group`, of `*.*`, or identity. */
   transformerFor(group: string, resource: string): Transformer;
+  /** How values of a resource may begin, the writing provider first: `k8s:enc:aesgcm:v1:key1:`, empty for identity. */
+  prefixesFor(group: string, resource: string): readonly string[];
   /** One check per KMS plugin; rejects with the reason when it does not work. */
   readonly healthChecks: readonly { readonly name: string; check(): Promise<void> }[];
   /** What the configuration says, for status output; without key material. */
@@ -42,7 +44,7 @@ export function loadEncryptionConfig(text: string, deps: EncryptionDeps): Encryp
 }
 
 class ConfiguredEncryption implements Encryption {
-  readonly #transformers = new Map<string, Transformer>();
+  readonly #transformers = new Map<string, PrefixChain>();
   readonly #rules: EncryptionRule[] = [];
   readonly #kms: KmsProvider[] = [];
   readonly #keys: Buffer[] = [];
@@ -68,9 +70,11 @@ class ConfiguredEncryption implements Encryption {
   }
 
   transformerFor(group: string, resource: string): Transformer {
-    const rules = [`${resource}.${group}`, `*.${group}`, '*.*'];
-    const rule = rules.find((name) => this.#transformers.has(name));
-    return (rule === undefined ? undefined : this.#transformers.get(rule)) ?? identityTransformer;
+    return this.#chainOf(group, resource) ?? identityTransformer;
+  }
+
+  prefixesFor(group: string, resource: string): readonly string[] {
+    return this.#chainOf(group, resource)?.prefixes ?? [identityProvider.prefix];
   }
 
   describe(): readonly EncryptionRule[] {
@@ -84,6 +88,12 @@ class ConfiguredEncryption implements Encryption {
   async close(): Promise<void> {
     await Promise.all(this.#kms.map((provider) => provider.close()));
     for (const key of this.#keys) key.fill(0);
+  }
+
+  #chainOf(group: string, resource: string): PrefixChain | undefined {
+    const rules = [`${resource}.${group}`, `*.${group}`, '*.*'];
+    const rule = rules.find((name) => this.#transformers.has(name));
+    return rule === undefined ? undefined : this.#transformers.get(rule);
   }
 
   #build(provider: ProviderConfiguration, deps: EncryptionDeps): Provider[] {

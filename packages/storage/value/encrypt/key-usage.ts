@@ -21,12 +21,17 @@ const savedAhead = 1000;
 export class KeyUsage {
   readonly #file: KeyUsageFile;
   readonly #counters = new Map<string, KeyCounter>();
+  /** Keys that the file names. */
+  readonly #known = new Set<string>();
   #saving: Promise<void> | undefined;
   #dirty = false;
 
   private constructor(file: KeyUsageFile, counts: Readonly<Record<string, number>>) {
     this.#file = file;
-    for (const [writeId, count] of Object.entries(counts)) this.#counters.set(writeId, this.#counter(count));
+    for (const [writeId, count] of Object.entries(counts)) {
+      this.#counters.set(writeId, this.#counter(count));
+      this.#known.add(writeId);
+    }
   }
 
   static async open(file: KeyUsageFile): Promise<KeyUsage> {
@@ -42,22 +47,18 @@ export class KeyUsage {
     return counter;
   }
 
-  /** Whether this very key has been used, or has been ready to be used, on this store. */
-  knows(writeId: string): boolean {
-    return this.#counters.has(writeId);
-  }
-
-  /** All keys that were ever used here. */
-  get writeIds(): readonly string[] {
-    return [...this.#counters.keys()];
+  /** All keys (by `Transformer.writeId`) that this store has ever been used with. */
+  get known(): ReadonlySet<string> {
+    return this.#known;
   }
 
   /** Makes sure that it is remembered that these keys are used here. */
   async remember(writeIds: readonly string[]): Promise<void> {
-    const unknown = writeIds.filter((writeId) => !this.#counters.has(writeId));
+    const unknown = writeIds.filter((writeId) => !this.#known.has(writeId));
     if (unknown.length === 0) return;
     for (const writeId of unknown) this.counterOf(writeId);
     await this.#save(0);
+    for (const writeId of unknown) this.#known.add(writeId);
   }
 
   /** Saves the exact counts. */

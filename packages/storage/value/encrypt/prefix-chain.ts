@@ -34,6 +34,10 @@ export class PrefixChain implements Transformer {
     this.#first = first;
   }
 
+  get prefixes(): readonly string[] {
+    return this.#providers.map(({ prefix }) => prefix);
+  }
+
   get writeId(): string {
     return this.#first.writeId;
   }

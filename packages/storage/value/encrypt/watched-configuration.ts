@@ -52,7 +52,6 @@ export class WatchedConfiguration {
   /** Reads the file; rejects with an Error that names it and every problem of it. */
   static async open(options: WatchedConfigurationOptions): Promise<WatchedConfiguration> {
     const { encryption, digest } = await load(options);
-    await options.usage.remember(encryption.writeIds);
     const configuration = new WatchedConfiguration(options, encryption, digest);
     if (options.automaticReload) await configuration.#poll();
     return configuration;
@@ -74,6 +73,11 @@ export class WatchedConfiguration {
 
   transformerFor(group: string, resource: string): Transformer {
     return this.#encryption.transformerFor(group, resource);
+  }
+
+  /** Call it when the configuration at start was found to fit the store: its keys are known here from now on. */
+  accept(): Promise<void> {
+    return this.#options.usage.remember(this.current.writeIds);
   }
 
   /** Every file is asked of `check` before it replaces the one in use. */
