@@ -1,14 +1,13 @@
 /**
  * Pod networking: one bridge per state directory with an address of the node, one veth pair per pod. Pods reach each other and the
- * node, and are reached from it; nothing is routed or translated to the outside. Needs root and iproute2.
+ * node, and are reached from it; nothing is routed or translated to the outside. Needs root.
  */
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
+import type { Instruction } from './program.ts';
 import { readRecord, writeAtomically } from './state-directory.ts';
-import { requireTool, runTool } from './tools.ts';
 
 /** What other parts of the node need to know of the pod network. */
 export interface PodNetworkInfo {
@@ -20,40 +19,46 @@ export interface PodNetworkInfo {
   readonly podCidr: string;
 }
 
-/** Commands for `ip -batch` that connect a pod, and its address. */
+/** The address of a pod, and what connects its new network namespace. */
 export interface PodConnection {
   readonly ip: string;
-  /** Run inside the pod's network namespace. */
-  readonly inside: string;
-  /** Run in the node's. */
-  readonly outside: string;
+  /** Before the pod's namespace is entered. */
+  readonly before: readonly Instruction[];
+  /** In the pod's namespace. */
+  readonly inside: readonly Instruction[];
 }
+
+type RunProgram = (instructions: readonly Instruction[]) => Promise<void>;
 
 const prefixBits = 22;
 const addressCount = 2 ** (32 - prefixBits);
+const netmask = text(2 ** 32 - addressCount);
 
 export class BridgeNetwork {
   readonly info: PodNetworkInfo;
   readonly #base: number;
+  readonly #runProgram: RunProgram;
+  /** Of the bridge, among the machine's interfaces. */
+  #index = 0;
   readonly #used = new Map<number, string>();
   #next = 2;
 
-  private constructor(interfaceName: string, base: number) {
+  private constructor(interfaceName: string, base: number, runProgram: RunProgram) {
     this.#base = base;
+    this.#runProgram = runProgram;
     this.info = { interfaceName, gateway: text(base + 1), podCidr: `${text(base)}/${prefixBits}` };
   }
 
   /** Makes the bridge, or finds the one of an earlier start. `podCidr` fixes the addresses; otherwise a free range is taken. */
-  static async open(stateDir: string, podCidr: string | undefined): Promise<BridgeNetwork> {
+  static async open(stateDir: string, podCidr: string | undefined, runProgram: RunProgram): Promise<BridgeNetwork> {
     const hash = createHash('sha256').update(stateDir).digest();
     const name = `coffer-${hash.toString('hex').slice(0, 8)}`;
     const path = join(stateDir, 'network.json');
     const kept = await readRecord<{ podCidr: string }>(path);
     const base = numberOf(podCidr ?? kept?.podCidr ?? freeRange(hash, name));
-    const network = new BridgeNetwork(name, base);
-    const address = `${network.info.gateway}/${prefixBits}`;
-    const add = existsSync(`/sys/class/net/${name}`) ? '' : `link add name ${name} type bridge\n`;
-    await requireTool('ip', ['-batch', '-'], `${add}address replace ${address} dev ${name}\nlink set dev ${name} up\n`);
+    const network = new BridgeNetwork(name, base, runProgram);
+    await runProgram([['netlink'], ['bridge', name], ['address', name, network.info.gateway, netmask], ['link_up', name]]);
+    network.#index = Number(await readFile(`/sys/class/net/${name}/ifindex`, 'utf8'));
     await writeAtomically(path, JSON.stringify({ podCidr: network.info.podCidr }));
     return network;
   }
@@ -68,36 +73,35 @@ export class BridgeNetwork {
     const offset = this.#freeOffset();
     this.#used.set(offset, podId);
     const ip = text(this.#base + offset);
-    const link = linkName(podId);
     return {
       ip,
+      before: [['netlink']],
       inside: [
-        `link add name eth0 type veth peer name ${link} netns /proc/${process.pid}/ns/net`,
-        `address add ${ip}/${prefixBits} dev eth0`,
-        'link set dev eth0 up',
-        `route add default via ${this.info.gateway}`,
-        '',
-      ].join('\n'),
-      outside: `link set dev ${link} master ${this.info.interfaceName} up\n`,
+        ['veth', linkName(podId), this.#index, 'eth0'],
+        ['link_up', 'lo'],
+        ['address', 'eth0', ip, netmask],
+        ['link_up', 'eth0'],
+        ['default_route', this.info.gateway],
+      ],
     };
   }
 
-  /** Takes the pod's link away; its address is free again. */
-  async disconnect(podId: string): Promise<void> {
+  /** The pod's address is free again; what takes its link away. */
+  disconnect(podId: string): Instruction[] {
     for (const [offset, owner] of this.#used) if (owner === podId) this.#used.delete(offset);
-    await runTool('ip', ['link', 'delete', 'dev', linkName(podId)]);
+    return removal([linkName(podId)]);
   }
 
   /** Takes away links of pods that are not known any more. */
   async sweep(): Promise<void> {
     const known = new Set([...this.#used.values()].map(linkName));
     const links = await readdir(`/sys/class/net/${this.info.interfaceName}/brif`).catch(() => []);
-    for (const link of links) if (!known.has(link)) await runTool('ip', ['link', 'delete', 'dev', link]);
+    await this.#runProgram(removal(links.filter((link) => !known.has(link))));
   }
 
   /** Removes the bridge; no pod is left. */
   async close(): Promise<void> {
-    await runTool('ip', ['link', 'delete', 'dev', this.info.interfaceName]);
+    await this.#runProgram(removal([this.info.interfaceName]));
   }
 
   #freeOffset(): number {
@@ -108,6 +112,10 @@ export class BridgeNetwork {
     }
     throw new Error(`no pod address is left in ${this.info.podCidr}`);
   }
+}
+
+function removal(links: readonly string[]): Instruction[] {
+  return links.length === 0 ? [] : [['netlink'], ...links.map((link): Instruction => ['remove_link', link])];
 }
 
 /** Interface names have at most 15 characters. */

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ControlGroups, cpuWeight, findControlGroups } from './control-groups.ts';
+import type { Instruction } from './program.ts';
 
 const resources = {
   memoryLimitBytes: 67_108_864,
@@ -11,6 +12,14 @@ const resources = {
   oomScoreAdj: undefined,
   pidsLimit: 100,
 };
+
+/** As the launch program does, but for files that the kernel would make with a group. */
+async function carryOut(instructions: readonly Instruction[]): Promise<void> {
+  for (const [name, path = '', value = ''] of instructions) {
+    if (name === 'mkdir') await mkdir(String(path), { recursive: true });
+    else await writeFile(String(path), String(value), { flag: name === 'try_write' ? 'a' : 'w' });
+  }
+}
 
 describe('ControlGroups', () => {
   let root: string;
@@ -24,7 +33,8 @@ describe('ControlGroups', () => {
 
   it('finds nothing in an empty tree, and says what that means', async () => {
     const groups = new ControlGroups(await findControlGroups(root), 'coffer-x');
-    expect(await groups.create('c1', resources)).toEqual([]);
+    expect(groups.create('c1', resources)).toEqual([]);
+    expect(groups.entryFiles('c1')).toEqual([]);
     expect(groups.limitations()).toEqual([
       'resource limits are not applied and OOMKilled is not reported: no control group is writable here',
     ]);
@@ -39,7 +49,8 @@ describe('ControlGroups', () => {
     }
     const groups = new ControlGroups(await findControlGroups(root), 'coffer-x');
     expect(groups.limitations()).toEqual([]);
-    expect((await groups.create('c1', resources)).sort()).toEqual(
+    await carryOut(groups.create('c1', resources));
+    expect(groups.entryFiles('c1').sort()).toEqual(
       ['cpu', 'cpuacct', 'memory', 'pids'].map((name) => join(root, name, 'coffer-x/c1/tasks')),
     );
     expect(await content('memory/coffer-x/c1/memory.limit_in_bytes')).toBe('67108864');
@@ -72,13 +83,14 @@ describe('ControlGroups', () => {
     await writeFile(join(root, 'cgroup.subtree_control'), '');
     const groups = new ControlGroups(await findControlGroups(root), 'coffer-x');
     expect(groups.limitations()).toEqual([]);
-    expect(await groups.create('c1', resources)).toEqual([join(root, 'coffer-x/c1/cgroup.procs')]);
+    await carryOut(groups.create('c1', resources));
+    expect(groups.entryFiles('c1')).toEqual([join(root, 'coffer-x/c1/cgroup.procs')]);
     expect(await content('coffer-x/c1/memory.max')).toBe('67108864');
     expect(await content('coffer-x/c1/memory.swap.max')).toBe('0');
     expect(await content('coffer-x/c1/cpu.max')).toBe('50000 100000');
     expect(await content('coffer-x/c1/cpu.weight')).toBe('39');
     expect(await content('coffer-x/c1/pids.max')).toBe('100');
-    expect(await content('coffer-x/cgroup.subtree_control')).toBe('+pids');
+    expect(await content('coffer-x/cgroup.subtree_control')).toBe('+memory+cpu+pids');
     await writeFile(join(root, 'coffer-x/c1/memory.events'), 'low 0\nhigh 0\nmax 12\noom 1\noom_kill 1\noom_group_kill 0\n');
     await writeFile(join(root, 'coffer-x/c1/memory.current'), '5000\n');
     await writeFile(join(root, 'coffer-x/c1/memory.stat'), 'anon 1\nfile 2\ninactive_file 1000\n');

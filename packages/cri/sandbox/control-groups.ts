@@ -2,9 +2,10 @@
  * Limits and counters of containers in control groups: version 1 (one tree per controller) and version 2 (one tree). Everything lies
  * below one group per state directory, so that two servers on one machine keep apart and a start finds what an earlier one left.
  */
-import { access, mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
+import { access, readdir, readFile, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ContainerResources } from '../runtime/container-runtime.ts';
+import type { Instruction } from './program.ts';
 
 /** What the machine offers. */
 export type ControlGroupLayout =
@@ -48,20 +49,19 @@ export class ControlGroups {
     return missing.map((name) => `limits of ${name} are not applied: the machine has no writable ${name} control group`);
   }
 
-  /** Makes the group of a container with its limits; resolves to the files through which a process enters it. */
-  async create(id: string, resources: ContainerResources): Promise<string[]> {
+  /** What makes the group of a container with its limits; processes enter it through `entryFiles`. */
+  create(id: string, resources: ContainerResources): Instruction[] {
     if (this.layout.version === 0) return [];
     const settings = this.layout.version === 1 ? settingsV1(resources) : settingsV2(resources);
     const directories = this.#directories(id);
-    if (this.layout.version === 2) await this.#delegate();
-    for (const directory of directories.values()) await mkdir(directory, { recursive: true });
-    for (const { controller, file, value, optional } of settings) {
-      const directory = directories.get(controller);
-      if (directory === undefined) continue;
-      const written = writeFile(join(directory, file), value);
-      await (optional ? written.catch(() => {}) : written);
-    }
-    return this.entryFiles(id);
+    return [
+      ...this.#delegate(),
+      ...[...new Set(directories.values())].map((directory): Instruction => ['mkdir', directory, '755']),
+      ...settings.flatMap(({ controller, file, value, optional }): Instruction[] => {
+        const directory = directories.get(controller);
+        return directory === undefined ? [] : [[optional ? 'try_write' : 'write', join(directory, file), value]];
+      }),
+    ];
   }
 
   /** Files through which a process enters the group of a container. */
@@ -136,13 +136,14 @@ export class ControlGroups {
   }
 
   /** Version 2 gives a controller to a group only when its parent passes it on. */
-  async #delegate(): Promise<void> {
-    if (this.layout.version !== 2) return;
+  #delegate(): Instruction[] {
+    if (this.layout.version !== 2) return [];
     const own = join(this.layout.root, this.#name);
-    await mkdir(own, { recursive: true });
-    for (const directory of [this.layout.root, own]) {
-      for (const name of ['memory', 'cpu', 'pids']) await writeFile(join(directory, 'cgroup.subtree_control'), `+${name}`).catch(() => {});
-    }
+    const files = [this.layout.root, own].map((directory) => join(directory, 'cgroup.subtree_control'));
+    return [
+      ['mkdir', own, '755'],
+      ...files.flatMap((file) => ['memory', 'cpu', 'pids'].map((name): Instruction => ['try_write', file, `+${name}`])),
+    ];
   }
 }
 

@@ -9,7 +9,7 @@
  * background an empty one.
  */
 export const keeperScript = `exec 6<&0
-perl "$1" run "$2" <&6 4<&- 5<&- 6<&- &
+perl "$1" "$2" <&6 4<&- 5<&- 6<&- &
 first=$!
 echo "$$ $first" >pid
 exec 3>&- 6<&- 0</dev/null >/dev/null 2>&1

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { bind, shellContainer } from '../runtime/contract-fixtures.ts';
 import { containerCapabilities } from './capabilities.ts';
 import { commandLine, containerEnvironment, containerInstructions, type LaunchInput } from './launch-plan.ts';
-import { launchScript } from './launch-script.ts';
+import { containerScript, launchScript } from './launch-script.ts';
 import { StateDirectory } from './state-directory.ts';
 
 function input(overrides: Parameters<typeof shellContainer>[2] = {}): LaunchInput {
@@ -101,8 +101,13 @@ describe('commandLine', () => {
 
 describe('launchScript', () => {
   it('is a valid program for the machines it knows, and says so of others', () => {
-    for (const arch of ['x64', 'arm64']) {
-      const check = spawnSync('perl', ['-cw', '-'], { input: launchScript(arch) ?? '', encoding: 'utf8' });
+    for (const [arch, script] of [
+      ['x64', launchScript],
+      ['x64', containerScript],
+      ['arm64', launchScript],
+      ['arm64', containerScript],
+    ] as const) {
+      const check = spawnSync('perl', ['-cw', '-'], { input: `use strict;\n${script(arch) ?? ''}`, encoding: 'utf8' });
       if (check.error) return;
       expect(check.stderr).toBe('- syntax OK\n');
     }

@@ -5,9 +5,12 @@
  * memory. It knows no policy: `launch-plan.ts` decides, this file carries out instructions from top to bottom and stops at the
  * first that fails, with a message that names it.
  *
- * Modes: `keep DIR FLAGS…` makes the pipes of a container and becomes its keeper (see keeper-script.ts); `run FILE` carries out
- * the instructions of FILE. Program files are fields ended by NUL: name, number of arguments, arguments.
+ * Modes: `serve` carries out what it is asked for (server-script.ts): `keep` makes the pipes of a container and becomes its keeper
+ * (keeper-script.ts), `run` carries out instructions. `run FILE` carries out those of FILE. Instructions are fields ended by NUL:
+ * name, number of arguments, arguments.
  */
+import { networkScript } from './network-script.ts';
+import { serverScript } from './server-script.ts';
 import { streamScript } from './stream-script.ts';
 
 /** Numbers of the system calls by `process.arch`; numbers from 424 on are the same everywhere. */
@@ -58,20 +61,30 @@ const systemCalls: Readonly<Record<string, Readonly<Record<string, number>>>> = 
 
 /** The program for a kind of machine; undefined where it is not known how to make containers. */
 export function launchScript(arch: string): string | undefined {
-  const numbers = systemCalls[arch];
-  if (!numbers) return undefined;
-  const table = Object.entries(numbers).map(([name, number]) => `${name} => ${number}`);
-  return `my $SYS = { ${table.join(', ')} };\n${setUpScript}${streamScript}${mainScript}`;
+  const table = systemCallTable(arch);
+  return table && `${table}${setUpScript}${networkScript}${streamScript}${serverScript}${mainScript}`;
 }
 
-// No modules, not even POSIX: loading them takes four times as long as making a container.
-const setUpScript = String.raw`use strict;
+/** The part of it that becomes a container's first process. Every container reads it anew, so it holds nothing else. */
+export function containerScript(arch: string): string | undefined {
+  const table = systemCallTable(arch);
+  return table && `${table}${setUpScript}run(@ARGV);\nleave(0);\n`;
+}
 
-my ($OPEN_TREE, $MOVE_MOUNT, $MOUNT_SETATTR) = (428, 429, 442);
+function systemCallTable(arch: string): string | undefined {
+  const numbers = systemCalls[arch];
+  if (!numbers) return undefined;
+  return `my $SYS = { ${Object.entries(numbers)
+    .map(([name, number]) => `${name} => ${number}`)
+    .join(', ')} };\n`;
+}
+
+// No modules, neither POSIX nor strict: loading them takes longer than making a container. A test reads the program under `strict`.
+const setUpScript = String.raw`my ($OPEN_TREE, $MOVE_MOUNT, $MOUNT_SETATTR) = (428, 429, 442);
 my ($AT_FDCWD, $AT_EMPTY_PATH, $AT_RECURSIVE, $OPEN_TREE_CLONE, $CLOEXEC) = (-100, 0x1000, 0x8000, 1, 0x80000);
 my ($CLONE_NEWUSER, $CLONE_NEWPID) = (0x10000000, 0x20000000);
 my $PR_SET_PDEATHSIG = 1;
-my ($O_RDONLY, $O_WRONLY, $O_RDWR, $O_CREAT, $O_NOCTTY, $O_APPEND, $O_NONBLOCK) = (0, 1, 2, 0100, 0400, 02000, 04000);
+my ($O_RDONLY, $O_WRONLY, $O_RDWR, $O_CREAT, $O_NOCTTY, $O_TRUNC, $O_APPEND, $O_NONBLOCK) = (0, 1, 2, 0100, 0400, 01000, 02000, 04000);
 my ($F_DUPFD, $F_SETFD, $F_GETFL, $F_SETFL, $F_DUPFD_CLOEXEC, $FD_CLOEXEC, $WNOHANG) = (0, 2, 3, 4, 1030, 1, 1);
 my ($ENOENT, $EINTR, $EAGAIN, $EEXIST, $EINVAL) = (2, 4, 11, 17, 22);
 
@@ -149,6 +162,14 @@ sub mount_at {
   return syscall($SYS->{mount}, my $s = "$source\0", my $p = "$path\0", my $t = "$type\0", $flags + 0, my $d = "$data\0");
 }
 
+sub file_of {
+  my ($path, $mode, $content) = @_;
+  sysopen(my $file, $path, $O_WRONLY | $O_CREAT | $O_TRUNC, oct $mode) or return undef;
+  my $done = 0;
+  while ($done < length $content) { $done += syswrite($file, $content, length($content) - $done, $done) // return undef; }
+  return close $file;
+}
+
 # Each instruction returns true, or undef with $! set.
 my %DO = (
   errors => sub { sysopen($errors, $_[0], $O_WRONLY | $O_CREAT | $O_APPEND, 0600) },
@@ -163,6 +184,11 @@ my %DO = (
   },
   bind_namespace => sub { mount_at("/proc/self/ns/$_[0]", $_[1], 'none', 4096, '') == 0 },
   hostname => sub { my $name = $_[0]; syscall($SYS->{sethostname}, $name, length $name) == 0 },
+  # file PATH MODE CONTENT; rename FROM TO: together a file that is there completely or not at all.
+  file => sub { file_of(@_) },
+  # binary_file PATH MODE HEX
+  binary_file => sub { file_of($_[0], $_[1], pack('H*', $_[2])) },
+  rename => sub { rename $_[0], $_[1] },
   write => sub { my ($path, $value) = @_; sysopen(my $f, $path, $O_WRONLY) or return undef; defined syswrite($f, $value) },
   try_write => sub { my ($path, $value) = @_; if (sysopen(my $f, $path, $O_WRONLY)) { syswrite($f, $value); } 1 },
   propagation => sub { mount_at('none', $_[0], 'none', $_[1], '') == 0 },
@@ -266,8 +292,7 @@ my %DO = (
   umask => sub { umask(oct $_[0]); 1 },
   env => sub { @env = @_; 1 },
   loopback => sub {
-    require Socket;
-    socket(my $s, Socket::AF_INET(), Socket::SOCK_DGRAM(), 0) or return undef;
+    socket(my $s, 2, 2, 0) or return undef;
     my $request = pack('a16 s x22', 'lo', 0x1 | 0x40);
     return ioctl($s, 0x8914, $request);
   },
@@ -315,8 +340,13 @@ sub run {
   my ($file) = @_;
   open(my $handle, '<:raw', $file) or stop("open $file: $!");
   local $/ = undef;
-  my @fields = split /\0/, scalar(<$handle>), -1;
+  my $content = <$handle>;
   close $handle;
+  carry_out($content);
+}
+
+sub carry_out {
+  my @fields = split /\0/, $_[0], -1;
   pop @fields;
   umask 022;
   while (@fields) {
@@ -333,6 +363,6 @@ sub run {
 
 const mainScript = `
 my $mode = shift @ARGV // '';
-if ($mode eq 'keep') { keep(@ARGV); } elsif ($mode eq 'pause') { pause(@ARGV); } elsif ($mode eq 'run') { run(@ARGV); } else { stop("unknown mode $mode"); }
+if ($mode eq 'pause') { pause(@ARGV); } elsif ($mode eq 'run') { run(@ARGV); } elsif ($mode eq 'serve') { serve(); } else { stop("unknown mode $mode"); }
 leave(0);
 `;

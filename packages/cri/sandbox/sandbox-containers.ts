@@ -2,11 +2,9 @@
  * Containers of the sandbox runtime: made, started, watched, stopped, removed. The truth about a container is in its directory (see
  * state-directory.ts); what is in memory here can be rebuilt from it by `load`, which is how a later server adopts.
  */
-import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
-import type { Readable } from 'node:stream';
 import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
 import { type ContainerConfig, type RuntimeEvent, RuntimeRefusal } from '../runtime/container-runtime.ts';
@@ -15,14 +13,14 @@ import { type ContainerEntry, type ContainerRecord, emptyState, startErrorExitCo
 import type { ControlGroups } from './control-groups.ts';
 import { deferred } from './deferred.ts';
 import { commandLine, containerInstructions } from './launch-plan.ts';
+import type { Launcher } from './launcher.ts';
 import { LogWriter } from './log-writer.ts';
 import { refuseContainer } from './plain-user.ts';
-import { encodeProgram, namespaceFlags } from './program.ts';
+import { encodeProgram, type Instruction, namespaceFlags } from './program.ts';
 import type { RootLayout } from './root-layout.ts';
 import { isKeeper, parentOf, RunMonitor, readRunState, stillRuns, unknownExitCode } from './run-monitor.ts';
 import type { PodRecord, SandboxPods } from './sandbox-pods.ts';
-import { type ContainerPaths, readRecord, removeTree, type StateDirectory, writeAtomically } from './state-directory.ts';
-import { toolEnvironment } from './tools.ts';
+import { type ContainerPaths, readRecord, removeTree, type StateDirectory } from './state-directory.ts';
 import { resolveIdentity } from './users.ts';
 
 export interface ContainersDeps {
@@ -31,6 +29,7 @@ export interface ContainersDeps {
   readonly logger: Logger;
   readonly groups: ControlGroups;
   readonly pods: SandboxPods;
+  readonly launcher: Launcher;
   readonly publish: (event: RuntimeEvent) => void;
   readonly availableCapabilities: bigint;
   readonly root: RootLayout;
@@ -87,7 +86,6 @@ export class SandboxContainers {
     const paths = this.#deps.state.container(id);
     const identity = await resolveIdentity(config.security);
     const capabilities = containerCapabilities(config.security, this.#deps.availableCapabilities);
-    const cgroupProcs = await this.#deps.groups.create(id, config.resources);
     const podPaths = this.#deps.state.pod(pod.id);
     const program = encodeProgram(
       containerInstructions({
@@ -102,7 +100,7 @@ export class SandboxContainers {
           ...(pod.config.hostIpc || this.#deps.plainUser ? [] : [{ path: podPaths.ipc, flag: namespaceFlags.ipc }]),
           ...(pod.ownNetwork ? [{ path: podPaths.net, flag: namespaceFlags.network }] : []),
         ],
-        cgroupProcs,
+        cgroupProcs: this.#deps.groups.entryFiles(id),
         shm: pod.config.hostIpc ? '/dev/shm' : podPaths.shm,
         resolvConf: pod.config.dns ? podPaths.resolvConf : undefined,
         hostnameFile: podPaths.hostname,
@@ -110,14 +108,18 @@ export class SandboxContainers {
         unsafeReveal: this.#deps.unsafeReveal,
       }),
     );
-    for (const directory of [paths.directory, paths.run]) await mkdir(directory, { mode: 0o700 });
-    for (const directory of [paths.upper, paths.work, paths.root]) await mkdir(directory, { mode: 0o755 });
-    await writeFile(paths.program, program, { mode: 0o600 });
     const { env: _env, command: _command, args: _args, ...kept } = config;
     const logPath = isAbsolute(config.logPath) ? config.logPath : join(pod.config.logDirectory, config.logPath);
     const createdAtMs = this.#deps.clock.now();
     const record: ContainerRecord = { id, sandboxId: pod.id, config: kept, identity, capabilities, createdAtMs, logPath };
-    await writeAtomically(paths.record, JSON.stringify(record));
+    await this.#deps.launcher.run([
+      ...[paths.directory, paths.run].map((directory): Instruction => ['mkdir', directory, '700']),
+      ...[paths.upper, paths.work, paths.root].map((directory): Instruction => ['mkdir', directory, '755']),
+      ...this.#deps.groups.create(id, config.resources),
+      ['binary_file', paths.program, '600', program.toString('hex')],
+      ['file', `${paths.record}.new`, '600', JSON.stringify(record)],
+      ['rename', `${paths.record}.new`, paths.record],
+    ]);
     const entry = this.#newEntry(record, paths);
     this.#entries.set(id, entry);
     this.#publish(entry, 'created');
@@ -258,21 +260,8 @@ export class SandboxContainers {
     const { state } = this.#deps;
     const { config } = entry.record;
     const flags = `-${config.stdin ? 'i' : ''}${config.tty ? 't' : ''}`;
-    const pidNamespace = this.#pidNamespace(entry, pod);
-    const keeper = ['sh', state.keeper, state.launchProgram, entry.paths.program];
-    const child = spawn('perl', [state.launchProgram, 'keep', entry.paths.run, flags, pidNamespace, ...keeper], {
-      detached: true,
-      stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
-      env: toolEnvironment,
-      cwd: '/',
-    });
-    child.unref();
-    const report = child.stdio[3] as Readable;
-    await new Promise<void>((resolve, reject) => {
-      child.once('error', reject);
-      report.once('close', resolve);
-      report.resume();
-    });
+    const keeper = ['sh', state.keeper, state.containerProgram, entry.paths.program];
+    await this.#deps.launcher.keep([entry.paths.run, flags, this.#pidNamespace(entry, pod), ...keeper]);
   }
 
   /** What the launch program is told: a new namespace, the machine's, or the file of one that exists. */

@@ -3,8 +3,7 @@
  * shared process namespace has one, which adopts orphans.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
 import type { PodSandboxConfig, PodSandboxStatus } from '../runtime/container-runtime.ts';
@@ -83,19 +82,29 @@ export class SandboxPods {
     if (this.#deps.plainUser) refusePod(config);
     const id = randomBytes(32).toString('hex');
     const paths = this.#deps.state.pod(id);
-    await mkdir(paths.directory, { mode: 0o700 });
     try {
-      await this.#writeFiles(paths, config);
       const connection = config.hostNetwork ? undefined : this.#deps.network?.connect(id);
-      if (!this.#deps.plainUser) await this.#deps.runProgram(await this.#instructions(paths, config, connection));
-      const pausePid = config.shareProcessNamespace && !config.hostPid ? await this.#startPause(paths) : undefined;
-      const ips = connection ? [connection.ip] : [];
-      const createdAtMs = this.#deps.clock.now();
-      const ownNetwork = connection !== undefined;
-      const record: PodRecord = { id, config, createdAtMs, bootId: this.#bootId, ips, ownNetwork, pausePid, stopped: false };
-      await writeAtomically(paths.record, JSON.stringify(record));
-      this.#records.set(id, record);
-      return record;
+      const record: PodRecord = {
+        id,
+        config,
+        createdAtMs: this.#deps.clock.now(),
+        bootId: this.#bootId,
+        ips: connection ? [connection.ip] : [],
+        ownNetwork: connection !== undefined,
+        pausePid: undefined,
+        stopped: false,
+      };
+      const ownProcesses = config.shareProcessNamespace && !config.hostPid;
+      // The record comes last: without it, what is there is the rest of a pod that was never made.
+      await this.#deps.runProgram([
+        ...fileInstructions(paths, config),
+        ...(this.#deps.plainUser ? [] : namespaceInstructions(paths, config, connection)),
+        ...(ownProcesses ? [] : recordInstructions(paths, record)),
+      ]);
+      if (!ownProcesses) return this.#keep(record);
+      const shared: PodRecord = { ...record, pausePid: await this.#startPause(paths) };
+      await writeAtomically(paths.record, JSON.stringify(shared));
+      return this.#keep(shared);
     } catch (error) {
       await this.#removeFiles(id, paths);
       throw error;
@@ -107,9 +116,8 @@ export class SandboxPods {
     const record = this.#records.get(id);
     if (!record || record.stopped) return;
     const paths = this.#deps.state.pod(id);
-    await this.#release(id, paths);
     const stopped: PodRecord = { ...record, stopped: true };
-    await writeAtomically(paths.record, JSON.stringify(stopped));
+    await this.#release(id, paths, recordInstructions(paths, stopped));
     this.#records.set(id, stopped);
   }
 
@@ -127,45 +135,9 @@ export class SandboxPods {
     return { id, namespace, name, uid, attempt, state, createdAtMs, ips, labels, annotations };
   }
 
-  async #writeFiles(paths: PodPaths, config: PodSandboxConfig): Promise<void> {
-    await writeFile(paths.ipc, '');
-    await writeFile(paths.net, '');
-    await mkdir(paths.shm, { mode: 0o700 });
-    await writeFile(paths.hostname, `${config.hostname}\n`, { mode: 0o644 });
-    if (config.dns) await writeFile(paths.resolvConf, resolvConf(config.dns), { mode: 0o644 });
-  }
-
-  async #instructions(paths: PodPaths, config: PodSandboxConfig, connection: PodConnection | undefined): Promise<Instruction[]> {
-    const flags = (config.hostIpc ? 0 : namespaceFlags.ipc) | (connection ? namespaceFlags.network : 0);
-    const instructions: Instruction[] = [];
-    if (!config.hostIpc) {
-      const { noSuid, noDev, noExec } = mountFlags;
-      instructions.push(['mount', 'shm', paths.shm, 'tmpfs', noSuid | noDev | noExec, `mode=1777,size=${shmBytes}`]);
-    }
-    instructions.push(['unshare', flags]);
-    if (!config.hostIpc) instructions.push(['bind_namespace', 'ipc', paths.ipc]);
-    for (const [name, value] of Object.entries(config.sysctls))
-      instructions.push(['write', `/proc/sys/${name.replaceAll('.', '/')}`, value]);
-    const sysctls = Object.entries(config.sysctls).map(
-      ([name, value]): Instruction => ['write', `/proc/sys/${name.replaceAll('.', '/')}`, value],
-    );
-    if (connection) {
-      const inside = join(paths.directory, 'network-inside');
-      const outside = join(paths.directory, 'network-outside');
-      await writeFile(inside, connection.inside);
-      await writeFile(outside, connection.outside);
-      instructions.push(
-        ['bind_namespace', 'net', paths.net],
-        ['loopback'],
-        // As container engines have it: a user may listen on any port of the pod and send pings.
-        ['try_write', '/proc/sys/net/ipv4/ip_unprivileged_port_start', '0'],
-        ['try_write', '/proc/sys/net/ipv4/ping_group_range', '0 2147483647'],
-        ['system', 'ip', '-batch', inside],
-      );
-      instructions.push(...sysctls);
-      instructions.push(['enter', `/proc/${process.pid}/ns/net`, namespaceFlags.network], ['system', 'ip', '-batch', outside]);
-    } else instructions.push(...sysctls);
-    return instructions;
+  #keep(record: PodRecord): PodRecord {
+    this.#records.set(record.id, record);
+    return record;
   }
 
   async #startPause(paths: PodPaths): Promise<number> {
@@ -185,18 +157,57 @@ export class SandboxPods {
     }
   }
 
-  async #release(id: string, paths: PodPaths): Promise<void> {
+  async #release(id: string, paths: PodPaths, after: readonly Instruction[]): Promise<void> {
     if (this.#records.get(id)?.config.shareProcessNamespace ?? true) await this.#endPause(paths);
-    await this.#deps.network?.disconnect(id);
-    if (this.#deps.plainUser) return removeTree(paths.shm);
-    const files = [paths.net, paths.ipc, paths.pid, paths.shm];
-    await this.#deps.runProgram(files.map((file): Instruction => ['unmount', file]));
+    const link = this.#deps.network?.disconnect(id) ?? [];
+    if (this.#deps.plainUser) await removeTree(paths.shm);
+    const mounts = this.#deps.plainUser ? [] : [paths.net, paths.ipc, paths.pid, paths.shm];
+    await this.#deps.runProgram([...link, ...mounts.map((file): Instruction => ['unmount', file]), ...after]);
   }
 
   async #removeFiles(id: string, paths: PodPaths): Promise<void> {
-    await this.#release(id, paths);
+    await this.#release(id, paths, []);
     await removeTree(paths.directory);
   }
+}
+
+function fileInstructions(paths: PodPaths, config: PodSandboxConfig): Instruction[] {
+  return [
+    ['mkdir', paths.directory, '700'],
+    ['mkdir', paths.shm, '700'],
+    ['file', paths.ipc, '600', ''],
+    ['file', paths.net, '600', ''],
+    ['file', paths.hostname, '644', `${config.hostname}\n`],
+    ...(config.dns ? [['file', paths.resolvConf, '644', resolvConf(config.dns)] as const] : []),
+  ];
+}
+
+function recordInstructions(paths: PodPaths, record: PodRecord): Instruction[] {
+  return [
+    ['file', `${paths.record}.new`, '600', JSON.stringify(record)],
+    ['rename', `${paths.record}.new`, paths.record],
+  ];
+}
+
+function namespaceInstructions(paths: PodPaths, config: PodSandboxConfig, connection: PodConnection | undefined): Instruction[] {
+  const { noSuid, noDev, noExec } = mountFlags;
+  const flags = (config.hostIpc ? 0 : namespaceFlags.ipc) | (connection ? namespaceFlags.network : 0);
+  return [
+    ...(config.hostIpc ? [] : [['mount', 'shm', paths.shm, 'tmpfs', noSuid | noDev | noExec, `mode=1777,size=${shmBytes}`] as const]),
+    ...(connection?.before ?? []),
+    ['unshare', flags],
+    ...(config.hostIpc ? [] : [['bind_namespace', 'ipc', paths.ipc] as const]),
+    ...(connection
+      ? ([
+          ['bind_namespace', 'net', paths.net],
+          // As container engines have it: a user may listen on any port of the pod and send pings.
+          ['try_write', '/proc/sys/net/ipv4/ip_unprivileged_port_start', '0'],
+          ['try_write', '/proc/sys/net/ipv4/ping_group_range', '0 2147483647'],
+          ...connection.inside,
+        ] as const)
+      : []),
+    ...Object.entries(config.sysctls).map(([name, value]): Instruction => ['write', `/proc/sys/${name.replaceAll('.', '/')}`, value]),
+  ];
 }
 
 function resolvConf(dns: NonNullable<PodSandboxConfig['dns']>): string {

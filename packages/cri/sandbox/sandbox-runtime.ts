@@ -3,7 +3,7 @@
  * copy-on-write. No daemon and no images. Isolation for development, not a security boundary: see `status().limitations`.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
@@ -30,16 +30,17 @@ import { EventHub } from './event-hub.ts';
 import { type ExecDeps, execStreams, execSync } from './exec-session.ts';
 import { keeperScript, pauseScript } from './keeper-script.ts';
 import { identityInstructions } from './launch-plan.ts';
-import { launchScript } from './launch-script.ts';
+import { containerScript, launchScript } from './launch-script.ts';
+import { Launcher } from './launcher.ts';
 import { buildMaskLayer } from './masking.ts';
 import { isPrivileged, plainUserLimitations } from './plain-user.ts';
 import { forwardInNamespace, forwardOnHost } from './port-forward-session.ts';
-import { argumentsOf, encodeProgram, type Instruction, namespaceFlags } from './program.ts';
+import { argumentsOf, type Instruction, namespaceFlags } from './program.ts';
 import { byDirectoryLayout, type RootLayout } from './root-layout.ts';
 import { SandboxContainers } from './sandbox-containers.ts';
 import { SandboxPods } from './sandbox-pods.ts';
 import { removeTree, StateDirectory } from './state-directory.ts';
-import { requireTool, runTool } from './tools.ts';
+import { runTool } from './tools.ts';
 
 export interface SandboxRuntimeOptions {
   /** Absolute; made when missing, mode 0700. One server at a time may use it. */
@@ -63,28 +64,22 @@ export interface SandboxContainerRuntime extends ContainerRuntime {
 
 /** Starts the runtime on this machine and adopts what earlier processes left in the state directory. */
 export async function createSandboxRuntime(options: SandboxRuntimeOptions): Promise<SandboxContainerRuntime> {
-  const launch = launchScript(process.arch);
-  if (launch === undefined) throw new Error(`the sandbox runtime does not know this kind of machine: ${process.arch}`);
+  const [launch, container] = [launchScript(process.arch), containerScript(process.arch)];
+  if (launch === undefined || container === undefined)
+    throw new Error(`the sandbox runtime does not know this kind of machine: ${process.arch}`);
   const plainUser = !(await isPrivileged());
   const state = new StateDirectory(options.stateDir, plainUser ? plainUserMemory(options.stateDir) : undefined);
-  await state.prepare({ launch, keeper: keeperScript, pause: pauseScript });
+  await state.prepare({ launch, container, keeper: keeperScript, pause: pauseScript });
   await (plainUser ? requireOwn(state.memory) : mountMemory(state));
   await mkdir(state.masks, { recursive: true, mode: 0o700 });
-  const runProgram = async (instructions: readonly Instruction[]): Promise<void> => {
-    const path = join(state.memory, `program-${randomBytes(8).toString('hex')}`);
-    await writeFile(path, encodeProgram(instructions), { mode: 0o600 });
-    try {
-      await requireTool('perl', [state.launchProgram, 'run', path]);
-    } finally {
-      await rm(path, { force: true });
-    }
-  };
+  const launcher = new Launcher(state.launchProgram);
+  const runProgram = (instructions: readonly Instruction[]) => launcher.run(instructions);
   const unsafe = options.unsafeDisableMasking === true;
   const opaque = plainUser ? 'user.overlay.opaque' : 'trusted.overlay.opaque';
   const hidden = [...options.maskedPaths, state.memory];
   const [masks, network, layout, available] = await Promise.all([
     unsafe ? undefined : buildMaskLayer(state, hidden, runProgram, opaque),
-    openNetwork(options, plainUser),
+    openNetwork(options, plainUser, runProgram),
     findControlGroups('/sys/fs/cgroup'),
     availableCapabilities(),
   ]);
@@ -101,6 +96,7 @@ export async function createSandboxRuntime(options: SandboxRuntimeOptions): Prom
     logger: options.logger,
     groups,
     pods,
+    launcher,
     publish: (event) => events.publish(event),
     availableCapabilities: available,
     root,
@@ -113,6 +109,7 @@ export async function createSandboxRuntime(options: SandboxRuntimeOptions): Prom
   return new SandboxRuntime({
     ...options,
     state,
+    launcher,
     groups,
     events,
     pods,
@@ -125,6 +122,7 @@ export async function createSandboxRuntime(options: SandboxRuntimeOptions): Prom
 
 interface RuntimeParts extends SandboxRuntimeOptions {
   readonly state: StateDirectory;
+  readonly launcher: Launcher;
   readonly groups: ControlGroups;
   readonly events: EventHub;
   readonly pods: SandboxPods;
@@ -290,9 +288,10 @@ class SandboxRuntime implements SandboxContainerRuntime {
     const { pods, containers } = this.#parts;
     const inUse =
       pods.list().some((record) => pods.status(record).state === 'ready') || containers.list().some(({ status }) => status !== 'exited');
-    if (inUse) return;
+    if (inUse) return this.#parts.launcher.close();
     await this.#parts.groups.removeRoot();
     await this.#parts.bridge?.close();
+    this.#parts.launcher.close();
     if (this.#parts.plainUser) await removeTree(this.#parts.state.memory);
     else await runTool('umount', [this.#parts.state.memory]);
   }
@@ -343,11 +342,12 @@ class SandboxRuntime implements SandboxContainerRuntime {
 async function openNetwork(
   { network, stateDir, logger }: SandboxRuntimeOptions,
   plainUser: boolean,
+  runProgram: (instructions: readonly Instruction[]) => Promise<void>,
 ): Promise<{ readonly bridge: BridgeNetwork | undefined; readonly reason: string | undefined }> {
   if (network === undefined) return { bridge: undefined, reason: undefined };
   if (plainUser) return { bridge: undefined, reason: 'a network of their own needs root' };
   try {
-    return { bridge: await BridgeNetwork.open(stateDir, network.podCidr), reason: undefined };
+    return { bridge: await BridgeNetwork.open(stateDir, network.podCidr, runProgram), reason: undefined };
   } catch (error) {
     logger.warn('pods share the network of this machine', { err: error });
     return { bridge: undefined, reason: error instanceof Error ? error.message : String(error) };

@@ -1,7 +1,7 @@
 /**
  * Where the sandbox runtime keeps what must outlive the server. Everything is below one directory of mode 0700:
  *
- *     bin/                  the launch program and the keeper
+ *     bin/                  the launch programs and the keeper
  *     pods/ID/pod.json      a pod sandbox; beside it its namespaces (`net`, `ipc`, `pid`), `shm`, `resolv.conf`, `hostname`
  *     containers/ID/        `container.json`, overlay `upper` and `work`, mount point `root`
  *     containers/ID/run/    what the keeper writes: `pid`, `exit`, `drained`, `stdout`, `stderr`, `start-error`
@@ -51,6 +51,10 @@ export class StateDirectory {
     return join(this.root, 'bin', 'launch.pl');
   }
 
+  get containerProgram(): string {
+    return join(this.root, 'bin', 'container.pl');
+  }
+
   get keeper(): string {
     return join(this.root, 'bin', 'keeper.sh');
   }
@@ -91,12 +95,18 @@ export class StateDirectory {
   }
 
   /** Makes the directories and writes the programs. */
-  async prepare(programs: { readonly launch: string; readonly keeper: string; readonly pause: string }): Promise<void> {
+  async prepare(programs: {
+    readonly launch: string;
+    readonly container: string;
+    readonly keeper: string;
+    readonly pause: string;
+  }): Promise<void> {
     await mkdir(this.root, { recursive: true, mode: 0o700 });
     await chmod(this.root, 0o700);
     for (const name of ['bin', 'pods', 'containers']) await mkdir(join(this.root, name), { recursive: true, mode: 0o700 });
     await mkdir(this.memory, { recursive: true, mode: 0o700 });
     await writeAtomically(this.launchProgram, programs.launch);
+    await writeAtomically(this.containerProgram, programs.container);
     await writeAtomically(this.keeper, programs.keeper);
     await writeAtomically(this.pause, programs.pause);
   }
