@@ -40,6 +40,17 @@ export async function readRunState(directory: string): Promise<RunState> {
   };
 }
 
+/** What is known of a container whose start was just answered: the rest of its files cannot be there, or is found by the monitor. */
+export async function readStart(directory: string): Promise<RunState> {
+  const [pid, startError] = await Promise.all([
+    readLine(join(directory, 'pid')),
+    readFile(join(directory, 'start-error'), 'utf8').catch(() => ''),
+  ]);
+  const [keeperPid, firstPid] = pid ? pid.text.split(' ').map(Number) : [];
+  const startedAtMs = pid?.modifiedAtMs;
+  return { keeperPid, pid: firstPid, startedAtMs, exitCode: undefined, finishedAtMs: undefined, drained: false, startError };
+}
+
 async function readLine(path: string): Promise<{ text: string; modifiedAtMs: number } | undefined> {
   try {
     const text = await readFile(path, 'utf8');
@@ -77,6 +88,8 @@ export interface RunMonitorCallbacks {
 
 const drainTimeoutMs = 2_000;
 const livenessIntervalMs = 1_000;
+/** In between the keeper's process number is asked for only, which another process may have by then. */
+const fullCheckEvery = 10;
 const pollIntervalMs = 200;
 /** What upstream reports for a container whose exit status nobody knows. */
 export const unknownExitCode = 255;
@@ -90,6 +103,8 @@ export class RunMonitor {
   #cancelPoll: (() => void) | undefined;
   #exited: { code: number; atMs: number } | undefined;
   #done = false;
+  #keeperPid: number | undefined;
+  #looks = 0;
 
   constructor(directory: string, clock: Clock, callbacks: RunMonitorCallbacks) {
     this.#directory = directory;
@@ -97,8 +112,8 @@ export class RunMonitor {
     this.#callbacks = callbacks;
   }
 
-  /** Starts watching; what happened before is found too. */
-  start(): void {
+  /** Starts watching; what happened before is found too, unless nothing can have. */
+  start(fresh = false): void {
     try {
       this.#watcher = watch(this.#directory, { persistent: false }, (_event, name) => {
         if (name === 'stdout' || name === 'stderr') this.#callbacks.onOutput(name);
@@ -110,7 +125,7 @@ export class RunMonitor {
       this.#poll();
     }
     this.#scheduleLiveness();
-    void this.check();
+    if (!fresh) void this.check();
   }
 
   /** Looks at the keeper's files now. */
@@ -157,14 +172,27 @@ export class RunMonitor {
   }
 
   async #checkLiveness(): Promise<void> {
+    if (this.#keeperPid !== undefined && ++this.#looks % fullCheckEvery !== 0 && exists(this.#keeperPid)) return;
     const state = await readRunState(this.#directory);
     if (state.exitCode !== undefined) return this.check();
     if (state.keeperPid === undefined || state.pid === undefined) return;
-    if (await stillRuns(state, this.#directory)) return;
+    if (await stillRuns(state, this.#directory)) {
+      this.#keeperPid = state.keeperPid;
+      return;
+    }
     const again = await readRunState(this.#directory);
     if (again.exitCode !== undefined) return this.check();
     this.#exited ??= { code: unknownExitCode, atMs: this.#clock.now() };
     this.#finish();
+  }
+}
+
+function exists(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }
 

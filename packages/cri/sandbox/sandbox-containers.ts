@@ -18,8 +18,9 @@ import { LogWriter } from './log-writer.ts';
 import { refuseContainer } from './plain-user.ts';
 import { encodeProgram, type Instruction, namespaceFlags } from './program.ts';
 import type { RootLayout } from './root-layout.ts';
-import { isKeeper, parentOf, RunMonitor, readRunState, stillRuns, unknownExitCode } from './run-monitor.ts';
+import { isKeeper, parentOf, RunMonitor, readRunState, readStart, stillRuns, unknownExitCode } from './run-monitor.ts';
 import type { PodRecord, SandboxPods } from './sandbox-pods.ts';
+import { sendSignal } from './signals.ts';
 import { type ContainerPaths, readRecord, removeTree, type StateDirectory } from './state-directory.ts';
 import { resolveIdentity } from './users.ts';
 
@@ -133,10 +134,9 @@ export class SandboxContainers {
     const starting = deferred<void>();
     entry.starting = starting;
     try {
-      await entry.log.convert();
-      this.#watch(entry);
-      await this.#launch(entry, pod);
-      entry.state = await readRunState(entry.paths.run);
+      this.#watch(entry, true);
+      await Promise.all([entry.log.convert(), this.#launch(entry, pod)]);
+      entry.state = await readStart(entry.paths.run);
       if (entry.state.startError === '' && entry.state.pid !== undefined) {
         entry.status = 'running';
         this.#publish(entry, 'started');
@@ -178,7 +178,7 @@ export class SandboxContainers {
 
   /** Ends the standard input of a running container: the keeper holds its last open end. */
   closeStdin(entry: ContainerEntry): void {
-    if (entry.state.keeperPid !== undefined && entry.status === 'running') send(entry.state.keeperPid, 'SIGUSR1');
+    if (entry.state.keeperPid !== undefined && entry.status === 'running') sendSignal(entry.state.keeperPid, 'SIGUSR1');
   }
 
   /** Stops watching; the containers go on. */
@@ -225,7 +225,7 @@ export class SandboxContainers {
     await entry.log.convert();
   }
 
-  #watch(entry: ContainerEntry): void {
+  #watch(entry: ContainerEntry, fresh = false): void {
     const failed = (error: unknown) =>
       this.#deps.logger.error('container log could not be written', { container: entry.record.id, err: error });
     let converting = false;
@@ -253,7 +253,7 @@ export class SandboxContainers {
       onFirstProcessEnd: () => void this.#killOthers(entry),
       onExit: (code, atMs) => void this.#finish(entry, code, atMs),
     });
-    entry.monitor.start();
+    entry.monitor.start(fresh);
   }
 
   async #launch(entry: ContainerEntry, pod: PodRecord): Promise<void> {
@@ -302,7 +302,7 @@ export class SandboxContainers {
     const { pid, keeperPid } = entry.state;
     if (pid === undefined || keeperPid === undefined) return;
     const parent = await parentOf(pid);
-    if (parent === keeperPid || (parent !== undefined && !(await isKeeper(keeperPid, entry.paths.run)))) send(pid, signal);
+    if (parent === keeperPid || (parent !== undefined && !(await isKeeper(keeperPid, entry.paths.run)))) sendSignal(pid, signal);
     if (signal === 'SIGKILL') await this.#killOthers(entry);
   }
 
@@ -310,7 +310,7 @@ export class SandboxContainers {
   async #killOthers(entry: ContainerEntry): Promise<void> {
     const pod = this.#deps.pods.get(entry.record.sandboxId);
     if (!pod?.config.hostPid && pod?.pausePid === undefined && entry.record.config.targetContainerId === undefined) return;
-    for (const pid of await this.#deps.groups.processes(entry.record.id)) send(pid, 'SIGKILL');
+    for (const pid of await this.#deps.groups.processes(entry.record.id)) sendSignal(pid, 'SIGKILL');
   }
 
   async #endsWithin(entry: ContainerEntry, timeoutMs: number): Promise<boolean> {
@@ -326,13 +326,5 @@ export class SandboxContainers {
   #publish(entry: ContainerEntry, type: RuntimeEvent['type']): void {
     const { id, sandboxId } = entry.record;
     this.#deps.publish({ containerId: id, sandboxId, podUid: this.#deps.pods.get(sandboxId)?.config.uid ?? '', type });
-  }
-}
-
-function send(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(pid, signal);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }
