@@ -162,10 +162,11 @@ class ConformWalk {
     }
   }
 
-  /** Go reads a list of small numbers into bytes. */
+  /** Go reads a list of small numbers into bytes; null is zero. */
   #byteList(list: readonly unknown[], goType: string): unknown {
     const bytes = Buffer.alloc(list.length);
     list.forEach((item, i) => {
+      if (item === null) return;
       if (typeof item !== 'number') this.#wrongType(item, 'uint8');
       else if (item !== (item & 255)) this.#wrongNumber(String(item), 'uint8');
       else bytes[i] = item;
