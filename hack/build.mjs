@@ -40,5 +40,8 @@ await build({
     js: "#!/usr/bin/env node\nimport { createRequire as __createRequire } from 'node:module';\nconst require = __createRequire(import.meta.url);",
   },
 });
+// V8 keeps a source with a single character beyond Latin-1 as two bytes per character: megabytes of memory for a typographic dot.
+const exotic = /.{0,40}[^\x00-\xff].{0,20}/.exec(fs.readFileSync(outfile, 'utf8'))?.[0];
+if (exotic !== undefined) console.warn(`the bundle is not Latin-1, which doubles the memory of its source: ${exotic}`);
 fs.chmodSync(outfile, 0o755);
 console.log(`built dist/coffer.mjs (${Math.round(fs.statSync(outfile).size / 1024)} KiB) in ${Math.round(performance.now() - started)} ms`);

@@ -262,7 +262,7 @@ my %DO = (
   },
   keyring => sub { syscall($SYS->{keyctl}, 1, 0, 0, 0, 0); 1 },
   session => sub { syscall($SYS->{setsid}); 1 },
-  # bounding CAPABILITY…: takes these away for good.
+  # bounding CAPABILITY...: takes these away for good.
   bounding => sub { for my $c (@_) { my $r = syscall($SYS->{prctl}, 24, $c + 0, 0, 0, 0); return undef if $r != 0 && $! != $EINVAL; } 1 },
   no_new_privileges => sub { syscall($SYS->{prctl}, 38, 1, 0, 0, 0) == 0 },
   # filter HEX: a seccomp program, in force from here on.
@@ -296,7 +296,7 @@ my %DO = (
     my $request = pack('a16 s x22', 'lo', 0x1 | 0x40);
     return ioctl($s, 0x8914, $request);
   },
-  # system FILE ARGUMENT…: a tool of the machine, before the root changes.
+  # system FILE ARGUMENT...: a tool of the machine, before the root changes.
   system => sub { my $code = system { $_[0] } @_; $! = 0; return $code == 0 },
   # descend MODE UID: the rest happens in a child, in the process namespace entered before; this process copies its streams.
   descend => sub { descend(@_); 1 },
