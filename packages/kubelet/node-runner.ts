@@ -68,7 +68,7 @@ export class NodeRunner {
   readonly #cache: RuntimeCache;
   readonly #configMaps: ObjectManager;
   readonly #secrets: ObjectManager;
-  readonly #services = new WatchedServices();
+  readonly #services: WatchedServices;
   readonly #tokens: TokenManager;
   readonly #volumes: VolumeManager;
   readonly #memory: MemoryStorage;
@@ -93,6 +93,7 @@ export class NodeRunner {
   constructor(deps: NodeRunnerDeps, version: { readonly name: string; readonly version: string }, resolvConf: string) {
     const { runtime, clock, logger, api, options, nodeName, machine } = deps;
     this.#deps = deps;
+    this.#services = new WatchedServices(options.apiServer);
     this.#hostIps = options.nodeIps.length > 0 ? options.nodeIps : machine.addresses;
     const directories = new PodDirectories(deps.rootDir, deps.logsDir);
     const facts: NodeFacts = {

@@ -1,4 +1,5 @@
 /** What may be set of a kubelet, with upstream's defaults. */
+import type { ApiServerAddress } from './env/watched-services.ts';
 import type { RotationLimits } from './logs/log-rotation.ts';
 
 export interface KubeletOptions {
@@ -18,6 +19,8 @@ export interface KubeletOptions {
   readonly kubeletVersion: string;
   /** The port on which a server offers this kubelet's NodeApi; undefined in one process. */
   readonly kubeletPort: number | undefined;
+  /** What containers get as KUBERNETES_SERVICE_HOST and _PORT instead of the cluster IP, where no proxy forwards that. */
+  readonly apiServer: ApiServerAddress | undefined;
   /** Where container logs go; `<rootDir>/logs` when undefined. */
   readonly logsDir: string | undefined;
   /** Directory of pod manifests that this node runs without being asked by the API; none when undefined. */
@@ -36,6 +39,7 @@ export const defaultOptions: KubeletOptions = {
   parallelStarts: 10,
   kubeletVersion: 'v1.36.0',
   kubeletPort: undefined,
+  apiServer: undefined,
   logsDir: undefined,
   staticPodDir: undefined,
 };

@@ -1,19 +1,19 @@
-import { readFile } from 'node:fs/promises';
-import { hostname } from 'node:os';
 import type { NodeApi } from '@coffer/api/node/node-api';
 import { loadOrCreateClusterKeys } from '@coffer/apiserver/pki/cluster-keys';
-import { HttpsListener } from '@coffer/apiserver/server/https-listener';
 import { makePrivateDirectory } from '@coffer/base/files/atomic-file';
 import { createPinoLogger } from '@coffer/base/log/pino-logger';
 import { systemClock } from '@coffer/base/time/clock';
+import { inProcessTransport } from '@coffer/client/transport/in-process';
 import { hardenProcess } from '../config/harden-process.ts';
 import { writeKubeconfig } from '../config/kubeconfig.ts';
 import { type DataPaths, dataPaths } from '../config/paths.ts';
 import { removePidFile, writePidFile } from '../config/pid-file.ts';
 import { wireControlPlane } from '../wire/control-plane.ts';
 import { openEncryption } from '../wire/encryption.ts';
+import { openFront, serverNames } from '../wire/front.ts';
 import { startLoops } from '../wire/loops.ts';
-import { startNode } from '../wire/node.ts';
+import { type RunningNode, startNode } from '../wire/node.ts';
+import { openRuntime } from '../wire/runtime.ts';
 import { openStore } from '../wire/store.ts';
 import type { UpFlags } from './command.ts';
 
@@ -37,13 +37,15 @@ export async function runUp(flags: UpFlags): Promise<void> {
   };
 
   const encryption = await openEncryption(flags, paths, logger);
-  const [store, keys] = await Promise.all([
-    openStore(flags, paths, encryption, logger),
-    loadOrCreateClusterKeys({ directory: paths.keys, serverNames: serverNames(flags), clock: systemClock }),
-  ]);
-  let node: Awaited<ReturnType<typeof startNode>> = { unavailable: 'starting' };
-  const nodeApiFor = (name: string): NodeApi | undefined =>
-    name === flags.nodeName && 'kubelet' in node ? node.kubelet.nodeApi : undefined;
+  const [store, chosen] = await Promise.all([openStore(flags, paths, encryption, logger), openRuntime(flags, paths, logger)]);
+  const podGateway = 'runtime' in chosen ? chosen.podGateway : undefined;
+  const keys = await loadOrCreateClusterKeys({
+    directory: paths.keys,
+    serverNames: serverNames(flags.bindAddress, podGateway),
+    clock: systemClock,
+  });
+  let node: RunningNode | undefined;
+  const nodeApiFor = (name: string): NodeApi | undefined => (name === flags.nodeName ? node?.kubelet.nodeApi : undefined);
   const controlPlane = await wireControlPlane({
     ...controlPlaneOptions(flags),
     storage: store.storage,
@@ -56,32 +58,31 @@ export async function runUp(flags: UpFlags): Promise<void> {
     nodeApiFor,
     onFatal: fatal,
   });
-  const listener = new HttpsListener({
-    handler: controlPlane.handler,
-    logger,
-    tls: {
-      keyPem: keys.serving.keyPem,
-      certificatePem: keys.serving.certificatePem,
-      clientAuthoritiesPem: [keys.authority.certificatePem, ...(flags.clientCaFile ? [await readFile(flags.clientCaFile, 'utf8')] : [])],
-    },
-  });
-  const address = await listener.listen(flags.bindAddress, flags.securePort);
-  const url = `https://${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`;
-  await Promise.all([writeKubeconfig(paths.kubeconfig, url, keys.authority.certificatePem, keys.admin), writePidFile(paths.pidFile)]);
+  const front = await openFront({ ...flags, podGateway }, controlPlane.handler, keys, logger);
+  await Promise.all([writeKubeconfig(paths.kubeconfig, front.url, keys.authority.certificatePem, keys.admin), writePidFile(paths.pidFile)]);
+  await controlPlane.publishApiService(front.advertised);
 
   const loops = startLoops(
     { handler: controlPlane.handler, keys, tokenIssuer: controlPlane.tokenIssuer, clock: systemClock, logger },
     stopping.signal,
   );
-  node = await startNode(flags, paths, controlPlane.handler, logger, stopping.signal);
-  printReady(url, paths, encryption.summary, node, process.uptime() * 1000);
+  if ('runtime' in chosen) {
+    const identity = { name: `system:node:${flags.nodeName}`, groups: ['system:nodes', 'system:authenticated'] };
+    const transport = inProcessTransport({ handler: controlPlane.handler, identity, userAgent: 'kubelet/v1.36.0' });
+    const apiServer = chosen.sharesNetwork ? front.local : front.advertised;
+    const kubelet = { maxPods: flags.maxPods, syncFrequencyMs: flags.syncFrequency, apiServer };
+    const { runtime } = chosen;
+    node = await startNode({ nodeName: flags.nodeName, rootDir: paths.kubelet, runtime, transport, logger, kubelet }, stopping.signal);
+  }
+  const nodeSummary = node?.summary ?? `no node: ${'unavailable' in chosen ? chosen.unavailable : ''}`;
+  printReady(front.url, paths, encryption.summary, nodeSummary, process.uptime() * 1000);
 
   const ending = await waitForSignal(flags, stopping.signal);
-  if (ending === 'stop-pods' && 'kubelet' in node) await node.kubelet.drainAndStop({ graceMs: drainGraceMs });
+  if (ending === 'stop-pods') await node?.kubelet.drainAndStop({ graceMs: drainGraceMs });
   stopping.abort();
   await loops.stopped;
-  if ('kubelet' in node) await node.close();
-  await listener.close(closeGraceMs);
+  await node?.close();
+  await front.close(closeGraceMs);
   await controlPlane.close();
   await store.storage.close();
   await encryption.close();
@@ -99,23 +100,8 @@ function controlPlaneOptions(flags: UpFlags) {
   };
 }
 
-/** Names the serving certificate covers. */
-function serverNames(flags: UpFlags): string[] {
-  const service = ['kubernetes', 'kubernetes.default', 'kubernetes.default.svc', 'kubernetes.default.svc.cluster.local', '10.96.0.1'];
-  const names = new Set(['localhost', '127.0.0.1', '::1', hostname().toLowerCase(), ...service]);
-  if (flags.bindAddress !== '0.0.0.0' && flags.bindAddress !== '::') names.add(flags.bindAddress);
-  return [...names];
-}
-
-function printReady(
-  url: string,
-  paths: DataPaths,
-  encryption: string,
-  node: Awaited<ReturnType<typeof startNode>>,
-  elapsedMs: number,
-): void {
-  const nodeText = 'kubelet' in node ? node.summary : `no node: ${node.unavailable}`;
-  process.stdout.write(`coffer is ready in ${Math.round(elapsedMs)} ms: ${url}, ${nodeText}\n`);
+function printReady(url: string, paths: DataPaths, encryption: string, node: string, elapsedMs: number): void {
+  process.stdout.write(`coffer is ready in ${Math.round(elapsedMs)} ms: ${url}, ${node}\n`);
   process.stdout.write(`${encryption}\n`);
   process.stdout.write(`next: export KUBECONFIG=${paths.kubeconfig}; kubectl get namespaces\n`);
 }

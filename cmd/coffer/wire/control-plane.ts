@@ -47,6 +47,7 @@ import type { ResourceStore } from '@coffer/storage/store/store';
 import type { Registry } from 'prom-client';
 import { build } from '../build-info.ts';
 import type { AccessFlags } from '../up/access-flags.ts';
+import { type ApiAddress, publishApiService } from './api-service.ts';
 import { wireAudit } from './audit.ts';
 import { wireAuthentication } from './authentication.ts';
 import { wireAuthorization } from './authorization.ts';
@@ -83,6 +84,8 @@ export interface ControlPlane {
   readonly health: HealthChecks;
   readonly tokenIssuer: ServiceAccountTokenIssuer;
   readonly stores: ResourceStores;
+  /** Shows in the API where the server is reached from inside the cluster; see api-service.ts. */
+  publishApiService(address: ApiAddress | undefined): Promise<void>;
   /** Call it when no request is on its way any more. */
   close(): Promise<void>;
 }
@@ -186,6 +189,12 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
     health,
     tokenIssuer: authentication.tokenIssuer,
     stores,
+    publishApiService: (address) =>
+      publishApiService(
+        handler,
+        { services: store('services/specs'), endpoints: store('services/endpoints'), endpointSlices: store('endpointslices') },
+        address,
+      ),
     async close() {
       await audit?.close();
       rbacIndex.close();

@@ -5,17 +5,29 @@ import { isRecord } from '@coffer/api/meta/safe-object';
 import { type KubeletApi, type ObjectWatch, resources } from '../deps.ts';
 import type { ServiceAddress, ServiceLookup } from './service-env.ts';
 
+/** Where pods reach the API server. */
+export interface ApiServerAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
 export class WatchedServices implements ServiceLookup {
   readonly #services = new Map<string, ServiceAddress>();
+  readonly #apiServer: ApiServerAddress | undefined;
   #watch: ObjectWatch | undefined;
   #ready = false;
+
+  /** `apiServer` replaces the cluster IP of the service `kubernetes`, where nothing forwards that IP. */
+  constructor(apiServer?: ApiServerAddress) {
+    this.#apiServer = apiServer;
+  }
 
   get ready(): boolean {
     return this.#ready;
   }
 
   list(): readonly ServiceAddress[] {
-    return [...this.#services.values()];
+    return [...this.#services.values()].map((service) => this.#reachable(service));
   }
 
   /** Starts following; resolves when services have been read once or the API said that it has none. */
@@ -43,6 +55,12 @@ export class WatchedServices implements ServiceLookup {
 
   stop(): void {
     this.#watch?.stop();
+  }
+
+  #reachable(service: ServiceAddress): ServiceAddress {
+    const address = this.#apiServer;
+    if (address === undefined || service.namespace !== 'default' || service.name !== 'kubernetes') return service;
+    return { ...service, clusterIp: address.host, ports: service.ports.map((port) => ({ ...port, port: address.port })) };
   }
 }
 

@@ -1,0 +1,78 @@
+import { readFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import type { ClusterKeys } from '@coffer/apiserver/pki/cluster-keys';
+import { HttpsListener } from '@coffer/apiserver/server/https-listener';
+import type { Handler } from '@coffer/base/http/handler';
+import type { Logger } from '@coffer/base/log/logger';
+import { type ApiAddress, advertisedHost } from './api-service.ts';
+
+export interface FrontOptions {
+  readonly bindAddress: string;
+  readonly securePort: number;
+  readonly clientCaFile?: string;
+  /** Address of this machine in the network of its pods. */
+  readonly podGateway?: string | undefined;
+}
+
+/** The sockets of the API server. */
+export interface Front {
+  readonly url: string;
+  /** The server as processes of this machine reach it. */
+  readonly local: ApiAddress;
+  /** What pods and other machines are told; undefined when the server listens on loopback only. */
+  readonly advertised: ApiAddress | undefined;
+  close(graceMs: number): Promise<void>;
+}
+
+const wildcards = ['0.0.0.0', '::'];
+
+/** Names the serving certificate covers. */
+export function serverNames(bindAddress: string, podGateway: string | undefined): string[] {
+  const service = ['kubernetes', 'kubernetes.default', 'kubernetes.default.svc', 'kubernetes.default.svc.cluster.local', '10.96.0.1'];
+  const names = new Set(['localhost', '127.0.0.1', '::1', hostname().toLowerCase(), ...service]);
+  for (const name of [wildcards.includes(bindAddress) ? undefined : bindAddress, advertisedHost(bindAddress), podGateway]) {
+    if (name !== undefined) names.add(name);
+  }
+  return [...names];
+}
+
+/**
+ * Listens where the flags say, and on the address that pods of this machine reach. That one is a private bridge which belongs to this
+ * server alone, so its port is the one of the `kubernetes` Service.
+ */
+export async function openFront(options: FrontOptions, handler: Handler, keys: ClusterKeys, logger: Logger): Promise<Front> {
+  const { bindAddress, securePort, podGateway, clientCaFile } = options;
+  const tls = {
+    keyPem: keys.serving.keyPem,
+    certificatePem: keys.serving.certificatePem,
+    clientAuthoritiesPem: [keys.authority.certificatePem, ...(clientCaFile ? [await readFile(clientCaFile, 'utf8')] : [])],
+  };
+  const main = new HttpsListener({ handler, logger, tls });
+  const bound = await main.listen(bindAddress, securePort);
+  const url = `https://${bound.host.includes(':') ? `[${bound.host}]` : bound.host}:${bound.port}`;
+  const local = { host: bound.host === '0.0.0.0' ? '127.0.0.1' : bound.host === '::' ? '::1' : bound.host, port: bound.port };
+  if (podGateway === undefined || wildcards.includes(bindAddress)) {
+    const host = podGateway ?? advertisedHost(bindAddress);
+    const advertised = host === undefined ? undefined : { host, port: bound.port };
+    return { url, local, advertised, close: (graceMs) => main.close(graceMs) };
+  }
+  const inside = new HttpsListener({ handler, logger, tls });
+  const advertised = await listenForPods(inside, podGateway, bound.port);
+  return {
+    url,
+    local,
+    advertised,
+    async close(graceMs) {
+      await Promise.all([main.close(graceMs), inside.close(graceMs)]);
+    },
+  };
+}
+
+/** Somebody may listen on port 443 of all addresses; then the port is the server's other one. */
+async function listenForPods(listener: HttpsListener, gateway: string, port: number): Promise<ApiAddress> {
+  try {
+    return await listener.listen(gateway, 443);
+  } catch {
+    return listener.listen(gateway, port);
+  }
+}
