@@ -21,14 +21,18 @@ export interface RequestContext {
   responseObject?: Uint8Array | undefined;
 }
 
+const noTexts: readonly string[] = [];
+
 export class WarningList {
-  readonly #texts = new Set<string>();
+  /** Most requests have none. */
+  #texts: Set<string> | undefined;
 
   add(text: string): void {
+    this.#texts ??= new Set();
     this.#texts.add(text);
   }
 
   get texts(): readonly string[] {
-    return [...this.#texts];
+    return this.#texts === undefined ? noTexts : [...this.#texts];
   }
 }

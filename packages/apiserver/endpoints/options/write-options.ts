@@ -23,13 +23,14 @@ const maxManagerBytes = 128;
 
 /** Throws StatusError 422. `kind` names the options in its text. */
 export function parseWriteOptions(http: HttpRequest, query: URLSearchParams, kind: 'CreateOptions' | 'UpdateOptions'): WriteOptions {
-  if (query.size === 0) return { dryRun: false, fieldManager: managerOfAgent(http), fieldValidation: 'Warn' };
+  if (query.size === 0) return defaultOptions(http);
   refuse(kind, sharedErrors(query));
   return writeOptions(http, query);
 }
 
 /** `apply`: the patch is a server-side apply. Throws StatusError 422. */
 export function parsePatchOptions(http: HttpRequest, query: URLSearchParams, apply: boolean): PatchOptions {
+  if (query.size === 0 && !apply) return { ...defaultOptions(http), force: false };
   const errors: FieldError[] = [];
   const force = boolParameter(query, 'force');
   if (apply) {
@@ -44,6 +45,10 @@ export function parsePatchOptions(http: HttpRequest, query: URLSearchParams, app
 /** Errors of the `dryRun` values. */
 export function dryRunErrors(values: readonly string[]): FieldError[] {
   return values.every((value) => value === 'All') ? [] : [notSupported('dryRun', values, ['All'])];
+}
+
+function defaultOptions(http: HttpRequest): WriteOptions {
+  return { dryRun: false, fieldManager: managerOfAgent(http), fieldValidation: 'Warn' };
 }
 
 function writeOptions(http: HttpRequest, query: URLSearchParams): WriteOptions {
