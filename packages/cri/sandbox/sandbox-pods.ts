@@ -11,6 +11,7 @@ import type { BridgeNetwork, PodConnection } from './bridge-network.ts';
 import { refusePod } from './plain-user.ts';
 import type { Instruction } from './program.ts';
 import { mountFlags, namespaceFlags } from './program.ts';
+import { sendSignal } from './signals.ts';
 import { type PodPaths, readRecord, removeTree, type StateDirectory, writeAtomically } from './state-directory.ts';
 import { requireTool } from './tools.ts';
 
@@ -153,7 +154,7 @@ export class SandboxPods {
     for (const name of await readdir('/proc')) {
       if (!/^\d+$/.test(name)) continue;
       const own = await stat(`/proc/${name}/ns/pid`).catch(() => undefined);
-      if (own && own.ino === namespace.ino && own.dev === namespace.dev) process.kill(Number(name), 'SIGKILL');
+      if (own && own.ino === namespace.ino && own.dev === namespace.dev) sendSignal(Number(name), 'SIGKILL');
     }
   }
 
