@@ -4,7 +4,7 @@
  * then the container's first process is asked for, once a second.
  */
 import { type FSWatcher, watch } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Clock } from '@coffer/base/time/clock';
 import type { StreamName } from './log-writer.ts';
@@ -69,6 +69,17 @@ export async function isKeeper(pid: number, directory: string): Promise<boolean>
   ]);
   const own = await stat(directory).catch(() => undefined);
   return cmdline.includes('keeper.sh') && cwd !== undefined && own !== undefined && cwd.ino === own.ino && cwd.dev === own.dev;
+}
+
+/** True while a process is on its way to become the keeper of this run directory. */
+export async function isLaunching(directory: string): Promise<boolean> {
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    const cmdline = await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '');
+    if (cmdline.split('\0').includes(directory)) return true;
+    if (cmdline.includes('keeper.sh') && (await isKeeper(Number(name), directory))) return true;
+  }
+  return false;
 }
 
 /** The parent of a process, or undefined when there is no such process. */

@@ -146,7 +146,7 @@ export class SandboxContainers {
       entry.starting = undefined;
       starting.resolve();
     }
-    const message = startErrorMessage(entry.state.startError || 'the keeper could not be started');
+    const message = startErrorMessage(entry.state.startError || (await keeperError(entry)));
     if (entry.state.pid === undefined) await this.#finish(entry, startErrorExitCode, this.#deps.clock.now());
     await entry.ended.promise;
     throw new RuntimeRefusal('RunContainerError', message);
@@ -207,7 +207,7 @@ export class SandboxContainers {
   }
 
   async #adopt(entry: ContainerEntry): Promise<void> {
-    entry.state = await readRunState(entry.paths.run);
+    entry.state = await this.#settledState(entry);
     const { pid, exitCode, startError, finishedAtMs } = entry.state;
     if (exitCode !== undefined) return this.#finish(entry, exitCode, finishedAtMs ?? this.#deps.clock.now());
     if (pid === undefined) {
@@ -327,4 +327,10 @@ export class SandboxContainers {
     const { id, sandboxId } = entry.record;
     this.#deps.publish({ containerId: id, sandboxId, podUid: this.#deps.pods.get(sandboxId)?.config.uid ?? '', type });
   }
+}
+
+/** A shell that could not do its work has said so on the container's standard error. */
+async function keeperError(entry: ContainerEntry): Promise<string> {
+  const text = await readFile(join(entry.paths.run, 'stderr'), 'utf8').catch(() => '');
+  return `the keeper could not be started: ${text.trim().split('\n').at(-1) ?? ''}`;
 }
