@@ -1,0 +1,102 @@
+/** What a pod of the sandbox runtime finds of the API server: an address that works, and with its mounted token what its RBAC allows. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { CofferProcess, eventually } from '../support/coffer-process.ts';
+
+const skip = process.platform !== 'linux' || process.getuid?.() !== 0;
+
+/** A client that needs nothing but what every pod has. */
+const client = `
+const fs = require('fs'), https = require('https'), dir = '/var/run/secrets/kubernetes.io/serviceaccount/';
+const ask = (path) => new Promise((resolve) => {
+  const options = { host: process.env.KUBERNETES_SERVICE_HOST, port: process.env.KUBERNETES_SERVICE_PORT, path, ca: fs.readFileSync(dir + 'ca.crt'),
+    headers: { authorization: 'Bearer ' + fs.readFileSync(dir + 'token', 'utf8') } };
+  https.get(options, (answer) => { let text = ''; answer.on('data', (chunk) => (text += chunk)).on('end', () => resolve({ status: answer.statusCode, text })); })
+    .on('error', (error) => resolve({ status: 0, text: String(error) }));
+});
+(async () => {
+  const allowed = await ask('/api/v1/namespaces/default/configmaps/greeting');
+  const refused = await ask('/api/v1/namespaces/default/secrets/greeting');
+  console.log(JSON.stringify({ allowed: allowed.status, text: allowed.text, refused: refused.status }));
+})();
+`;
+
+describe.skipIf(skip)('a pod and the API server', () => {
+  let coffer: CofferProcess;
+  beforeAll(async () => {
+    coffer = await CofferProcess.start({ args: ['--runtime', 'sandbox'] });
+  });
+  afterAll(async () => {
+    await coffer.stop('SIGINT');
+    await coffer.dispose();
+  });
+
+  const apply = async (...objects: object[]) => {
+    const items = { apiVersion: 'v1', kind: 'List', items: objects };
+    const result = await coffer.kubectl(['apply', '-f', '-'], { input: JSON.stringify(items) });
+    expect(result.stderr).toBe('');
+  };
+  const get = async (...args: string[]) => JSON.parse((await coffer.kubectl(['get', ...args, '-o', 'json'])).stdout);
+
+  it('lets it read what the role of its service account allows, and no more', async () => {
+    const metadata = { name: 'reader', namespace: 'default' };
+    await apply(
+      { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'greeting', namespace: 'default' }, data: { word: 'hello from the API' } },
+      { apiVersion: 'v1', kind: 'ServiceAccount', metadata },
+      {
+        apiVersion: 'rbac.authorization.k8s.io/v1',
+        kind: 'Role',
+        metadata,
+        rules: [{ apiGroups: [''], resources: ['configmaps'], verbs: ['get'] }],
+      },
+      {
+        apiVersion: 'rbac.authorization.k8s.io/v1',
+        kind: 'RoleBinding',
+        metadata,
+        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'reader' },
+        subjects: [{ kind: 'ServiceAccount', ...metadata }],
+      },
+      {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata,
+        spec: {
+          serviceAccountName: 'reader',
+          restartPolicy: 'Never',
+          containers: [{ name: 'c', image: 'node', command: [process.execPath, '-e', client] }],
+        },
+      },
+    );
+    const phase = await eventually('the pod has ended', async () => {
+      const pod = await get('pod', 'reader');
+      return pod.status.phase === 'Succeeded' || pod.status.phase === 'Failed' ? pod.status.phase : undefined;
+    });
+    const { stdout } = await coffer.kubectl(['logs', 'reader']);
+    expect(phase, stdout).toBe('Succeeded');
+    expect(JSON.parse(stdout)).toMatchObject({ allowed: 200, refused: 403, text: expect.stringContaining('hello from the API') });
+  });
+
+  it('shows the address that pods get behind the kubernetes Service', async () => {
+    const service = await get('service', 'kubernetes');
+    expect(service.metadata.labels).toMatchObject({ component: 'apiserver', provider: 'kubernetes' });
+    expect(service.spec).toMatchObject({ clusterIP: '10.96.0.1', ports: [{ name: 'https', port: 443, protocol: 'TCP' }] });
+    const [subset] = (await get('endpoints', 'kubernetes')).subsets;
+    const slice = await get('endpointslice', 'kubernetes');
+    expect(slice.endpoints[0].addresses).toEqual([subset.addresses[0].ip]);
+    expect(slice.ports).toMatchObject([{ name: 'https', port: subset.ports[0].port }]);
+    await apply({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'env', namespace: 'default' },
+      spec: {
+        restartPolicy: 'Never',
+        containers: [
+          { name: 'c', image: 'sh', command: ['sh', '-c', 'echo $KUBERNETES_SERVICE_HOST $KUBERNETES_SERVICE_PORT $KUBERNETES_PORT'] },
+        ],
+      },
+    });
+    const text = await eventually('the pod has said it', async () => (await coffer.kubectl(['logs', 'env'])).stdout || undefined);
+    const { ip } = subset.addresses[0];
+    const { port } = subset.ports[0];
+    expect(text).toBe(`${ip} ${port} tcp://${ip}:${port}\n`);
+  });
+});
