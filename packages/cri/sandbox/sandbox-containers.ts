@@ -225,6 +225,15 @@ export class SandboxContainers {
     await entry.log.convert();
   }
 
+  /** What the keeper says; when the server ended while it was starting the container, after it has started. */
+  async #settledState(entry: ContainerEntry): Promise<RunState> {
+    for (let tries = 0; ; tries++) {
+      const state = await readRunState(entry.paths.run);
+      if (state.pid !== undefined || tries > 200 || !(await isLaunching(entry.paths.run))) return state;
+      await this.#deps.clock.sleep(25);
+    }
+  }
+
   #watch(entry: ContainerEntry, fresh = false): void {
     const failed = (error: unknown) =>
       this.#deps.logger.error('container log could not be written', { container: entry.record.id, err: error });
