@@ -18,7 +18,17 @@ import { LogWriter } from './log-writer.ts';
 import { refuseContainer } from './plain-user.ts';
 import { encodeProgram, type Instruction, namespaceFlags } from './program.ts';
 import type { RootLayout } from './root-layout.ts';
-import { isKeeper, parentOf, RunMonitor, readRunState, readStart, stillRuns, unknownExitCode } from './run-monitor.ts';
+import {
+  isKeeper,
+  isLaunching,
+  parentOf,
+  RunMonitor,
+  type RunState,
+  readRunState,
+  readStart,
+  stillRuns,
+  unknownExitCode,
+} from './run-monitor.ts';
 import type { PodRecord, SandboxPods } from './sandbox-pods.ts';
 import { sendSignal } from './signals.ts';
 import { type ContainerPaths, readRecord, removeTree, type StateDirectory } from './state-directory.ts';
