@@ -76,6 +76,8 @@ function isLeaf(value: unknown, type: Leaf): boolean {
     case 'time':
       return typeof value === 'string' && isTime(value);
     case 'base64':
+      // A list of bytes is accepted as well.
+      if (Array.isArray(value)) return value.every((byte) => byte === null || (Number.isInteger(byte) && byte >= 0 && byte < 256));
       return typeof value === 'string' && isBase64(value);
   }
 }
