@@ -48,7 +48,7 @@ export class Session {
   async bash(line: string): Promise<Output> {
     const wrapper = path.join(this.folder, 'kubectl');
     await writeFile(wrapper, `#!/bin/sh\nexec '${kubectlPath}' --namespace '${this.namespace}' "$@"\n`, { mode: 0o755 });
-    const env = { KUBECONFIG: this.#coffer.kubeconfig, HOME: this.folder, PATH: `${this.folder}:${process.env['PATH'] ?? ''}` };
+    const env = { KUBECONFIG: this.#coffer.kubeconfig, HOME: this.folder, PATH: `${this.folder}:${process.env.PATH ?? ''}` };
     return runCommand('bash', ['-c', `cd '${this.folder}' && ${line}`], { env });
   }
 
