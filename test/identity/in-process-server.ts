@@ -1,9 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { loadOrCreateClusterKeys } from '@coffer/apiserver/pki/cluster-keys';
+import { type ClusterKeys, loadOrCreateClusterKeys } from '@coffer/apiserver/pki/cluster-keys';
+import type { ResourceStores } from '@coffer/apiserver/registry/open-stores';
 import type { Handler, UserInfo } from '@coffer/base/http/handler';
 import { silentLogger } from '@coffer/base/log/logger';
+import type { Clock } from '@coffer/base/time/clock';
 import { FakeClock } from '@coffer/base/time/fake-clock';
 import { inProcessTransport } from '@coffer/client/transport/in-process';
 import type { Transport } from '@coffer/client/transport/transport';
@@ -14,8 +16,10 @@ import { Command } from 'commander';
 import { vi } from 'vitest';
 import { type AccessFlags, addAccessFlags } from '../../cmd/coffer/up/access-flags.ts';
 
-export interface InProcessServer {
-  readonly clock: FakeClock;
+export interface InProcessServer<C extends Clock = FakeClock> {
+  readonly clock: C;
+  readonly keys: ClusterKeys;
+  readonly stores: ResourceStores;
   readonly handler: Handler;
   transportAs(identity: UserInfo): Transport;
   /** One request with a bearer token (or none), as from the network. */
@@ -32,11 +36,15 @@ export interface Answer {
 export const admin: UserInfo = { name: 'admin', groups: ['system:masters', 'system:authenticated'] };
 
 /** The whole control plane as `coffer up` wires it, on a store in memory and with a clock that the test moves. */
-export async function startInProcessServer(flags: readonly string[] = []): Promise<InProcessServer> {
+export function startInProcessServer(flags: readonly string[] = []): Promise<InProcessServer> {
+  return startInProcessServerAt(new FakeClock(), flags);
+}
+
+/** The same with a clock of the test's choice. */
+export async function startInProcessServerAt<C extends Clock>(clock: C, flags: readonly string[] = []): Promise<InProcessServer<C>> {
   vi.stubGlobal('__COFFER_VERSION__', 'test');
   vi.stubGlobal('__COFFER_COMMIT__', 'test');
   const { wireControlPlane } = await import('../../cmd/coffer/wire/control-plane.ts');
-  const clock = new FakeClock();
   const directory = await mkdtemp(path.join(tmpdir(), 'coffer-keys-'));
   const access = addAccessFlags(new Command())
     .parse([...flags], { from: 'user' })
@@ -47,9 +55,10 @@ export async function startInProcessServer(flags: readonly string[] = []): Promi
     logger: silentLogger,
     transformerFor: () => identityTransformer,
   });
+  const keys = await loadOrCreateClusterKeys({ directory, serverNames: ['localhost'], clock });
   const controlPlane = await wireControlPlane({
     storage,
-    keys: await loadOrCreateClusterKeys({ directory, serverNames: ['localhost'], clock }),
+    keys,
     clock,
     logger: silentLogger,
     access,
@@ -65,6 +74,8 @@ export async function startInProcessServer(flags: readonly string[] = []): Promi
   const { handler } = controlPlane;
   return {
     clock,
+    keys,
+    stores: controlPlane.stores,
     handler,
     transportAs: (identity) => inProcessTransport({ handler, identity, userAgent: 'test' }),
     async call(token, method, url, body) {

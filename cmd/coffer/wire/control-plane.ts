@@ -21,6 +21,7 @@ import { reviewHandler } from '@coffer/apiserver/endpoints/review-handler';
 import { withImpersonation } from '@coffer/apiserver/filters/with-impersonation';
 import { InFlightLimiter } from '@coffer/apiserver/filters/with-max-in-flight';
 import { type HealthCheck, HealthChecks } from '@coffer/apiserver/health/health-checks';
+import { KubeletClients } from '@coffer/apiserver/kubelet-client/kubelet-clients';
 import { createAuditMetrics } from '@coffer/apiserver/metrics/audit-metrics';
 import { createServerMetrics } from '@coffer/apiserver/metrics/server-metrics';
 import type { ClusterKeys } from '@coffer/apiserver/pki/cluster-keys';
@@ -128,6 +129,12 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
     rbacEscalationPlugin({ authorizer, rbac, index: rbacIndex }),
   ]);
 
+  const kubelets = new KubeletClients({
+    nodes: store('minions'),
+    ...options.keys.kubeletClient,
+    authorityPem: options.keys.authority.certificatePem,
+  });
+
   const health = new HealthChecks();
   for (const check of options.healthChecks ?? []) health.add(check);
   const inFlight = new InFlightLimiter({ maxReadOnly: options.maxRequestsInflight, maxMutating: options.maxMutatingRequestsInflight });
@@ -150,7 +157,7 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
     admission,
     authorizer,
     clock,
-    nodeApiFor: options.nodeApiFor,
+    nodeApiFor: (name) => options.nodeApiFor(name) ?? kubelets.for(name),
     tokenIssuer: authentication.tokenIssuer,
     reviews: reviewHandlers(authorizer, ruleResolvers, authentication.tokens, authentication.apiAudiences),
     onWatchEvents: metrics.countWatchEvents,
@@ -197,6 +204,7 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
       ),
     async close() {
       await audit?.close();
+      kubelets.close();
       rbacIndex.close();
       nodeGraph.close();
     },

@@ -3,6 +3,7 @@
  * What Kubernetes' exec, attach and port-forward need of the protocol: no push, no priorities, no flow control windows (peers of that
  * kind keep none); instead the connection is not read while much of what came is not consumed.
  */
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { HeaderReader, HeaderWriter, type SpdyHeaders } from './header-block.ts';
 
@@ -13,6 +14,8 @@ const version = 3;
 const maxFrameBytes = 1024 * 1024;
 const maxDataBytes = 32 * 1024;
 const maxUnreadBytes = 1024 * 1024;
+/** A peer that does not hang up after GOAWAY is disconnected. */
+const hangUpTimeoutMs = 5_000;
 
 export interface SpdySessionOptions {
   readonly role: 'client' | 'server';
@@ -42,7 +45,8 @@ export class SpdySession {
       this.#resolveClosed = resolve;
     });
     socket.on('error', () => this.#end());
-    socket.on('close', () => this.#end());
+    // What has arrived is still handled: reading ends by itself, unless it waits for room.
+    socket.on('close', () => this.#resume?.());
     void this.#readFrames().finally(() => this.#end());
   }
 
@@ -60,11 +64,13 @@ export class SpdySession {
     return stream;
   }
 
-  /** Ends the connection and all streams. */
+  /** Ends all streams, then the connection, as soon as what was written has gone out and the other side has hung up. */
   close(): void {
-    if (!this.#ended) this.#writeControl(frame.goAway, 0, Buffer.alloc(8));
+    if (this.#ended) return;
+    this.#writeControl(frame.goAway, 0, Buffer.alloc(8));
     this.#socket.end();
-    this.#end();
+    if (this.#socket instanceof Socket) this.#socket.setTimeout(hangUpTimeoutMs, () => this.#socket.destroy());
+    this.#endStreams();
   }
 
   #addStream(id: number, headers: SpdyHeaders): SpdyStream {
@@ -92,9 +98,10 @@ export class SpdySession {
     let buffered: Buffer = Buffer.alloc(0);
     try {
       for await (const chunk of this.#socket) {
+        if (this.#ended) continue;
         buffered = buffered.length === 0 ? (chunk as Buffer) : Buffer.concat([buffered, chunk as Buffer]);
         for (;;) {
-          if (buffered.length < 8) break;
+          if (this.#ended || buffered.length < 8) break;
           const length = buffered.readUInt32BE(4) & 0xffffff;
           if (length > maxFrameBytes) throw new Error('frame too large');
           if (buffered.length < 8 + length) break;
@@ -103,7 +110,7 @@ export class SpdySession {
           buffered = buffered.subarray(8 + length);
           await this.#handleFrame(head, body);
         }
-        if (this.#unreadBytes > maxUnreadBytes) {
+        if (this.#unreadBytes > maxUnreadBytes && !this.#socket.destroyed) {
           await new Promise<void>((resolve) => {
             this.#resume = resolve;
           });
@@ -211,13 +218,17 @@ export class SpdySession {
   }
 
   #end(): void {
+    this.#endStreams();
+    this.#socket.destroy();
+  }
+
+  #endStreams(): void {
     if (this.#ended) return;
     this.#ended = true;
     for (const stream of this.#streams.values()) stream.receiveReset();
     this.#streams.clear();
     this.#headerReader.close();
     this.#resume?.();
-    this.#socket.destroy();
     this.#resolveClosed();
   }
 }

@@ -1,0 +1,244 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer, type Server } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
+import { StatusError } from '@coffer/api/errors/status-error';
+import type { NodeApi } from '@coffer/api/node/node-api';
+import type { Logger } from '@coffer/base/log/logger';
+import type { Clock } from '@coffer/base/time/clock';
+import type { ApiClient } from '@coffer/client/rest/api-client';
+import type { Pod } from '../types.ts';
+import { KubeletAccess } from './kubelet-access.ts';
+import { attributesFor } from './request-attributes.ts';
+import { type Route, routeOf } from './routes.ts';
+import { execProtocol, portForwardProtocol, servePortForward, serveProcess } from './spdy-streams.ts';
+
+export interface KubeletServerDeps {
+  readonly nodeApi: NodeApi;
+  /** The pods of this node. */
+  readonly pods: () => readonly Pod[];
+  readonly nodeName: string;
+  /** For TokenReview and SubjectAccessReview, as the kubelet's own identity. */
+  readonly api: ApiClient;
+  readonly tls: {
+    readonly keyPem: string;
+    readonly certificatePem: string;
+    /** Whose client certificates count. */
+    readonly clientAuthorityPem: string;
+  };
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export interface KubeletServer {
+  /** Starts to listen; port 0 picks a free one. */
+  listen(host: string, port: number): Promise<{ readonly host: string; readonly port: number }>;
+  replaceTls(tls: KubeletServerDeps['tls']): void;
+  close(): Promise<void>;
+}
+
+/**
+ * The kubelet's own port, where a kubelet runs in a process of its own: logs, exec, attach and port-forward for API servers, health and
+ * the list of pods, under upstream's paths. TLS 1.2 or newer; everybody is authenticated, and authorised by the API server before
+ * anything is looked at. What this kubelet does not serve is a 404.
+ */
+export function createKubeletServer(deps: KubeletServerDeps): KubeletServer {
+  return new HttpsKubeletServer(deps);
+}
+
+class HttpsKubeletServer implements KubeletServer {
+  readonly #deps: KubeletServerDeps;
+  readonly #access: KubeletAccess;
+  readonly #server: Server;
+  readonly #upgraded = new Set<Duplex>();
+
+  constructor(deps: KubeletServerDeps) {
+    this.#deps = deps;
+    this.#access = new KubeletAccess(deps);
+    this.#server = createServer({
+      ...secureContext(deps.tls),
+      requestCert: true,
+      rejectUnauthorized: false,
+      minVersion: 'TLSv1.2',
+      handshakeTimeout: 10_000,
+      requestTimeout: 60_000,
+      headersTimeout: 20_000,
+    });
+    this.#server.on('request', (request, response) => void this.#serve(request, response));
+    this.#server.on('upgrade', (request, socket, head) => void this.#serveUpgrade(request, socket, head));
+    this.#server.on('tlsClientError', (error) => deps.logger.debug('TLS handshake failed', { err: error }));
+  }
+
+  listen(host: string, port: number): Promise<{ readonly host: string; readonly port: number }> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', (error) => reject(new Error(`the kubelet cannot listen on ${host}:${port}`, { cause: error })));
+      this.#server.listen({ host, port }, () => {
+        const { address, port: actual } = this.#server.address() as AddressInfo;
+        resolve({ host: address, port: actual });
+      });
+    });
+  }
+
+  replaceTls(tls: KubeletServerDeps['tls']): void {
+    this.#server.setSecureContext(secureContext(tls));
+  }
+
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    for (const socket of this.#upgraded) socket.destroy();
+    this.#server.closeAllConnections();
+    await closed;
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    try {
+      const route = await this.#admit(request);
+      if (route instanceof Refusal) {
+        answer(response, route.status, route.text);
+        return;
+      }
+      await this.#answer(route, response);
+    } catch (error) {
+      if (response.headersSent) response.destroy();
+      else if (error instanceof StatusError) answer(response, error.code, error.message);
+      else {
+        this.#deps.logger.error('a request to the kubelet failed', { err: error });
+        answer(response, 500, 'Internal Server Error');
+      }
+    }
+  }
+
+  /** Authenticates, authorises, then finds out what is asked for. */
+  async #admit(request: IncomingMessage): Promise<Route | Refusal> {
+    const { pathname, searchParams } = new URL(request.url ?? '/', 'https://kubelet');
+    const method = request.method ?? 'GET';
+    const socket = request.socket as TLSSocket;
+    const certificate = socket.authorized ? socket.getPeerX509Certificate()?.raw : undefined;
+    const user = await this.#access.authenticate({ certificate, bearerToken: bearerTokenOf(request) });
+    if (!user) return new Refusal(401, 'Unauthorized');
+    const attributes = attributesFor(method, pathname);
+    if (!(await this.#access.authorize(user, attributes))) {
+      const [first] = attributes;
+      const what = `(user=${user.name}, verb=${first?.verb}, resource=nodes, subresource(s)=[${attributes.map((a) => a.subresource).join(' ')}])`;
+      return new Refusal(403, `Forbidden ${what}`);
+    }
+    return routeOf(method, pathname, searchParams, this.#deps.pods()) ?? new Refusal(404, '404 page not found');
+  }
+
+  async #answer(route: Route, response: ServerResponse): Promise<void> {
+    switch (route.kind) {
+      case 'health':
+        answer(response, 200, 'ok');
+        return;
+      case 'pods': {
+        const items = this.#deps.pods();
+        response.writeHead(200, { 'content-type': 'application/json' });
+        response.end(JSON.stringify({ kind: 'PodList', apiVersion: 'v1', metadata: {}, items }));
+        return;
+      }
+      case 'logs':
+        await this.#logs(route, response);
+        return;
+      case 'missing':
+        answer(response, 404, route.message);
+        return;
+      default:
+        answer(response, 400, 'you must specify an Upgrade to SPDY/3.1');
+    }
+  }
+
+  async #logs(route: Extract<Route, { kind: 'logs' }>, response: ServerResponse): Promise<void> {
+    const gone = new AbortController();
+    response.on('close', () => gone.abort(new Error('client closed the connection')));
+    const write = async (chunk: Uint8Array) => {
+      if (!response.headersSent) response.writeHead(200, { 'content-type': 'text/plain' });
+      if (!response.write(chunk)) await drained(response, gone.signal);
+    };
+    if (route.options.follow) response.writeHead(200, { 'content-type': 'text/plain' }).flushHeaders();
+    await this.#deps.nodeApi.logs(route.pod, route.options, { write }, gone.signal).catch((error: unknown) => {
+      if (!gone.signal.aborted) throw error;
+    });
+    if (!response.headersSent) response.writeHead(200, { 'content-type': 'text/plain' });
+    response.end();
+  }
+
+  async #serveUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    socket.on('error', () => {});
+    this.#upgraded.add(socket);
+    socket.on('close', () => this.#upgraded.delete(socket));
+    try {
+      const route = await this.#admit(request);
+      if (route instanceof Refusal) refuseUpgrade(socket, route.status, route.text);
+      else if (route.kind === 'missing') refuseUpgrade(socket, 404, route.message);
+      else this.#stream(route, request, socket, head);
+    } catch (error) {
+      this.#deps.logger.error('a stream to the kubelet failed', { err: error });
+      refuseUpgrade(socket, 500, 'Internal Server Error');
+    }
+  }
+
+  #stream(route: Route, request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    if (route.kind !== 'exec' && route.kind !== 'attach' && route.kind !== 'portForward') {
+      refuseUpgrade(socket, 400, 'this path is not a stream');
+      return;
+    }
+    const protocol = route.kind === 'portForward' ? portForwardProtocol : execProtocol;
+    const offered = String(request.headers['x-stream-protocol-version'] ?? '').split(/, */);
+    const isSpdy = String(request.headers.upgrade ?? '').toLowerCase() === 'spdy/3.1';
+    if (!isSpdy || !offered.includes(protocol)) {
+      refuseUpgrade(socket, 403, `unable to upgrade: only SPDY/3.1 with ${protocol} is supported`);
+      return;
+    }
+    if (head.length > 0) socket.unshift(head);
+    socket.write(
+      `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: ${protocol}\r\n\r\n`,
+    );
+    const { nodeApi, clock } = this.#deps;
+    if (route.kind === 'portForward') servePortForward(socket, nodeApi, route.pod);
+    else {
+      const { kind, pod, options } = route;
+      serveProcess(socket, options, clock, (streams, signal) => nodeApi[kind](pod, options, streams, signal));
+    }
+  }
+}
+
+class Refusal {
+  readonly status: number;
+  readonly text: string;
+
+  constructor(status: number, text: string) {
+    this.status = status;
+    this.text = text;
+  }
+}
+
+function secureContext({ keyPem, certificatePem, clientAuthorityPem }: KubeletServerDeps['tls']) {
+  return { key: keyPem, cert: certificatePem, ca: clientAuthorityPem };
+}
+
+function bearerTokenOf(request: IncomingMessage): string | undefined {
+  const [scheme = '', token = ''] = (request.headers.authorization ?? '').trim().split(' ');
+  return scheme.toLowerCase() === 'bearer' && token !== '' ? token : undefined;
+}
+
+function answer(response: ServerResponse, status: number, text: string): void {
+  response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8', 'x-content-type-options': 'nosniff' });
+  response.end(text);
+}
+
+function refuseUpgrade(socket: Duplex, status: number, text: string): void {
+  const length = Buffer.byteLength(text);
+  socket.end(`HTTP/1.1 ${status} ${status}\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: ${length}\r\n\r\n${text}`);
+}
+
+function drained(response: ServerResponse, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    response.once('drain', () => {
+      signal.removeEventListener('abort', onAbort);
+      resolve();
+    });
+  });
+}
