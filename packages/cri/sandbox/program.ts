@@ -7,15 +7,24 @@ export type Instruction = readonly [name: string, ...arguments_: readonly (strin
 /** Encodes instructions for the launch program. Throws when an argument holds NUL. */
 export function encodeProgram(instructions: readonly Instruction[]): Buffer {
   const parts: Buffer[] = [];
-  const end = Buffer.of(0);
+  // Nearly everything is text: one buffer for what lies between two arguments that are bytes.
+  let text = '';
+  const refuse = (name: string) => new Error(`an argument of instruction ${name} contains a NUL byte`);
   for (const [name, ...args] of instructions) {
-    parts.push(Buffer.from(`${name}\0${args.length}\0`));
+    text += `${name}\0${args.length}\0`;
     for (const arg of args) {
-      const bytes = typeof arg === 'object' ? Buffer.from(arg.buffer, arg.byteOffset, arg.byteLength) : Buffer.from(String(arg));
-      if (bytes.includes(0)) throw new Error(`an argument of instruction ${name} contains a NUL byte`);
-      parts.push(bytes, end);
+      if (typeof arg === 'object') {
+        if (arg.includes(0)) throw refuse(name);
+        parts.push(Buffer.from(text), Buffer.from(arg.buffer, arg.byteOffset, arg.byteLength));
+        text = '\0';
+      } else {
+        const value = String(arg);
+        if (value.includes('\0')) throw refuse(name);
+        text += `${value}\0`;
+      }
     }
   }
+  parts.push(Buffer.from(text));
   return Buffer.concat(parts);
 }
 

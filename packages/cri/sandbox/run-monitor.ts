@@ -114,6 +114,8 @@ export class RunMonitor {
   #cancelPoll: (() => void) | undefined;
   #exited: { code: number; atMs: number } | undefined;
   #done = false;
+  #checking = false;
+  #checkAgain = false;
   #keeperPid: number | undefined;
   #looks = 0;
 
@@ -139,8 +141,29 @@ export class RunMonitor {
     if (!fresh) void this.check();
   }
 
-  /** Looks at the keeper's files now. */
+  /** Tells the keeper of a container that was just started, which saves looking for it. */
+  noteKeeper(pid: number): void {
+    this.#keeperPid = pid;
+  }
+
+  /** Looks at the keeper's files now; calls while it looks are one more look. */
   async check(): Promise<void> {
+    if (this.#checking) {
+      this.#checkAgain = true;
+      return;
+    }
+    this.#checking = true;
+    try {
+      do {
+        this.#checkAgain = false;
+        await this.#checkOnce();
+      } while (this.#checkAgain && !this.#done);
+    } finally {
+      this.#checking = false;
+    }
+  }
+
+  async #checkOnce(): Promise<void> {
     const state = await readRunState(this.#directory);
     if (this.#done) return;
     if (state.exitCode !== undefined && !this.#exited) {

@@ -149,6 +149,7 @@ export class SandboxContainers {
       entry.state = await readStart(entry.paths.run);
       if (entry.state.startError === '' && entry.state.pid !== undefined) {
         entry.status = 'running';
+        if (entry.state.keeperPid !== undefined) entry.monitor?.noteKeeper(entry.state.keeperPid);
         this.#publish(entry, 'started');
         return;
       }
