@@ -12,6 +12,8 @@ const { addUpCommand } = await import('./up/command.ts');
 addUpCommand(program);
 const { addDownCommand } = await import('./down/command.ts');
 addDownCommand(program);
+const { addEncryptionCommands } = await import('./encryption/command.ts');
+addEncryptionCommands(program);
 
 try {
   await program.parseAsync(process.argv);

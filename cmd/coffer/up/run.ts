@@ -1,5 +1,6 @@
 import type { NodeApi } from '@coffer/api/node/node-api';
 import { loadOrCreateClusterKeys } from '@coffer/apiserver/pki/cluster-keys';
+import { storageEndpoints } from '@coffer/apiserver/server/storage-endpoints';
 import { makePrivateDirectory } from '@coffer/base/files/atomic-file';
 import { createPinoLogger } from '@coffer/base/log/pino-logger';
 import { systemClock } from '@coffer/base/time/clock';
@@ -14,6 +15,7 @@ import { openFront, serverNames } from '../wire/front.ts';
 import { startLoops } from '../wire/loops.ts';
 import { type RunningNode, startNode } from '../wire/node.ts';
 import { openRuntime } from '../wire/runtime.ts';
+import { wireStorageAdmin } from '../wire/storage-admin.ts';
 import { openStore } from '../wire/store.ts';
 import type { UpFlags } from './command.ts';
 
@@ -44,6 +46,7 @@ export async function runUp(flags: UpFlags): Promise<void> {
     serverNames: serverNames(flags.bindAddress, podGateway),
     clock: systemClock,
   });
+  const storageAdmin = wireStorageAdmin(encryption, store, paths);
   let node: RunningNode | undefined;
   const nodeApiFor = (name: string): NodeApi | undefined => (name === flags.nodeName ? node?.kubelet.nodeApi : undefined);
   const controlPlane = await wireControlPlane({
@@ -52,6 +55,7 @@ export async function runUp(flags: UpFlags): Promise<void> {
     keys,
     onLoaded: () => encryption.accept(store),
     healthChecks: encryption.healthChecks,
+    endpoints: [storageEndpoints(storageAdmin)],
     registerMetrics: (registry) => encryption.reloads.register(registry),
     clock: systemClock,
     logger,
@@ -83,6 +87,7 @@ export async function runUp(flags: UpFlags): Promise<void> {
   await loops.stopped;
   await node?.close();
   await front.close(closeGraceMs);
+  await storageAdmin.close();
   await controlPlane.close();
   await store.storage.close();
   await encryption.close();

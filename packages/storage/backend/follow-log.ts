@@ -9,6 +9,8 @@ export interface ChangeLog {
   /** Changes below `prefix` behind `afterRevision`, oldest first, about `limit` of them. Throws `compacted`. */
   changesAfter(prefix: string, afterRevision: number, limit: number): BackendBatch;
   readonly commits: CommitSignal;
+  /** Something to wait for before `changesAfter` can be asked. */
+  ready?(): Promise<void> | undefined;
 }
 
 const eventsPerBatch = 256;
@@ -16,6 +18,7 @@ const eventsPerBatch = 256;
 export async function* followLog(log: ChangeLog, prefix: string, afterRevision: number, signal: AbortSignal): AsyncGenerator<BackendBatch> {
   let position = afterRevision;
   while (!signal.aborted) {
+    await log.ready?.();
     const seen = log.commits.count;
     const batch = log.changesAfter(prefix, position, eventsPerBatch);
     if (batch.revision > position) {

@@ -15,8 +15,13 @@ export interface LmdbFiles {
   readonly past: Table;
   readonly meta: Table;
   readonly dataPath: string;
-  /** Opens the same files anew (the lock is kept); this object cannot be used any more. */
-  reopen(): Promise<LmdbFiles>;
+  readonly directory: string;
+  /**
+   * Opens the files anew (the lock is kept); this object cannot be used any more. `whileClosed` runs when nothing is open.
+   */
+  reopen(whileClosed?: () => void): Promise<LmdbFiles>;
+  /** Opens a copy of the data file in another directory, without a lock. */
+  openCopy(directory: string): LmdbFiles;
   close(): Promise<void>;
 }
 
@@ -36,8 +41,9 @@ export const metaKeys = {
   cleaned: Buffer.from('cleaned'),
 } as const;
 
-const dataName = 'data.mdb';
-const workshopPrefix = 'creating-';
+export const dataName = 'data.mdb';
+/** Where data files are made before they get their name. */
+export const workshopPrefix = 'creating-';
 const binary = { encoding: 'binary', keyEncoding: 'binary', cache: false } as const;
 
 export async function openLmdbFiles(directory: string, options: { readonly unsafeNoSync?: boolean }): Promise<LmdbFiles> {
@@ -94,12 +100,14 @@ async function createData(directory: string, noSync: boolean): Promise<void> {
   rmSync(workshop, { recursive: true });
 }
 
-/** What a first start that was cut off has left; only for the owner of the directory. */
+/** What a first start or an exchange that was cut off has left; only for the owner of the directory. */
 function removeUnfinished(directory: string): void {
   for (const name of readdirSync(directory)) {
     if (name.startsWith(workshopPrefix)) rmSync(join(directory, name), { recursive: true, force: true });
   }
 }
+
+const noLock: DirectoryLock = { release() {} };
 
 function withTables(env: RootDatabase<Buffer, Buffer>, directory: string, noSync: boolean, lock: DirectoryLock): LmdbFiles {
   const table = (name: string): Table => env.openDB<Buffer, Buffer>({ name, ...binary });
@@ -110,8 +118,11 @@ function withTables(env: RootDatabase<Buffer, Buffer>, directory: string, noSync
     past: table('past'),
     meta: table('meta'),
     dataPath: join(directory, dataName),
-    async reopen() {
+    directory,
+    openCopy: (copy) => withTables(openEnvironment(copy, noSync), copy, noSync, noLock),
+    async reopen(whileClosed = () => {}) {
       await env.close();
+      whileClosed();
       return withTables(openEnvironment(directory, noSync), directory, noSync, lock);
     },
     async close() {
@@ -170,7 +181,7 @@ function syncDirectories(directory: string, upTo: string): void {
   }
 }
 
-function syncPath(path: string): void {
+export function syncPath(path: string): void {
   const descriptor = openSync(path, 'r');
   try {
     fsyncSync(descriptor);

@@ -5,6 +5,7 @@ import { checkReadRevision, checkWrite, compactedError } from './checks.ts';
 import { CommitSignal, followLog } from './follow-log.ts';
 import { prefixEnd } from './key-order.ts';
 import { planCleaning } from './lmdb-cleaning.ts';
+import { type ExchangePoint, type ExchangeResult, FileExchange } from './lmdb-exchange.ts';
 import { describeCommitFailure } from './lmdb-failure.ts';
 import { append, type LmdbFiles, metaKeys, openLmdbFiles } from './lmdb-files.ts';
 import { type PendingWrite, type PlannedBatch, planBatch, type Snapshot } from './lmdb-plan.ts';
@@ -61,6 +62,10 @@ export class LmdbBackend implements LocalBackend, Snapshot {
   #compactions: PendingCompaction[] = [];
   #running: Promise<void> | undefined;
   #closed = false;
+  /** Set while the data file is being exchanged: compaction waits. `pause` is what runs instead of a batch. */
+  #exchange: { pause?: () => Promise<void> } | undefined;
+  /** Readers wait for it while no file is open. */
+  #closedForExchange: Promise<void> | undefined;
 
   constructor(files: LmdbFiles) {
     this.#files = files;
@@ -87,6 +92,7 @@ export class LmdbBackend implements LocalBackend, Snapshot {
   }
 
   async get(key: string) {
+    if (this.#closedForExchange !== undefined) await this.#closedForExchange;
     this.#checkOpen();
     const revision = this.#revision;
     const head = this.head(key);
@@ -94,6 +100,7 @@ export class LmdbBackend implements LocalBackend, Snapshot {
   }
 
   async list(prefix: string, options: ListOptions = {}): Promise<ListResult> {
+    if (this.#closedForExchange !== undefined) await this.#closedForExchange;
     this.#checkOpen();
     const revision = options.revision ?? this.#revision;
     checkReadRevision(revision, this.#revision, this.#compacted);
@@ -118,6 +125,10 @@ export class LmdbBackend implements LocalBackend, Snapshot {
 
   watch(prefix: string, afterRevision: number, signal: AbortSignal): AsyncIterable<BackendBatch> {
     return followLog(this, prefix, afterRevision, signal);
+  }
+
+  ready(): Promise<void> | undefined {
+    return this.#closedForExchange;
   }
 
   changesAfter(prefix: string, afterRevision: number, limit: number): BackendBatch {
@@ -199,6 +210,26 @@ export class LmdbBackend implements LocalBackend, Snapshot {
     this.#revision = revision;
   }
 
+  /** Replaces the data file by a copy without anything that was deleted or overwritten. One at a time. See `FileExchange`. */
+  async exchangeFile(reached: (point: ExchangePoint) => void = () => {}): Promise<ExchangeResult> {
+    this.#checkOpen();
+    if (this.#exchange !== undefined) throw new Error('the data file is being exchanged already');
+    const exchange: { pause?: () => Promise<void> } = {};
+    this.#exchange = exchange;
+    try {
+      // A batch that was on its way may have been cleaning up.
+      if (this.#running !== undefined) await new Promise<void>((resolve) => this.#inPause(exchange, async () => resolve()));
+      const prepared = await FileExchange.prepare(this.#files, () => this.#revision);
+      reached('copied');
+      return await new Promise<ExchangeResult>((resolve, reject) => {
+        this.#inPause(exchange, () => this.#install(prepared, reached).then(resolve, reject));
+      });
+    } finally {
+      this.#exchange = undefined;
+      if (this.#compactions.length > 0) this.#start();
+    }
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
@@ -251,8 +282,53 @@ export class LmdbBackend implements LocalBackend, Snapshot {
     this.#running ??= new Promise<void>((resolve) => setImmediate(resolve)).then(() => this.#sequence());
   }
 
+  /** Lets the sequencer run `action` instead of its next batch. */
+  #inPause(exchange: { pause?: () => Promise<void> }, action: () => Promise<void>): void {
+    exchange.pause = action;
+    this.#start();
+  }
+
+  async #install(prepared: FileExchange, reached: (point: ExchangePoint) => void): Promise<ExchangeResult> {
+    const startedMs = performance.now();
+    let sizes: { readonly bytesBefore: number; readonly bytesAfter: number } | undefined;
+    let failure: unknown;
+    try {
+      await prepared.complete(this.#revision);
+    } catch (error) {
+      await prepared.abandon();
+      throw error;
+    }
+    const reopened = this.#files.reopen(() => {
+      try {
+        sizes = prepared.install();
+        reached('renamed');
+      } catch (error) {
+        failure = error;
+      }
+    });
+    this.#closedForExchange = reopened.then(() => undefined);
+    this.#closedForExchange.catch(() => undefined);
+    try {
+      this.#files = await reopened;
+    } catch (error) {
+      this.#broken = true;
+      throw error;
+    } finally {
+      this.#closedForExchange = undefined;
+    }
+    if (sizes === undefined) throw failure;
+    return { ...sizes, pausedMs: Math.round(performance.now() - startedMs) };
+  }
+
   async #sequence(): Promise<void> {
-    while (this.#queue.length > 0 || this.#compactions.length > 0) {
+    for (;;) {
+      const pause = this.#exchange?.pause;
+      if (pause !== undefined) {
+        delete this.#exchange?.pause;
+        await pause();
+        continue;
+      }
+      if (this.#queue.length === 0 && (this.#compactions.length === 0 || this.#exchange !== undefined)) break;
       const writes = this.#takeBatch();
       try {
         await this.#commit(writes);
@@ -279,8 +355,12 @@ export class LmdbBackend implements LocalBackend, Snapshot {
   async #commit(writes: readonly PendingWrite[]): Promise<void> {
     if (this.#broken) await this.#reopen();
     const plan = planBatch(writes, this);
-    const compacted = this.#compactions.reduce((highest, { revision }) => Math.max(highest, revision), this.#compacted);
-    const cleaning = compacted > this.#cleaned ? planCleaning(this.#files, this.#cleaned, compacted, cleaningEntriesPerBatch) : undefined;
+    const due = this.#exchange === undefined ? this.#compactions : [];
+    const compacted = due.reduce((highest, { revision }) => Math.max(highest, revision), this.#compacted);
+    const cleaning =
+      compacted > this.#cleaned && this.#exchange === undefined
+        ? planCleaning(this.#files, this.#cleaned, compacted, cleaningEntriesPerBatch)
+        : undefined;
     if (plan.records.length > 0 || cleaning !== undefined) {
       // Readers are refused below the new mark before anything there is gone.
       this.#compacted = compacted;

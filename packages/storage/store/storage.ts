@@ -38,6 +38,8 @@ export interface Storage {
   resource(config: ResourceStoreConfig): Promise<ResourceStore>;
   /** Ends the store of a prefix (a deleted CustomResourceDefinition): its watches end, its objects stay in the backend. */
   release(prefix: string): void;
+  /** The stores that are open now. */
+  readonly stores: readonly ResourceStore[];
   /** Every change up to this revision is in the watch caches. */
   readonly revision: number;
   /** Reads below this revision are `compacted`. */
@@ -123,6 +125,10 @@ class RootStorage implements Storage {
 
   get revision(): number {
     return this.#freshness.revision;
+  }
+
+  get stores(): readonly ResourceStore[] {
+    return [...this.#stores.values()].map(({ store }) => store);
   }
 
   get compactedRevision(): number {

@@ -21,7 +21,7 @@ const savedAhead = 1000;
 export class KeyUsage {
   readonly #file: KeyUsageFile;
   readonly #counters = new Map<string, KeyCounter>();
-  /** Keys that the file names. */
+  /** Keys that are in use or were, and that the file names. */
   readonly #known = new Set<string>();
   #saving: Promise<void> | undefined;
   #dirty = false;
@@ -56,9 +56,8 @@ export class KeyUsage {
   async remember(writeIds: readonly string[]): Promise<void> {
     const unknown = writeIds.filter((writeId) => !this.#known.has(writeId));
     if (unknown.length === 0) return;
-    for (const writeId of unknown) this.counterOf(writeId);
-    await this.#save(0);
     for (const writeId of unknown) this.#known.add(writeId);
+    await this.#save(0);
   }
 
   /** Saves the exact counts. */
@@ -86,7 +85,10 @@ export class KeyUsage {
 
   async #save(ahead: number): Promise<void> {
     const counts: Record<string, number> = {};
-    for (const [writeId, counter] of this.#counters) counts[writeId] = counter.count + (counter.count > 0 ? ahead : 0);
+    for (const writeId of this.#known) {
+      const { count } = this.counterOf(writeId);
+      counts[writeId] = count + (count > 0 ? ahead : 0);
+    }
     await this.#file.save(counts);
     for (const [writeId, counter] of this.#counters) counter.saved = Math.max(counter.saved, counts[writeId] ?? 0);
   }
