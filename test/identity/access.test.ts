@@ -105,7 +105,7 @@ describe('least privilege for Secrets', () => {
     expect(list).toMatch(/^secrets +\[\] +\[db-credentials\] +\[get\]$/m);
     expect(list).toMatch(/^secrets +\[\] +\[payment-gateway-key\] +\[get\]$/m);
     const resources = list.split('\n').filter((line) => /^\S/.test(line) && !line.startsWith('Resources'));
-    expect(resources.map((line) => line.split(/\s+/)[0]).sort()).toEqual([
+    expect(resources.map((line) => line.split(/\s+/)[0] ?? '').sort((a, b) => a.localeCompare(b))).toEqual([
       'secrets',
       'secrets',
       'selfsubjectaccessreviews.authorization.k8s.io',

@@ -9,7 +9,7 @@ import { CofferProcess, delay, eventually } from '../support/coffer-process.ts';
 
 // Audit as an operator sees it: files and a webhook, with the running program.
 
-const closers: (() => Promise<unknown> | unknown)[] = [];
+const closers: (() => unknown)[] = [];
 afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close();
 });

@@ -32,7 +32,7 @@ const node: NodeApi = {
   attach: (_pod, options, streams) => runCommand({ ...options, command: ['cat'] }, streams),
   async portForward(_pod, to, stream) {
     if (to === 81) throw new Error('connection refused');
-    for await (const chunk of stream.input) await stream.output.write(Buffer.from(`${to}:${Buffer.from(chunk)}`));
+    for await (const chunk of stream.input) await stream.output.write(Buffer.from(`${to}:${Buffer.from(chunk).toString()}`));
     stream.end();
   },
 };
@@ -147,7 +147,7 @@ describe('the kubelet’s port', () => {
     ['/portForward/ns/p', 'portforward.k8s.io'],
   ];
 
-  it.each(endpoints)('%s answers 401, 403, 403 and 200', async (path = '', upgrade = undefined) => {
+  it.each(endpoints)('%s answers 401, 403, 403 and 200', async (path = '', upgrade) => {
     const callers: readonly Caller[] = [{}, { token: podToken }, { client: otherNode }, { client: server.keys.kubeletClient }];
     const statuses: number[] = [];
     for (const caller of callers) statuses.push(await statusOf(path, caller, upgrade));
