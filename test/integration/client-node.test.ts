@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { AppsV1Api, CoreV1Api, KubeConfig, Metrics, makeInformer, type V1ConfigMap, Watch } from '@kubernetes/client-node';
+import { AppsV1Api, CoreV1Api, KubeConfig, makeInformer, type V1ConfigMap, Watch } from '@kubernetes/client-node';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { CofferProcess, eventually, freePort } from '../support/coffer-process.ts';
 
