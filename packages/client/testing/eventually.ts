@@ -1,14 +1,16 @@
 /** Waits in tests for something that other tasks bring about. */
 import type { FakeClock } from '@coffer/base/time/fake-clock';
 
-/** Lets the tasks run until `check` returns without throwing; fails with its last error after `rounds` turns of the event loop. */
-export async function eventually<T>(check: () => T, rounds = 200): Promise<T> {
+/** Lets the tasks run until `check` returns without throwing; fails with its last error after `patienceMs`. */
+export async function eventually<T>(check: () => T, patienceMs = 10_000): Promise<T> {
+  const deadlineMs = performance.now() + patienceMs;
   for (let round = 0; ; round++) {
     try {
       return check();
     } catch (error) {
-      if (round >= rounds) throw error;
-      await new Promise<void>((resolve) => setImmediate(resolve));
+      if (performance.now() > deadlineMs) throw error;
+      // What runs on other threads (cryptography, files) needs time, not turns.
+      await new Promise<void>((resolve) => (round < 100 ? setImmediate(resolve) : setTimeout(resolve, 1)));
     }
   }
 }

@@ -64,7 +64,11 @@ const conditions = () =>
 
 /** Cryptography runs on other threads: give it time. */
 async function until(check: () => boolean): Promise<void> {
-  for (let i = 0; i < 200 && !check(); i++) await cluster.settle();
+  const deadlineMs = performance.now() + 10_000;
+  while (!check() && performance.now() < deadlineMs) {
+    await cluster.settle();
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
 }
 
 async function quiet(): Promise<void> {
