@@ -14,7 +14,7 @@ export interface AuditEvent {
   readonly impersonatedUser?: AuditUser;
   /** Under which mode the impersonated user was taken, when it is a constrained one. */
   readonly authenticationMetadata?: { readonly impersonationConstraint: string };
-  readonly sourceIPs: readonly string[];
+  readonly sourceIPs?: readonly string[];
   readonly userAgent?: string;
   readonly objectRef?: Readonly<Record<string, string>>;
   readonly responseStatus?: Readonly<Record<string, unknown>>;

@@ -27,6 +27,7 @@ export function buildEvent(
 ): AuditEvent {
   const { http, info, user } = context;
   const userAgent = http.headers['user-agent'];
+  const ips = sourceIps(http);
   const withRequest = (decision.level === 'Request' || decision.level === 'RequestResponse') && stage !== 'RequestReceived';
   const requestObject = withRequest ? parseBody(context.requestObject, decision) : undefined;
   const responseObject = decision.level === 'RequestResponse' ? parseBody(response?.body, decision) : undefined;
@@ -43,7 +44,7 @@ export function buildEvent(
     ...(context.impersonationConstraint === undefined
       ? {}
       : { authenticationMetadata: { impersonationConstraint: context.impersonationConstraint } }),
-    sourceIPs: sourceIps(http),
+    ...(ips.length > 0 ? { sourceIPs: ips } : {}),
     ...(typeof userAgent === 'string' ? { userAgent: shorten(userAgent) } : {}),
     ...(info.isResourceRequest ? { objectRef: objectRef(context) } : {}),
     ...(response ? { responseStatus: responseStatus(context, response) } : {}),

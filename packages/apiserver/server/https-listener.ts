@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import type { Handler, HttpResponse } from '@coffer/base/http/handler';
+import { tlsPolicy } from '@coffer/base/http/tls-policy';
 import type { Logger } from '@coffer/base/log/logger';
 import { describeListenError } from './listen-error.ts';
 import { NodeHttpRequest, type RawRequest, type RawResponse } from './node-http-request.ts';
@@ -71,7 +72,7 @@ export class HttpsListener {
       ca: [...options.tls.clientAuthoritiesPem],
       requestCert: true,
       rejectUnauthorized: false,
-      minVersion: 'TLSv1.2',
+      ...tlsPolicy,
       handshakeTimeout: 10_000,
       // Bytes in flight are capped per response; Node's default session memory breaks parallel large lists on one connection.
       maxSessionMemory: 1000,
@@ -120,7 +121,7 @@ export class HttpsListener {
 
   /** Replaces key and certificate for new connections. */
   replaceTls(tls: TlsMaterial): void {
-    this.#server.setSecureContext({ key: tls.keyPem, cert: tls.certificatePem, ca: [...tls.clientAuthoritiesPem] });
+    this.#server.setSecureContext({ ...tlsPolicy, key: tls.keyPem, cert: tls.certificatePem, ca: [...tls.clientAuthoritiesPem] });
   }
 
   /** Stops accepting, ends streams, waits up to `graceMs` for answers in flight, then closes every connection. */

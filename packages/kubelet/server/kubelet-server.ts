@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { StatusError } from '@coffer/api/errors/status-error';
 import type { NodeApi } from '@coffer/api/node/node-api';
+import { tlsPolicy } from '@coffer/base/http/tls-policy';
 import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
 import type { ApiClient } from '@coffer/client/rest/api-client';
@@ -60,7 +61,6 @@ class HttpsKubeletServer implements KubeletServer {
       ...secureContext(deps.tls),
       requestCert: true,
       rejectUnauthorized: false,
-      minVersion: 'TLSv1.2',
       handshakeTimeout: 10_000,
       requestTimeout: 60_000,
       headersTimeout: 20_000,
@@ -214,7 +214,7 @@ class Refusal {
 }
 
 function secureContext({ keyPem, certificatePem, clientAuthorityPem }: KubeletServerDeps['tls']) {
-  return { key: keyPem, cert: certificatePem, ca: clientAuthorityPem };
+  return { ...tlsPolicy, key: keyPem, cert: certificatePem, ca: clientAuthorityPem };
 }
 
 function bearerTokenOf(request: IncomingMessage): string | undefined {

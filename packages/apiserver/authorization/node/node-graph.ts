@@ -51,7 +51,7 @@ export class NodeGraph {
     const old = this.#pods.get(key);
     const node = type === 'DELETED' ? '' : (object.fields['spec.nodeName'] ?? '');
     // A pod's references never change once it is bound (its spec is immutable), except for ephemeral containers.
-    const next = node === '' ? undefined : this.#entry(node, object.namespace, object.decode() as unknown as V1Pod);
+    const next = node === '' ? undefined : this.#entry(node, object.namespace, object.peek() as unknown as V1Pod);
     if (old) this.#count(old, -1);
     if (next) {
       this.#pods.set(key, next);
