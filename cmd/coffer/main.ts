@@ -12,6 +12,12 @@ const { addUpCommand } = await import('./up/command.ts');
 addUpCommand(program);
 const { addDownCommand } = await import('./down/command.ts');
 addDownCommand(program);
+const { addApiServerCommand } = await import('./apiserver/command.ts');
+addApiServerCommand(program);
+const { addControllersCommand } = await import('./controllers/command.ts');
+addControllersCommand(program);
+const { addKubeletCommand } = await import('./kubelet/command.ts');
+addKubeletCommand(program);
 const { addEncryptionCommands } = await import('./encryption/command.ts');
 addEncryptionCommands(program);
 

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { defaultDataDir } from '../up/command.ts';
+import { defaultDataDir } from '../config/server-flags.ts';
 
 /** `coffer down`: the flags; what it does is in `run.ts`. */
 export function addDownCommand(program: Command): void {

@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
 import { parseInteger } from '../config/parse.ts';
-import { defaultDataDir } from '../up/command.ts';
+import { defaultDataDir } from '../config/server-flags.ts';
 
 /** Flags of all commands that ask a running server about its store. */
 export interface ServerFlags {

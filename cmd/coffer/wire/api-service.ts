@@ -62,7 +62,8 @@ export function advertisedHost(bindAddress: string): string | undefined {
     .find(({ family, internal }) => family === 'IPv4' && !internal)?.address;
 }
 
-function isLoopback(host: string): boolean {
+/** True for an address that only the machine itself reaches. */
+export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || host.startsWith('127.');
 }
 

@@ -3,16 +3,21 @@ import { systemClock } from '@coffer/base/time/clock';
 import type { Transport } from '@coffer/client/transport/transport';
 import type { ContainerRuntime } from '@coffer/cri/runtime/container-runtime';
 import { type Kubelet, startKubelet } from '@coffer/kubelet/kubelet';
-import type { KubeletOptions } from '@coffer/kubelet/options';
+import type { NodeFlags } from '../config/node-flags.ts';
+import type { ApiAddress } from './api-service.ts';
+
+/** Time for pods to end when the node is stopped. */
+export const drainGraceMs = 5_000;
 
 export interface NodeOptions {
-  readonly nodeName: string;
+  readonly flags: NodeFlags;
   readonly rootDir: string;
   readonly runtime: ContainerRuntime;
   /** Reaches the API as `system:node:<nodeName>`. */
   readonly transport: Transport;
   readonly logger: Logger;
-  readonly kubelet: Partial<KubeletOptions>;
+  /** What containers are told of the API server; undefined for the cluster IP. */
+  readonly apiServer: ApiAddress | undefined;
 }
 
 /** The kubelet and the runtime under it. */
@@ -25,9 +30,11 @@ export interface RunningNode {
 
 /** Starts the kubelet on its runtime; resolves when the node is registered. */
 export async function startNode(options: NodeOptions, signal: AbortSignal): Promise<RunningNode> {
-  const { nodeName, rootDir, runtime, transport, logger } = options;
+  const { flags, rootDir, runtime, transport, logger, apiServer } = options;
+  const { nodeName, maxPods, syncFrequency: syncFrequencyMs, podManifestPath: staticPodDir } = flags;
+  const kubeletOptions = { maxPods, syncFrequencyMs, staticPodDir, apiServer };
   const kubelet = await startKubelet(
-    { nodeName, transport, runtime, rootDir, clock: systemClock, logger, options: options.kubelet },
+    { nodeName, transport, runtime, rootDir, clock: systemClock, logger, options: kubeletOptions },
     signal,
   );
   const { name } = await runtime.version();

@@ -3,12 +3,7 @@ import type { Logger } from '@coffer/base/log/logger';
 import { systemClock } from '@coffer/base/time/clock';
 import type { ContainerRuntime } from '@coffer/cri/runtime/container-runtime';
 import { build } from '../build-info.ts';
-
-/** What decides which runtime a node has and where it keeps its state. */
-export interface RuntimeFlags {
-  readonly runtime: 'auto' | 'sandbox' | 'cri' | 'none';
-  readonly containerRuntimeEndpoint?: string;
-}
+import type { NodeFlags } from '../config/node-flags.ts';
 
 export interface RuntimePaths {
   /** Everything below is hidden from containers. */
@@ -29,7 +24,7 @@ const criSockets = ['/run/containerd/containerd.sock', '/run/crio/crio.sock'];
 
 /** Opens the runtime the flags ask for. A machine that cannot run containers is no error with `auto`: then `unavailable` says why. */
 export async function openRuntime(
-  flags: RuntimeFlags,
+  flags: NodeFlags,
   paths: RuntimePaths,
   logger: Logger,
 ): Promise<ChosenRuntime | { readonly unavailable: string }> {

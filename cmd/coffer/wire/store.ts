@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { decodeObject } from '@coffer/api/codec/decode';
 import { parseApiVersion } from '@coffer/api/meta/object';
 import type { Logger } from '@coffer/base/log/logger';
@@ -7,7 +8,7 @@ import type { ProtobufDecoder } from '@coffer/storage/cacher/object-version';
 import { openStorage, type Storage } from '@coffer/storage/store/storage';
 import type { Transformer } from '@coffer/storage/value/transformer';
 import type { DataPaths } from '../config/paths.ts';
-import type { UpFlags } from '../up/command.ts';
+import type { ServerFlags } from '../config/server-flags.ts';
 import type { ServerEncryption } from './encryption.ts';
 
 export interface OpenStore {
@@ -16,7 +17,7 @@ export interface OpenStore {
 }
 
 /** Opens the backend the flags ask for, and the storage on top of it. */
-export async function openStore(flags: UpFlags, paths: DataPaths, encryption: ServerEncryption, logger: Logger): Promise<OpenStore> {
+export async function openStore(flags: ServerFlags, paths: DataPaths, encryption: ServerEncryption, logger: Logger): Promise<OpenStore> {
   const backend = await openBackend(flags, paths);
   const storage = await openStorage({
     backend,
@@ -46,7 +47,7 @@ const decodeStoredProtobuf: ProtobufDecoder = (plain, { apiVersion, kind }) => {
   return decodeObject(plain, { contentType: 'application/vnd.kubernetes.protobuf', defaultGvk, fieldValidation: 'Ignore' }).object;
 };
 
-async function openBackend(flags: UpFlags, paths: DataPaths): Promise<Backend> {
+async function openBackend(flags: ServerFlags, paths: DataPaths): Promise<Backend> {
   switch (flags.storageBackend) {
     case 'lmdb': {
       const { openLmdbBackend } = await import('@coffer/storage/backend/lmdb');
@@ -56,7 +57,12 @@ async function openBackend(flags: UpFlags, paths: DataPaths): Promise<Backend> {
       const { openMemoryBackend } = await import('@coffer/storage/backend/memory');
       return openMemoryBackend();
     }
-    case 'etcd':
-      throw new Error('--storage-backend etcd is not part of this build');
+    case 'etcd': {
+      const { openEtcdBackend } = await import('@coffer/storage/backend/etcd');
+      const [ca, cert, key] = await Promise.all(
+        [flags.etcdCafile, flags.etcdCertfile, flags.etcdKeyfile].map((file) => file && readFile(file)),
+      );
+      return openEtcdBackend({ endpoints: flags.etcdServers, tls: { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) } });
+    }
   }
 }

@@ -1,0 +1,25 @@
+import { hostname } from 'node:os';
+import { type Command, Option } from 'commander';
+import { parseDurationMs, parseInteger } from './parse.ts';
+
+/** Flags of a node, in `coffer up` and on its own. Names are the kubelet's where one exists. */
+export interface NodeFlags {
+  readonly runtime: 'auto' | 'sandbox' | 'cri' | 'none';
+  readonly containerRuntimeEndpoint?: string;
+  readonly nodeName: string;
+  readonly maxPods: number;
+  readonly syncFrequency: number;
+  readonly podManifestPath?: string;
+  readonly keep: boolean;
+}
+
+export function addNodeFlags(command: Command): void {
+  command
+    .addOption(new Option('--runtime <name>', 'what runs containers').choices(['auto', 'sandbox', 'cri', 'none']).default('auto'))
+    .option('--container-runtime-endpoint <url>', 'CRI socket, e.g. unix:///run/containerd/containerd.sock')
+    .option('--node-name <name>', 'name of the Node object', hostname().toLowerCase())
+    .option('--max-pods <n>', 'pods this node takes', parseInteger(1, 10_000), 110)
+    .option('--sync-frequency <duration>', 'upper bound between two looks at every pod', parseDurationMs, 60_000)
+    .option('--pod-manifest-path <dir>', 'directory with manifests of static pods')
+    .option('--keep', 'leave pods running on Ctrl-C', false);
+}

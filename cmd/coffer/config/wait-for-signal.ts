@@ -1,0 +1,14 @@
+/** Why a process ends: `stop-pods` for Ctrl-C and `coffer down`, `leave-pods` for SIGTERM and for an error. */
+export type Ending = 'stop-pods' | 'leave-pods';
+
+/** Resolves when the process is to end; `keep` makes Ctrl-C leave the pods too. */
+export function waitForSignal(keep: boolean, fatal: AbortSignal): Promise<Ending> {
+  return new Promise((resolve) => {
+    process.once('SIGTERM', () => resolve('leave-pods'));
+    process.once('SIGHUP', () => resolve('leave-pods'));
+    process.once('SIGUSR2', () => resolve('stop-pods'));
+    process.once('SIGINT', () => resolve(keep ? 'leave-pods' : 'stop-pods'));
+    if (fatal.aborted) resolve('leave-pods');
+    fatal.addEventListener('abort', () => resolve('leave-pods'), { once: true });
+  });
+}

@@ -1,0 +1,46 @@
+import { makePrivateDirectory } from '@coffer/base/files/atomic-file';
+import { createPinoLogger } from '@coffer/base/log/pino-logger';
+import { hardenProcess } from '../config/harden-process.ts';
+import { dataPaths } from '../config/paths.ts';
+import { removePidFile, writePidFile } from '../config/pid-file.ts';
+import { waitForSignal } from '../config/wait-for-signal.ts';
+import { type ApiAddress, isLoopback } from '../wire/api-service.ts';
+import { drainGraceMs, startNode } from '../wire/node.ts';
+import { connectionOf, remoteTransport } from '../wire/remote-transport.ts';
+import { openRuntime } from '../wire/runtime.ts';
+import type { KubeletFlags } from './command.ts';
+
+/** `coffer kubelet`: a node of the cluster that the kubeconfig names. It ends as `coffer up` does: SIGTERM leaves pods running. */
+export async function runKubelet(flags: KubeletFlags): Promise<void> {
+  hardenProcess();
+  const logger = createPinoLogger({ level: flags.logLevel });
+  const paths = dataPaths(flags.dataDir);
+  await makePrivateDirectory(paths.root);
+  const connection = connectionOf(flags.kubeconfig);
+  const chosen = await openRuntime(flags, paths, logger);
+  if ('unavailable' in chosen) throw new Error(`a kubelet needs a runtime: ${chosen.unavailable}`);
+  const stopping = new AbortController();
+  const transport = remoteTransport(connection, 'kubelet/v1.36.0');
+  const apiServer = reachableFromPods(connection.server, chosen.sharesNetwork);
+  const node = await startNode({ flags, rootDir: paths.kubelet, runtime: chosen.runtime, transport, logger, apiServer }, stopping.signal);
+  await writePidFile(paths.pidFile);
+  process.stdout.write(`coffer kubelet is ready: ${connection.server}, ${node.summary}\n`);
+
+  const ending = await waitForSignal(flags.keep, stopping.signal);
+  if (ending === 'stop-pods') {
+    process.stdout.write('stopping pods …\n');
+    await node.kubelet.drainAndStop({ graceMs: drainGraceMs });
+  }
+  stopping.abort();
+  await node.close();
+  transport.close();
+  await removePidFile(paths.pidFile);
+  process.exit();
+}
+
+/** A loopback address is another machine for a pod with a network of its own: such pods get the cluster IP. */
+function reachableFromPods(server: string, sharesNetwork: boolean): ApiAddress | undefined {
+  const { hostname, port } = new URL(server);
+  const host = hostname.replace(/^\[|\]$/g, '');
+  return isLoopback(host) && !sharesNetwork ? undefined : { host, port: Number(port || 443) };
+}

@@ -1,0 +1,84 @@
+import type { NodeApi } from '@coffer/api/node/node-api';
+import { type ClusterKeys, loadOrCreateClusterKeys } from '@coffer/apiserver/pki/cluster-keys';
+import { storageEndpoints } from '@coffer/apiserver/server/storage-endpoints';
+import type { Logger } from '@coffer/base/log/logger';
+import { systemClock } from '@coffer/base/time/clock';
+import { writeKubeconfig } from '../config/kubeconfig.ts';
+import type { DataPaths } from '../config/paths.ts';
+import type { ServerFlags } from '../config/server-flags.ts';
+import { type ControlPlane, wireControlPlane } from './control-plane.ts';
+import { openEncryption } from './encryption.ts';
+import { type Front, openFront, serverNames } from './front.ts';
+import { wireStorageAdmin } from './storage-admin.ts';
+import { openStore } from './store.ts';
+
+/** Time for requests that are under way when the server ends. */
+export const closeGraceMs = 5_000;
+
+/** Parts that come from the rest of the process. */
+export interface ServerEnvironment {
+  readonly paths: DataPaths;
+  readonly logger: Logger;
+  /** Address of this machine in the network of its pods, once it is known. */
+  readonly podGateway: Promise<string | undefined>;
+  readonly nodeApiFor: (nodeName: string) => NodeApi | undefined;
+  /** Called when the server cannot go on. */
+  readonly onFatal: (error: Error) => void;
+}
+
+/** An API server that answers. */
+export interface RunningServer {
+  readonly controlPlane: ControlPlane;
+  readonly keys: ClusterKeys;
+  readonly front: Front;
+  /** Lines for whoever starts it. */
+  readonly encryptionSummary: string;
+  /** Ends what is open; requests that are under way get `graceMs`. */
+  close(graceMs: number): Promise<void>;
+}
+
+/** Encryption → store → keys → control plane → sockets; then the API shows where it is reached. */
+export async function startServer(flags: ServerFlags, environment: ServerEnvironment): Promise<RunningServer> {
+  const { paths, logger } = environment;
+  const encryption = await openEncryption(flags, paths, logger);
+  const [store, podGateway] = await Promise.all([openStore(flags, paths, encryption, logger), environment.podGateway]);
+  const keys = await loadOrCreateClusterKeys({
+    directory: paths.keys,
+    serverNames: serverNames(flags.bindAddress, podGateway),
+    clock: systemClock,
+  });
+  const storageAdmin = wireStorageAdmin(encryption, store, paths);
+  const controlPlane = await wireControlPlane({
+    access: flags,
+    maxRequestsInflight: flags.maxRequestsInflight,
+    maxMutatingRequestsInflight: flags.maxMutatingRequestsInflight,
+    requestTimeoutMs: flags.requestTimeout,
+    serverAddress: `${flags.bindAddress}:${flags.securePort}`,
+    storage: store.storage,
+    keys,
+    onLoaded: () => encryption.accept(store),
+    healthChecks: encryption.healthChecks,
+    endpoints: [storageEndpoints(storageAdmin)],
+    registerMetrics: (registry) => encryption.reloads.register(registry),
+    clock: systemClock,
+    logger,
+    nodeApiFor: environment.nodeApiFor,
+    onFatal: environment.onFatal,
+  });
+  const front = await openFront({ ...flags, podGateway }, controlPlane.handler, keys, logger);
+  await writeKubeconfig(paths.kubeconfig, front.url, keys.authority.certificatePem, keys.admin);
+  await controlPlane.publishApiService(front.advertised);
+  return {
+    controlPlane,
+    keys,
+    front,
+    encryptionSummary: encryption.summary,
+    async close(graceMs) {
+      await front.close(graceMs);
+      await storageAdmin.close();
+      await controlPlane.close();
+      await store.storage.close();
+      await encryption.close();
+    },
+  };
+}
