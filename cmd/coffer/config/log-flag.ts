@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 
+/** `--log-level`, the same for every command. */
 export interface LogFlags {
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
