@@ -1,16 +1,19 @@
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
 import type { NodeApi } from '@coffer/api/node/node-api';
 import { type ClusterKeys, loadOrCreateClusterKeys } from '@coffer/apiserver/pki/cluster-keys';
 import { storageEndpoints } from '@coffer/apiserver/server/storage-endpoints';
 import type { Logger } from '@coffer/base/log/logger';
 import { systemClock } from '@coffer/base/time/clock';
+import { ServerRegistry } from '@coffer/storage/rotation/server-registry';
 import { writeKubeconfig } from '../config/kubeconfig.ts';
 import type { DataPaths } from '../config/paths.ts';
 import type { ServerFlags } from '../config/server-flags.ts';
 import { type ControlPlane, wireControlPlane } from './control-plane.ts';
-import { openEncryption } from './encryption.ts';
+import { openEncryption, type ServerEncryption } from './encryption.ts';
 import { type Front, openFront, serverNames } from './front.ts';
 import { wireStorageAdmin } from './storage-admin.ts';
-import { openStore } from './store.ts';
+import { type OpenStore, openStore } from './store.ts';
 
 /** Time for requests that are under way when the server ends. */
 export const closeGraceMs = 5_000;
@@ -47,7 +50,8 @@ export async function startServer(flags: ServerFlags, environment: ServerEnviron
     serverNames: serverNames(flags.bindAddress, podGateway),
     clock: systemClock,
   });
-  const storageAdmin = wireStorageAdmin(encryption, store, paths);
+  const registry = openRegistry(flags, encryption, store, logger);
+  const storageAdmin = wireStorageAdmin(encryption, store, paths, registry);
   const controlPlane = await wireControlPlane({
     access: flags,
     maxRequestsInflight: flags.maxRequestsInflight,
@@ -56,7 +60,10 @@ export async function startServer(flags: ServerFlags, environment: ServerEnviron
     serverAddress: `${flags.bindAddress}:${flags.securePort}`,
     storage: store.storage,
     keys,
-    onLoaded: () => encryption.accept(store),
+    onLoaded: async () => {
+      await encryption.accept(store);
+      await registry?.open();
+    },
     healthChecks: encryption.healthChecks,
     endpoints: [storageEndpoints(storageAdmin)],
     registerMetrics: (registry) => encryption.reloads.register(registry),
@@ -77,8 +84,21 @@ export async function startServer(flags: ServerFlags, environment: ServerEnviron
       await front.close(graceMs);
       await storageAdmin.close();
       await controlPlane.close();
+      await registry?.close();
       await store.storage.close();
       await encryption.close();
     },
   };
+}
+
+/** Only a store on etcd has several servers. */
+function openRegistry(
+  flags: ServerFlags,
+  encryption: ServerEncryption,
+  { backend }: OpenStore,
+  logger: Logger,
+): ServerRegistry | undefined {
+  if (flags.storageBackend !== 'etcd') return undefined;
+  const id = `${hostname()}-${flags.securePort}-${randomBytes(4).toString('hex')}`;
+  return new ServerRegistry({ backend, clock: systemClock, logger, id, keysDigest: () => encryption.configuration.current.keysDigest });
 }

@@ -7,6 +7,7 @@ import { writeBackup } from '@coffer/storage/rotation/backup-file';
 import { encryptionStatus } from '@coffer/storage/rotation/encryption-status';
 import { keysInUse } from '@coffer/storage/rotation/keys-in-use';
 import { Rotation, type RotationRecord } from '@coffer/storage/rotation/rotation';
+import type { ServerRegistry } from '@coffer/storage/rotation/server-registry';
 import { verify } from '@coffer/storage/rotation/verify';
 import type { DataPaths } from '../config/paths.ts';
 import type { ServerEncryption } from './encryption.ts';
@@ -18,7 +19,12 @@ export interface WiredStorageAdmin extends StorageAdmin {
   close(): Promise<void>;
 }
 
-export function wireStorageAdmin(encryption: ServerEncryption, { storage, backend }: OpenStore, paths: DataPaths): WiredStorageAdmin {
+export function wireStorageAdmin(
+  encryption: ServerEncryption,
+  { storage, backend }: OpenStore,
+  paths: DataPaths,
+  registry: ServerRegistry | undefined,
+): WiredStorageAdmin {
   const { configuration, usage, resources } = encryption;
   const lmdb = backend instanceof LmdbBackend ? backend : undefined;
   const prefixes = () => [...new Set([...resources.map(({ prefix }) => prefix), ...storage.stores.map((store) => store.config.prefix)])];
@@ -31,7 +37,10 @@ export function wireStorageAdmin(encryption: ServerEncryption, { storage, backen
       // Behind a symbolic link the file itself is changed.
       write: async (text) => writeFileAtomic(await realpath(configuration.file), text),
     },
-    acknowledged: () => configuration.reload(),
+    acknowledged: async () => {
+      await configuration.reload();
+      await registry?.acknowledged();
+    },
     records: rotationRecords(paths.encryptionRotation),
     prefixes,
     hasPluginKeys: () => configuration.current.healthChecks.length > 0,

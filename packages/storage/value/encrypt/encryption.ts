@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { assertNever } from '@coffer/base/assert-never';
 import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
@@ -21,6 +22,8 @@ export interface Encryption {
   describe(): readonly EncryptionRule[];
   /** `Transformer.writeId` of every local key. */
   readonly writeIds: readonly string[];
+  /** Equal for two configurations exactly when they use the same keys in the same order for the same resources. */
+  readonly keysDigest: string;
   /** Ends plugin connections and overwrites the keys in memory. */
   close(): Promise<void>;
 }
@@ -44,6 +47,7 @@ export function loadEncryptionConfig(text: string, deps: EncryptionDeps): Encryp
 }
 
 class ConfiguredEncryption implements Encryption {
+  readonly keysDigest: string;
   readonly #transformers = new Map<string, PrefixChain>();
   readonly #rules: EncryptionRule[] = [];
   readonly #kms: KmsProvider[] = [];
@@ -52,9 +56,11 @@ class ConfiguredEncryption implements Encryption {
 
   constructor(configuration: EncryptionConfiguration, deps: EncryptionDeps) {
     const chains = new Map<string, Provider[]>();
+    const identities: unknown[] = [];
     for (const { resources, providers } of configuration.resources) {
       const built = providers.flatMap((provider) => this.#build(provider, deps));
       this.#rules.push({ resources, prefixes: built.map(({ prefix }) => prefix) });
+      identities.push([resources, built.map((provider) => (provider instanceof KmsProvider ? provider.prefix : provider.writeId))]);
       for (const name of resources) {
         const { group, resource } = parseGroupResource(name);
         const chain = chains.get(`${resource}.${group}`);
@@ -63,6 +69,7 @@ class ConfiguredEncryption implements Encryption {
       }
     }
     for (const [name, providers] of chains) this.#transformers.set(name, new PrefixChain(providers));
+    this.keysDigest = createHash('sha256').update(JSON.stringify(identities)).digest('hex');
   }
 
   get healthChecks() {
