@@ -1,7 +1,10 @@
 import { canonicalize } from '@coffer/api/codec/canonicalize';
 import { invalidObject } from '@coffer/api/errors/status-error';
+import type { V1ObjectMeta } from '@coffer/api/generated/types';
 import type { KindDefinition } from '@coffer/api/kinds/kind';
-import { ensureNamespace, wipeSystemMetadata } from '../registry/generic/system-metadata.ts';
+import { trackUpdate } from '@coffer/api/managedfields/manager';
+import type { Mutable } from '@coffer/api/meta/object';
+import { ensureNamespace, rfc3339, wipeSystemMetadata } from '../registry/generic/system-metadata.ts';
 import type { Review } from '../registry/reviews/review.ts';
 import { readObject } from './decode-body.ts';
 import type { ReviewHandler } from './dispatch.ts';
@@ -21,7 +24,21 @@ export function reviewHandler(kind: KindDefinition, review: Review): ReviewHandl
     kind.applyDefaults(object);
     const errors = kind.validate(object);
     if (errors.length > 0) throw invalidObject({ group: resource.group, kind: resource.kind }, object.metadata.name ?? '', errors);
-    const answer = await review(object, { user: context.user, namespace: context.info.namespace });
-    return respondObject(context, 201, canonicalize(answer, tools.table.struct(kind.schema), tools.table), format);
+    const schema = tools.table.struct(kind.schema);
+    const now = rfc3339(tools.clock.now());
+    // As upstream, what is never stored has owners of its fields all the same.
+    const managedFields = trackUpdate({
+      live: undefined,
+      next: object,
+      manager: options.fieldManager,
+      apiVersion: object.apiVersion,
+      subresource: '',
+      now,
+      schema,
+      table: tools.table,
+    });
+    if (managedFields.length > 0) (object.metadata as Mutable<V1ObjectMeta>).managedFields = managedFields;
+    const answer = await review(object, { user: context.user, namespace: context.info.namespace, now });
+    return respondObject(context, 201, canonicalize(answer, schema, tools.table), format);
   };
 }

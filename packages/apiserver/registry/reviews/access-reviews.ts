@@ -8,13 +8,22 @@ import type {
   V1SubjectAccessReview,
 } from '@coffer/api/generated/types';
 import type { KubeObject } from '@coffer/api/meta/object';
+import { escapeValue, parseFieldSelector } from '@coffer/api/selectors/fields';
+import { fromLabelSelector, parseLabelSelector } from '@coffer/api/selectors/labels';
 import type { UserInfo } from '@coffer/base/http/handler';
 import type { Attributes, Authorizer } from '../../authorization/authorizer.ts';
 import type { Review } from './review.ts';
 
 /** What can say all rules of a user at once; RBAC can, other authorizers cannot. */
 export interface RuleResolver {
-  rulesFor(user: UserInfo, namespace: string): { readonly rules: readonly V1PolicyRule[]; readonly errors: readonly string[] };
+  rulesFor(user: UserInfo, namespace: string): ResolvedRules;
+}
+
+export interface ResolvedRules {
+  readonly rules: readonly V1PolicyRule[];
+  readonly errors: readonly string[];
+  /** True when there may be more than what can be told. */
+  readonly incomplete?: boolean;
 }
 
 /** `subjectaccessreviews` and `localsubjectaccessreviews`: may that user do this? */
@@ -42,11 +51,11 @@ export function selfSubjectAccessReview(authorizer: Authorizer): Review {
 /** For authorizers that decide case by case: they say that the list of rules is not all there is. */
 export function unresolvableRules(authorizer: string, concerns: (user: UserInfo) => boolean): RuleResolver {
   const nothing = { rules: [], errors: [] };
-  const incomplete = { rules: [], errors: [`${authorizer} authorizer does not support user rule resolution`] };
-  return { rulesFor: (user) => (concerns(user) ? incomplete : nothing) };
+  const unknown = { rules: [], errors: [`${authorizer} authorizer does not support user rule resolution`], incomplete: true };
+  return { rulesFor: (user) => (concerns(user) ? unknown : nothing) };
 }
 
-/** `selfsubjectrulesreviews`: what may I do in this namespace? */
+/** `selfsubjectrulesreviews`: what may I do in this namespace? The answer is an object of its own, without the question. */
 export function selfSubjectRulesReview(resolvers: readonly RuleResolver[]): Review {
   return (object, { user }) => {
     const { spec } = object as Partial<V1SelfSubjectRulesReview>;
@@ -57,7 +66,7 @@ export function selfSubjectRulesReview(resolvers: readonly RuleResolver[]): Revi
     const errors = [...new Set(resolved.flatMap((part) => part.errors))];
     const resourceRules = rules.filter((rule) => (rule.resources ?? []).length > 0);
     const nonResourceRules = rules.filter((rule) => (rule.nonResourceURLs ?? []).length > 0);
-    object.status = {
+    const status = {
       resourceRules: resourceRules.map(({ verbs, apiGroups, resources, resourceNames }) => ({
         verbs,
         apiGroups,
@@ -65,10 +74,10 @@ export function selfSubjectRulesReview(resolvers: readonly RuleResolver[]): Revi
         ...(resourceNames && resourceNames.length > 0 ? { resourceNames } : {}),
       })),
       nonResourceRules: nonResourceRules.map(({ verbs, nonResourceURLs }) => ({ verbs, nonResourceURLs })),
-      incomplete: errors.length > 0,
+      incomplete: resolved.some((part) => part.incomplete === true),
       ...(errors.length > 0 ? { evaluationError: errors.length === 1 ? errors[0] : `[${errors.join(', ')}]` } : {}),
     };
-    return object;
+    return { apiVersion: object.apiVersion, kind: object.kind, metadata: {}, spec: {}, status };
   };
 }
 
@@ -78,47 +87,92 @@ async function withDecision(
   user: UserInfo,
   spec: { readonly resourceAttributes?: V1ResourceAttributes; readonly nonResourceAttributes?: V1NonResourceAttributes },
 ): Promise<KubeObject> {
-  const { decision, reason } = await authorizer.authorize(attributesOf(user, spec));
+  const { attributes, evaluationError } = attributesOf(user, spec);
+  const { decision, reason } = await authorizer.authorize(attributes);
   object.status = {
     allowed: decision === 'allow',
     ...(decision === 'deny' ? { denied: true } : {}),
     ...(reason === '' ? {} : { reason }),
+    ...(evaluationError === '' ? {} : { evaluationError }),
   };
   return object;
+}
+
+interface ReviewedAttributes {
+  readonly attributes: Attributes;
+  readonly evaluationError: string;
 }
 
 function attributesOf(
   user: UserInfo,
   spec: { readonly resourceAttributes?: V1ResourceAttributes; readonly nonResourceAttributes?: V1NonResourceAttributes },
-): Attributes {
+): ReviewedAttributes {
   const resource = spec.resourceAttributes;
-  if (resource) {
-    const terms = resource.fieldSelector?.requirements?.filter(({ operator, values }) => operator === 'In' && values?.length === 1) ?? [];
-    const rawSelector = resource.fieldSelector?.rawSelector ?? terms.map(({ key, values }) => `${key}=${values?.[0] ?? ''}`).join(',');
-    return {
+  if (!resource) {
+    const { verb = '', path = '' } = spec.nonResourceAttributes ?? {};
+    const nothing = { group: '', version: '', resource: '', subresource: '', namespace: '', name: '' };
+    return { attributes: { ...nothing, user, verb, isResourceRequest: false, path }, evaluationError: '' };
+  }
+  const fields = fieldSelectorOf(resource);
+  const labels = labelSelectorProblem(resource);
+  return {
+    attributes: {
       user,
       verb: resource.verb ?? '',
       isResourceRequest: true,
       group: resource.group ?? '',
-      version: resource.version ?? '',
+      version: resource.version || '*',
       resource: resource.resource ?? '',
       subresource: resource.subresource ?? '',
       namespace: resource.namespace ?? '',
       name: resource.name ?? '',
       path: '',
-      ...(rawSelector === '' ? {} : { fieldSelector: rawSelector }),
-    };
-  }
-  return {
-    user,
-    verb: spec.nonResourceAttributes?.verb ?? '',
-    isResourceRequest: false,
-    group: '',
-    version: '',
-    resource: '',
-    subresource: '',
-    namespace: '',
-    name: '',
-    path: spec.nonResourceAttributes?.path ?? '',
+      ...(fields.selector === '' ? {} : { fieldSelector: fields.selector }),
+    },
+    evaluationError: [fields.problem, labels].filter((text) => text !== '').join('; '),
   };
+}
+
+const ignored = (what: string, partially: boolean) =>
+  `spec.resourceAttributes.${what} ${partially ? 'partially ' : ''}ignored due to parse error`;
+
+/** The field selector as text. What cannot be understood is left out, which asks for more, and is told. */
+function fieldSelectorOf({ fieldSelector }: V1ResourceAttributes): { readonly selector: string; readonly problem: string } {
+  const requirements = fieldSelector?.requirements ?? [];
+  if (requirements.length > 0) {
+    const usable = requirements.filter(({ operator, values }) => (operator === 'In' || operator === 'NotIn') && values?.length === 1);
+    const terms = usable.map(({ key, operator, values }) => `${key}${operator === 'In' ? '=' : '!='}${escapeValue(values?.[0] ?? '')}`);
+    const problem = usable.length === requirements.length ? '' : ignored('fieldSelector', usable.length > 0);
+    return { selector: terms.join(','), problem };
+  }
+  const raw = fieldSelector?.rawSelector ?? '';
+  try {
+    return { selector: parseFieldSelector(raw).toString(), problem: '' };
+  } catch {
+    return { selector: '', problem: ignored('fieldSelector', false) };
+  }
+}
+
+/** No authorizer here looks at labels; a selector that cannot be understood is told all the same. */
+function labelSelectorProblem({ labelSelector }: V1ResourceAttributes): string {
+  const requirements = labelSelector?.requirements ?? [];
+  if (requirements.length > 0) {
+    const broken = requirements.filter(({ key, operator, values }) => requirementProblem(key, operator, values ?? []));
+    return broken.length === 0 ? '' : ignored('labelSelector', broken.length < requirements.length);
+  }
+  try {
+    parseLabelSelector(labelSelector?.rawSelector ?? '');
+    return '';
+  } catch {
+    return ignored('labelSelector', false);
+  }
+}
+
+function requirementProblem(key: string, operator: string, values: readonly string[]): boolean {
+  try {
+    fromLabelSelector({ matchExpressions: [{ key, operator, values }] });
+    return false;
+  } catch {
+    return true;
+  }
 }

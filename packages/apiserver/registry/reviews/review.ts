@@ -1,10 +1,12 @@
 import type { KubeObject } from '@coffer/api/meta/object';
 import type { UserInfo } from '@coffer/base/http/handler';
 
-/** Who asks, and in which namespace (empty at cluster scope). */
+/** Who asks, in which namespace (empty at cluster scope), and when. */
 export interface ReviewContext {
   readonly user: UserInfo;
   readonly namespace: string;
+  /** RFC 3339, whole seconds. */
+  readonly now: string;
 }
 
 /**

@@ -34,11 +34,13 @@ export function tokenReview(tokens: TokenAuthenticator, apiAudiences: readonly s
   };
 }
 
-/** `selfsubjectreviews`: who am I? */
-export const selfSubjectReview: Review = (object, { user }) => {
-  object.status = { userInfo: userStatus(user) };
-  return object;
-};
+/** `selfsubjectreviews`: who am I? The answer is an object of its own: nothing of the question is in it. */
+export const selfSubjectReview: Review = ({ apiVersion, kind }, { user, now }) => ({
+  apiVersion,
+  kind,
+  metadata: { creationTimestamp: now },
+  status: { userInfo: userStatus(user) },
+});
 
 function userStatus(user: UserInfo): Readonly<Record<string, unknown>> {
   return {
