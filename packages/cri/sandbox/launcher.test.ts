@@ -1,0 +1,69 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { launchScript } from './launch-script.ts';
+import { Launcher } from './launcher.ts';
+
+const script = launchScript(process.arch);
+
+describe.skipIf(script === undefined || process.platform !== 'linux')('Launcher', () => {
+  let directory: string;
+  let launcher: Launcher;
+
+  beforeEach(async () => {
+    directory = await mkdtemp('/tmp/launcher-');
+    const program = join(directory, 'launch.pl');
+    await writeFile(program, script ?? '');
+    launcher = new Launcher(program);
+  });
+  afterEach(async () => {
+    launcher.close();
+    await rm(directory, { recursive: true, force: true });
+  });
+
+  const at = (name: string) => join(directory, name);
+
+  it('carries out instructions in order, whatever bytes they hold', async () => {
+    await launcher.run([
+      ['mkdir', at('a/b'), '700'],
+      ['file', at('a/b/text.new'), '640', 'ä\n1 2 3\n'],
+      ['rename', at('a/b/text.new'), at('a/b/text')],
+      ['binary_file', at('a/b/bytes'), '600', '00ff0a00'],
+    ]);
+    expect(await readFile(at('a/b/text'), 'utf8')).toBe('ä\n1 2 3\n');
+    expect((await readFile(at('a/b/bytes'))).toString('hex')).toBe('00ff0a00');
+  });
+
+  it('says which instruction failed and why, and leaves out those after it', async () => {
+    const failing = launcher.run([
+      ['write', at('missing'), 'x'],
+      ['file', at('after'), '600', ''],
+    ]);
+    await expect(failing).rejects.toThrow(`write ${at('missing')} x: no such file or directory`);
+    await expect(readFile(at('after'))).rejects.toThrow('ENOENT');
+  });
+
+  it('answers many requests at once, each with its own result', async () => {
+    const results = await Promise.allSettled(
+      Array.from({ length: 40 }, (_, index) =>
+        launcher.run(index % 4 === 3 ? [['write', at(`no-${index}`), 'x']] : [['file', at(`${index}`), '600', 'y'.repeat(index * 1000)]]),
+      ),
+    );
+    expect(results.map(({ status }) => status)).toEqual(results.map((_, index) => (index % 4 === 3 ? 'rejected' : 'fulfilled')));
+    for (const index of [0, 17, 38]) expect((await readFile(at(String(index)))).length).toBe(index * 1000);
+  });
+
+  it('starts again when its process has ended', async () => {
+    const ending = launcher.run([['file', at('one'), '600', '']]);
+    launcher.close();
+    await ending.catch(() => {});
+    await expect
+      .poll(() =>
+        launcher.run([['file', at('two'), '600', '']]).then(
+          () => 'done',
+          () => 'not yet',
+        ),
+      )
+      .toBe('done');
+  });
+});
