@@ -33,12 +33,18 @@ export async function runRotate(flags: ServerFlags & { readonly rate: number }):
   });
 }
 
+/** Prints what has happened since `shown` (the last line): every step once, the third one with its progress. */
 function show(progress: RotationProgress, shown: string): string {
-  const { step, written, total } = progress;
-  if (step === 'done') return shown;
-  const counts = step === 3 && total > 0 ? `: ${written} of ${total}` : '';
-  const line = `step ${step} of 5: ${stepTexts[step]}${counts}`;
-  if (line !== shown) printLine(line);
+  const reached = progress.step === 'done' ? 5 : progress.step;
+  const last = Number(/^step (\d)/.exec(shown)?.[1] ?? (progress.resumed ? reached - 1 : 0));
+  let line = shown;
+  for (const step of [1, 2, 3, 4, 5] as const) {
+    if (step > reached || step < last || (step === last && step !== 3)) continue;
+    const counts = step === 3 && progress.total > 0 ? `: ${progress.written} of ${progress.total}` : '';
+    const next = `step ${step} of 5: ${stepTexts[step]}${counts}`;
+    if (next !== line) printLine(next);
+    line = next;
+  }
   return line;
 }
 
