@@ -97,8 +97,8 @@ export class FileExchange {
         for (const { revision: at, bytes } of entries) {
           const { key, type, createRevision, previousRevision } = decodeLogRecord(bytes);
           appended.push(append(log, encodeRevision(at), bytes));
-          head.put(Buffer.from(key), encodeHead({ revision: at, createRevision, deleted: type === 'delete' }));
-          if (previousRevision > 0) past.put(encodePastKey(key, previousRevision), noValue);
+          void head.put(Buffer.from(key), encodeHead({ revision: at, createRevision, deleted: type === 'delete' }));
+          if (previousRevision > 0) void past.put(encodePastKey(key, previousRevision), noValue);
         }
       });
       if ((await Promise.all(appended)).includes(false)) throw new Error('the copy of the store has a revision that it should not have');

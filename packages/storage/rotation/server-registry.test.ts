@@ -20,7 +20,7 @@ describe('ServerRegistry.acknowledged', () => {
     };
     const advance = async (ms: number) => {
       for (let passed = 0; passed < ms; passed += 200) {
-        clock.advance(200);
+        await clock.advance(200);
         await turns();
       }
     };
