@@ -17,6 +17,7 @@ import { readMachine } from './node/machine.ts';
 import { NodeRunner } from './node-runner.ts';
 import type { SourceRecord } from './objects/source-record.ts';
 import { defaultOptions, type KubeletOptions } from './options.ts';
+import type { Pod } from './types.ts';
 
 export interface KubeletDeps {
   readonly nodeName: string;
@@ -32,6 +33,8 @@ export interface KubeletDeps {
 
 export interface Kubelet {
   readonly nodeApi: NodeApi;
+  /** The pods of this node, as they are known now. */
+  pods(): readonly Pod[];
   /** Directories of this machine that no container may see except through its own mounts. */
   readonly privateDirectories: readonly string[];
   /** Versions of the ConfigMaps and Secrets that a pod uses: per mounted volume, and per container as of its start. */
@@ -89,6 +92,7 @@ export async function startKubelet(deps: KubeletDeps, signal: AbortSignal): Prom
   const done = runner.run(stopped.signal);
   return {
     nodeApi: runner.nodeApi,
+    pods: () => runner.pods(),
     privateDirectories: [deps.rootDir, logsDir],
     sourcesOf: (uid) => runner.sourcesOf(uid),
     metrics: () => runner.metrics(),

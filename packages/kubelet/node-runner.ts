@@ -297,6 +297,10 @@ export class NodeRunner {
     await this.#statuses.whenIdle();
   }
 
+  pods(): readonly Pod[] {
+    return this.#workers.pods();
+  }
+
   sourcesOf(uid: string): PodSources {
     const { containers } = this.#cache.get(uid);
     return {

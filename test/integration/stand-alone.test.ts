@@ -53,7 +53,7 @@ describe.skipIf(skip)('stand-alone parts', () => {
     start('controllers', '--kubeconfig', admin, '--service-account-private-key-file', keys('sa.key'));
     const kubelets = nodes.map((node) => {
       const own = ['--data-dir', join(directory, node), '--kubeconfig', kubeconfigFor(node), '--node-name', node];
-      return start('kubelet', ...own, '--runtime', 'sandbox');
+      return start('kubelet', ...own, '--runtime', 'sandbox', '--port', '0');
     });
     for (const kubelet of kubelets) await eventually('a kubelet', () => kubelet.output().includes('is ready'));
   });

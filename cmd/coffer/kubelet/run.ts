@@ -9,6 +9,7 @@ import { drainGraceMs, startNode } from '../wire/node.ts';
 import { connectionOf, remoteTransport } from '../wire/remote-transport.ts';
 import { openRuntime } from '../wire/runtime.ts';
 import type { KubeletFlags } from './command.ts';
+import { openKubeletPort } from './kubelet-port.ts';
 
 /** `coffer kubelet`: a node of the cluster that the kubeconfig names. It ends as `coffer up` does: SIGTERM leaves pods running. */
 export async function runKubelet(flags: KubeletFlags): Promise<void> {
@@ -22,7 +23,12 @@ export async function runKubelet(flags: KubeletFlags): Promise<void> {
   const stopping = new AbortController();
   const transport = remoteTransport(connection, 'kubelet/v1.36.0');
   const apiServer = reachableFromPods(connection.server, chosen.sharesNetwork);
-  const node = await startNode({ flags, rootDir: paths.kubelet, runtime: chosen.runtime, transport, logger, apiServer }, stopping.signal);
+  const kubeletPort = flags.port === 0 ? undefined : flags.port;
+  const node = await startNode(
+    { flags, rootDir: paths.kubelet, runtime: chosen.runtime, transport, logger, apiServer, kubeletPort, nodeIps: flags.nodeIp },
+    stopping.signal,
+  );
+  const port = kubeletPort === undefined ? undefined : await openKubeletPort(flags, paths, connection, transport, node.kubelet, logger);
   await writePidFile(paths.pidFile);
   process.stdout.write(`coffer kubelet is ready: ${connection.server}, ${node.summary}\n`);
 
@@ -32,6 +38,7 @@ export async function runKubelet(flags: KubeletFlags): Promise<void> {
     await node.kubelet.drainAndStop({ graceMs: drainGraceMs });
   }
   stopping.abort();
+  await port?.close();
   await node.close();
   transport.close();
   await removePidFile(paths.pidFile);

@@ -18,6 +18,10 @@ export interface NodeOptions {
   readonly logger: Logger;
   /** What containers are told of the API server; undefined for the cluster IP. */
   readonly apiServer: ApiAddress | undefined;
+  /** Port of the kubelet's own, which somebody opens; absent where the API server is in this process. */
+  readonly kubeletPort?: number | undefined;
+  /** Addresses of the node; absent: found from the machine. */
+  readonly nodeIps?: readonly string[];
 }
 
 /** The kubelet and the runtime under it. */
@@ -32,7 +36,8 @@ export interface RunningNode {
 export async function startNode(options: NodeOptions, signal: AbortSignal): Promise<RunningNode> {
   const { flags, rootDir, runtime, transport, logger, apiServer } = options;
   const { nodeName, maxPods, syncFrequency: syncFrequencyMs, podManifestPath: staticPodDir } = flags;
-  const kubeletOptions = { maxPods, syncFrequencyMs, staticPodDir, apiServer };
+  const { kubeletPort, nodeIps = [] } = options;
+  const kubeletOptions = { maxPods, syncFrequencyMs, staticPodDir, apiServer, kubeletPort, nodeIps };
   const kubelet = await startKubelet(
     { nodeName, transport, runtime, rootDir, clock: systemClock, logger, options: kubeletOptions },
     signal,

@@ -9,7 +9,8 @@ export interface KubeletClientsDeps extends Omit<KubeletClientOptions, 'address'
   readonly addressTypes?: readonly string[];
 }
 
-const defaultAddressTypes = ['Hostname', 'InternalDNS', 'InternalIP', 'ExternalDNS', 'ExternalIP'];
+/** Addresses first: names of nodes are not in any DNS unless somebody puts them there. */
+const defaultAddressTypes = ['InternalIP', 'Hostname', 'InternalDNS', 'ExternalDNS', 'ExternalIP'];
 
 /** Clients of the kubelets whose nodes tell a port; one per address, kept while the address stays. */
 export class KubeletClients {

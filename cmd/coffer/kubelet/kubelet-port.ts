@@ -1,0 +1,69 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { Logger } from '@coffer/base/log/logger';
+import { systemClock } from '@coffer/base/time/clock';
+import type { Connection } from '@coffer/client/kubeconfig/connection';
+import { ApiClient } from '@coffer/client/rest/api-client';
+import { NODES } from '@coffer/client/rest/well-known';
+import type { Transport } from '@coffer/client/transport/transport';
+import type { Kubelet } from '@coffer/kubelet/kubelet';
+import { createKubeletServer, type KubeletServer } from '@coffer/kubelet/server/kubelet-server';
+import type { ServingCertificate } from '@coffer/kubelet/server/serving-certificate';
+import type { DataPaths } from '../config/paths.ts';
+import type { KubeletFlags } from './command.ts';
+
+export interface KubeletPort {
+  close(): Promise<void>;
+}
+
+/** Opens the kubelet's own port as soon as it has a serving certificate: the one of the flags, or one it asks the cluster for. */
+export async function openKubeletPort(
+  flags: KubeletFlags,
+  paths: DataPaths,
+  connection: Connection,
+  transport: Transport,
+  kubelet: Kubelet,
+  logger: Logger,
+): Promise<KubeletPort> {
+  const clientAuthorityPem = flags.clientCaFile ? await readFile(flags.clientCaFile, 'utf8') : connection.tls.ca;
+  if (clientAuthorityPem === undefined) {
+    throw new Error('the kubelet’s port needs --client-ca-file: the kubeconfig names no authority (--port 0 opens no port)');
+  }
+  const api = new ApiClient({ transport, clock: systemClock });
+  let server: KubeletServer | undefined;
+  const use = async ({ keyPem, certificatePem }: ServingCertificate) => {
+    const tls = { keyPem, certificatePem, clientAuthorityPem };
+    if (server) {
+      server.replaceTls(tls);
+      return;
+    }
+    const { nodeApi } = kubelet;
+    const { nodeName } = flags;
+    const opened = createKubeletServer({ nodeApi, pods: () => kubelet.pods(), nodeName, api, tls, clock: systemClock, logger });
+    await opened.listen(flags.address, flags.port);
+    server = opened;
+  };
+  const stopping = new AbortController();
+  let kept = Promise.resolve();
+  if (flags.tlsCertFile || flags.tlsPrivateKeyFile) {
+    if (!flags.tlsCertFile || !flags.tlsPrivateKeyFile) throw new Error('--tls-cert-file and --tls-private-key-file go together');
+    await use({ keyPem: await readFile(flags.tlsPrivateKeyFile, 'utf8'), certificatePem: await readFile(flags.tlsCertFile, 'utf8') });
+  } else {
+    const { keepServingCertificate } = await import('@coffer/kubelet/server/serving-certificate');
+    const { status } = await api.resource(NODES).get(flags.nodeName);
+    const names = [...new Set((status?.addresses ?? []).map(({ address }) => address))];
+    const directory = path.join(paths.keys, 'kubelet');
+    const onWaiting = (request: string) => {
+      process.stdout.write(`the kubelet's port opens when its certificate is approved: kubectl certificate approve ${request}\n`);
+    };
+    const deps = { api, nodeName: flags.nodeName, names, directory, clock: systemClock, logger, onWaiting };
+    kept = keepServingCertificate(deps, use, stopping.signal);
+  }
+  return {
+    async close() {
+      stopping.abort(new Error('the kubelet ends'));
+      await kept;
+      await server?.close();
+    },
+  };
+}
