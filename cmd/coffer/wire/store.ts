@@ -59,9 +59,8 @@ async function openBackend(flags: ServerFlags, paths: DataPaths): Promise<Backen
     }
     case 'etcd': {
       const { openEtcdBackend } = await import('@coffer/storage/backend/etcd');
-      const [ca, cert, key] = await Promise.all(
-        [flags.etcdCafile, flags.etcdCertfile, flags.etcdKeyfile].map((file) => file && readFile(file)),
-      );
+      const read = async (file: string | undefined) => (file === undefined ? undefined : readFile(file));
+      const [ca, cert, key] = await Promise.all([read(flags.etcdCafile), read(flags.etcdCertfile), read(flags.etcdKeyfile)]);
       return openEtcdBackend({ endpoints: flags.etcdServers, tls: { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) } });
     }
   }

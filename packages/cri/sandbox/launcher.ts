@@ -81,7 +81,10 @@ export class Launcher {
   /** The process that Node waits for is the server's business only while something is asked. */
   #hold(child: ChildProcess): void {
     const idle = this.#pending.size === 0;
-    for (const part of [child, child.stdin as Socket | null, child.stdout as Socket | null]) idle ? part?.unref() : part?.ref();
+    for (const part of [child, child.stdin as Socket | null, child.stdout as Socket | null]) {
+      if (idle) part?.unref();
+      else part?.ref();
+    }
   }
 
   #receive(chunk: Buffer): void {
