@@ -74,12 +74,15 @@ export function wireStorageAdmin(
       };
       return verify(deps, () => systemClock.monotonicMs());
     },
-    async backup(write) {
-      if (lmdb === undefined) throw new Error('only the embedded store can be backed up here');
-      const keys = [...(await keysInUse(backend, prefixes()))].filter((head) => head !== '');
-      const createdAt = new Date(systemClock.now()).toISOString();
-      await writeBackup(lmdb, paths.store, { createdAt, revision: await backend.currentRevision(), keys }, write);
-    },
+    ...(lmdb === undefined
+      ? {}
+      : {
+          async backup(write: (chunk: Uint8Array) => Promise<void>) {
+            const keys = [...(await keysInUse(backend, prefixes()))].filter((head) => head !== '');
+            const createdAt = new Date(systemClock.now()).toISOString();
+            await writeBackup(lmdb, paths.store, { createdAt, revision: await backend.currentRevision(), keys }, write);
+          },
+        }),
     close: () => rotation.close(),
   };
 }

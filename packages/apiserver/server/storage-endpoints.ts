@@ -18,8 +18,11 @@ export interface StorageAdmin {
   /** Throws an Error with the reason when no rotation can begin. */
   rotate(rate: number): Promise<unknown>;
   verify(): Promise<unknown>;
-  /** Writes the copy piece by piece; an error in between ends the answer early, which its reader can tell. */
-  backup(write: (chunk: Uint8Array) => Promise<void>): Promise<void>;
+  /**
+   * Writes the copy piece by piece; an error in between ends the answer early, which its reader can tell. Absent where the store
+   * is not this server's own.
+   */
+  readonly backup?: (write: (chunk: Uint8Array) => Promise<void>) => Promise<void>;
 }
 
 const root = '/coffer/v1/';
@@ -38,9 +41,7 @@ export function storageEndpoints(admin: StorageAdmin): NonResourceEndpoint {
       case 'encryption/verify':
         return method === 'POST' ? stream('application/json', (sink) => writeJson(sink, admin.verify())) : wrongMethod(context, 'POST');
       case 'backup':
-        return method === 'GET'
-          ? stream('application/octet-stream', (sink) => admin.backup((chunk) => writeAll(sink, chunk)))
-          : wrongMethod(context, 'GET');
+        return method === 'GET' ? backup(admin, context) : wrongMethod(context, 'GET');
       default:
         return undefined;
     }
@@ -58,6 +59,12 @@ async function rotate(admin: StorageAdmin, context: RequestContext): Promise<Htt
   } catch (error) {
     return refuse(context, 409, 'Conflict', error instanceof Error ? error.message : String(error));
   }
+}
+
+function backup(admin: StorageAdmin, context: RequestContext): HttpResponse {
+  const write = admin.backup;
+  if (write === undefined) return refuse(context, 501, 'NotImplemented', 'only a server with the embedded store (lmdb) makes backups');
+  return stream('application/octet-stream', (sink) => write((chunk) => writeAll(sink, chunk)));
 }
 
 function wrongMethod(context: RequestContext, allowed: string): HttpResponse {
