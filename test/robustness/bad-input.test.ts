@@ -150,8 +150,10 @@ describe('bad input', () => {
     },
   );
 
-  it('leaves the heap as large as it was', async () => {
-    expect((await heapBytes()) - (heapBefore ?? 0)).toBeLessThan(50 * 1024 * 1024);
+  it('leaves the heap as large as it was, but for the objects it stored', async () => {
+    const most = 96 * 1024 * 1024;
+    // V8 collects when it likes to: every look makes some garbage, and in the end a collection brings the heap down.
+    await eventually('a heap as before', async () => (await heapBytes()) - (heapBefore ?? 0) < most, 90_000);
     console.log(`${samples.length} kinds, ${bodies} bodies each (seed ${seed}; COFFER_SOAK=1 sends 10000)`);
   });
 });
