@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Answer, CofferProcess } from '../support/coffer-process.ts';
+import { type Answer, CofferProcess, eventually } from '../support/coffer-process.ts';
 import { refusal } from './config-oracle.ts';
 import { isRecord, own, type Tree, yamlText } from './json-tree.ts';
 import { mutate, pick } from './mutate.ts';
