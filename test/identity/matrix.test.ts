@@ -21,6 +21,8 @@ beforeAll(async () => {
   await writeFile(tokens, ['test-admin-token,operator,,"system:masters"', ...lines, ''].join('\n'), { mode: 0o600 });
   coffer = await CofferProcess.start({ dataDir, args: ['--runtime', 'none', '--token-auth-file', tokens, '--max-requests-inflight', '0'] });
   for (const [url, object] of fixtures) {
+    if (url.endsWith('/pods'))
+      await eventually('the default account', async () => (await coffer.call('GET', defaultAccount)).status === 200);
     const answer = await coffer.call('POST', url, object);
     if (answer.status !== 201) throw new Error(`${url}: ${answer.text}`);
   }
@@ -34,6 +36,7 @@ afterAll(async () => {
   await coffer?.dispose();
 });
 
+const defaultAccount = '/api/v1/namespaces/matrix/serviceaccounts/default';
 const rbac = '/apis/rbac.authorization.k8s.io/v1';
 const inMatrix = `${rbac}/namespaces/matrix`;
 
