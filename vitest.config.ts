@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 const reporters = ['default', './test/support/count-reporter.ts'];
 
 // Two projects: `unit` is fast and needs nothing; `system` runs the built program with real kubectl, sockets and containers,
-// one file at a time because the files share the machine.
+// one file at a time because the files share the machine; in CI, whose machine may be busy, a failed one runs once more.
 export default defineConfig({
   test: {
     reporters,
@@ -25,6 +25,7 @@ export default defineConfig({
           hookTimeout: 180_000,
           maxWorkers: 1,
           fileParallelism: false,
+          retry: process.env.CI === undefined ? 0 : 1,
         },
       },
     ],
