@@ -4,7 +4,7 @@ import { hardenProcess } from '../config/harden-process.ts';
 import { dataPaths } from '../config/paths.ts';
 import { removePidFile, writePidFile } from '../config/pid-file.ts';
 import type { ServerFlags } from '../config/server-flags.ts';
-import { waitForSignal } from '../config/wait-for-signal.ts';
+import { startedBefore, waitForSignal } from '../config/wait-for-signal.ts';
 import { closeGraceMs, startServer } from '../wire/server.ts';
 
 /** `coffer apiserver`: store → API server → listener, without loops and node; then waits for a signal. */
@@ -14,7 +14,8 @@ export async function runApiServer(flags: ServerFlags): Promise<void> {
   const paths = dataPaths(flags.dataDir);
   await makePrivateDirectory(paths.root);
   const stopping = new AbortController();
-  const server = await startServer(flags, {
+  const ended = waitForSignal(true, stopping.signal);
+  const starting = startServer(flags, {
     paths,
     logger,
     podGateway: Promise.resolve(undefined),
@@ -25,9 +26,11 @@ export async function runApiServer(flags: ServerFlags): Promise<void> {
       stopping.abort();
     },
   });
+  const server = await startedBefore(ended, starting);
+  if (!server) process.exit();
   await writePidFile(paths.pidFile);
   process.stdout.write(`coffer apiserver is ready: ${server.front.url}\n${server.encryptionSummary}\n`);
-  await waitForSignal(true, stopping.signal);
+  await ended;
   await server.close(closeGraceMs);
   await removePidFile(paths.pidFile);
   process.exit();

@@ -12,3 +12,14 @@ export function waitForSignal(keep: boolean, fatal: AbortSignal): Promise<Ending
     fatal.addEventListener('abort', () => resolve('leave-pods'), { once: true });
   });
 }
+
+const startGraceMs = 5_000;
+
+/**
+ * What was started. A signal during the start lets it finish, so that what it has promised by then is kept; undefined when it has
+ * not finished some seconds later.
+ */
+export function startedBefore<T>(ended: Promise<Ending>, starting: Promise<T>): Promise<T | undefined> {
+  const givenUp = ended.then(() => new Promise<undefined>((resolve) => setTimeout(resolve, startGraceMs, undefined)));
+  return Promise.race([starting, givenUp]);
+}

@@ -6,7 +6,7 @@ import { inProcessTransport } from '@coffer/client/transport/in-process';
 import { hardenProcess } from '../config/harden-process.ts';
 import { dataPaths } from '../config/paths.ts';
 import { removePidFile, writePidFile } from '../config/pid-file.ts';
-import { waitForSignal } from '../config/wait-for-signal.ts';
+import { startedBefore, waitForSignal } from '../config/wait-for-signal.ts';
 import { startLoops } from '../wire/loops.ts';
 import { drainGraceMs, type RunningNode, startNode } from '../wire/node.ts';
 import { openRuntime } from '../wire/runtime.ts';
@@ -24,8 +24,9 @@ export async function runUp(flags: UpFlags): Promise<void> {
   await makePrivateDirectory(paths.root);
   const stopping = new AbortController();
   let node: RunningNode | undefined;
+  const ended = waitForSignal(flags.keep, stopping.signal);
   const opening = openRuntime(flags, paths, logger);
-  const server = await startServer(flags, {
+  const starting = startServer(flags, {
     paths,
     logger,
     podGateway: opening.then((chosen) => ('runtime' in chosen ? chosen.podGateway : undefined)),
@@ -36,6 +37,8 @@ export async function runUp(flags: UpFlags): Promise<void> {
       stopping.abort();
     },
   });
+  const server = await startedBefore(ended, starting);
+  if (!server) process.exit();
   await writePidFile(paths.pidFile);
   const { controlPlane, front, keys } = server;
   const { handler, tokenIssuer } = controlPlane;
@@ -52,7 +55,7 @@ export async function runUp(flags: UpFlags): Promise<void> {
   process.stdout.write(`${server.encryptionSummary}\n`);
   process.stdout.write(`next: export KUBECONFIG=${paths.kubeconfig}; kubectl get namespaces\n`);
 
-  const ending = await waitForSignal(flags.keep, stopping.signal);
+  const ending = await ended;
   if (ending === 'stop-pods' && node) {
     process.stdout.write('stopping pods …\n');
     await node.kubelet.drainAndStop({ graceMs: drainGraceMs });
