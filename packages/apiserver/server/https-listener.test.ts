@@ -59,6 +59,30 @@ function post(port: number, body: string, extra: object = {}): Promise<{ status:
 }
 
 describe('HttpsListener', () => {
+  it('sends the header of a stream at once when asked to, before any event', async () => {
+    const quiet: Handler = async () => ({
+      kind: 'stream',
+      status: 200,
+      headers: { 'content-type': 'application/json' },
+      run: async (sink) => {
+        sink.flush();
+        await once(sink.signal, 'abort');
+      },
+    });
+    await listening(quiet, {}, async (port) => {
+      const request = httpsRequest({ port, host: '127.0.0.1', agent: false, ...trust() }).on('error', () => {});
+      request.end();
+      const [response] = await once(request, 'response');
+      expect(response.statusCode).toBe(200);
+      request.destroy();
+      const session = connectHttp2(`https://127.0.0.1:${port}`, trust()).on('error', () => {});
+      const stream = session.request({ ':path': '/' }).on('error', () => {});
+      const [headers] = await once(stream, 'response');
+      expect(headers[':status']).toBe(200);
+      session.destroy();
+    });
+  });
+
   it('hands HTTP/1.1 and HTTP/2 requests to the same handler', () =>
     listening(echo, {}, async (port) => {
       expect(await post(port, 'one')).toEqual({ status: 200, text: 'POST /x?y=1 one' });

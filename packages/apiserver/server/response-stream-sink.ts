@@ -46,8 +46,9 @@ export class ResponseStreamSink implements StreamSink {
     return this.#queuedBytes - this.bufferedBytes;
   }
 
+  /** Sends the header now, so that a watcher without events knows that its watch began. (`headersSent` is true once it is written.) */
   flush(): void {
-    if (!this.#response.headersSent) this.#response.flushHeaders();
+    this.#response.flushHeaders();
   }
 
   /** Ends the connection (HTTP/1.1) or the stream (HTTP/2) at once. */
