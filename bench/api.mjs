@@ -40,7 +40,7 @@ export async function benchApi(report) {
 }
 
 /** N connections watch one namespace while one writer patches one ConfigMap at a fixed rate. */
-async function fanOut(server, report, watchers, writesPerSecond, target) {
+export async function fanOut(server, report, watchers, writesPerSecond, target) {
   const agent = new https.Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY, rejectUnauthorized: false });
   const latencies = [];
   const { body } = await call(server, 'GET', '/api/v1/namespaces/bench/configmaps?limit=1');
