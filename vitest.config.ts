@@ -10,6 +10,8 @@ export default defineConfig({
     pool: 'forks',
     projects: [
       {
+        // What hack/build.mjs puts in.
+        define: { __COFFER_VERSION__: '"0.0.0-test"', __COFFER_COMMIT__: '"unknown"' },
         test: {
           name: 'unit',
           include: ['packages/**/*.test.ts', 'cmd/**/*.test.ts', 'hack/**/*.test.ts'],

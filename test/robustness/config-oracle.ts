@@ -2,7 +2,7 @@
  * Decides, from the documentation alone, whether the API takes a ConfigMap or Secret that is posted to namespace `default`. It knows
  * the types of the fields and the rules for their values; it uses nothing of the server's code.
  */
-import { entriesOf, isRecord, own, type Tree } from './json-tree.ts';
+import { bytesOf, entriesOf, isRecord, own, type Tree } from './json-tree.ts';
 
 type Leaf = 'string' | 'bool' | 'int' | 'time' | 'base64';
 type Type = Leaf | { readonly list: Leaf } | { readonly map: Leaf } | { readonly fields: Readonly<Record<string, Type>> };
@@ -111,7 +111,7 @@ function secretProblem(object: Tree): string | undefined {
   const stringData = record(own(object, 'stringData'));
   const keys = new Set([...Object.keys(data), ...Object.keys(stringData)]);
   const bytes = (key: string): Buffer =>
-    Object.hasOwn(stringData, key) ? Buffer.from(String(own(stringData, key) ?? '')) : Buffer.from(String(own(data, key) ?? ''), 'base64');
+    Object.hasOwn(stringData, key) ? Buffer.from(String(own(stringData, key) ?? '')) : bytesOf(own(data, key));
   const annotations = record(own(record(own(object, 'metadata')), 'annotations'));
   const isObject = (key: string): boolean => {
     try {

@@ -23,6 +23,11 @@ export function isEmpty(value: unknown): boolean {
   return Array.isArray(value) ? value.length === 0 : isRecord(value) && Object.keys(value).length === 0;
 }
 
+/** What the value of a bytes field stands for: base64, or a list of numbers in which null is zero. */
+export function bytesOf(value: unknown): Buffer {
+  return Array.isArray(value) ? Buffer.from(value.map(Number)) : Buffer.from(String(value ?? ''), 'base64');
+}
+
 /** Block-style YAML whose strings are quoted, so that every one means itself. */
 export function yamlText(value: unknown, indent = ''): string {
   if (Array.isArray(value)) {

@@ -1,7 +1,7 @@
 /** Compares an object as it was sent with the object as it is stored: everything sent is there, defaults may have come. */
 import type { TypeSchema } from '@coffer/api/schema/schema';
 import { builtInSchemaTable, type GoStructSchema } from '@coffer/api/schema/schema-table';
-import { entriesOf, isEmpty, isRecord, own, type Tree } from './json-tree.ts';
+import { bytesOf, entriesOf, isEmpty, isRecord, own, type Tree } from './json-tree.ts';
 
 /** What the server sets itself, whatever was sent. */
 const serverOwned = new Set([
@@ -48,7 +48,7 @@ function compare(sent: unknown, stored: unknown, type: TypeSchema, path: string)
       return stored === undefined ? [path] : [];
     case 'scalar': {
       const bytes = type.type === 'string' && type.format === 'byte';
-      const same = bytes ? Buffer.from(String(sent), 'base64').equals(Buffer.from(String(stored), 'base64')) : sent === stored;
+      const same = bytes ? bytesOf(sent).equals(bytesOf(stored)) : sent === stored;
       return same ? [] : [path];
     }
   }

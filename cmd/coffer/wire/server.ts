@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { NodeApi } from '@coffer/api/node/node-api';
+import type { HealthCheck } from '@coffer/apiserver/health/health-checks';
 import { type ClusterKeys, loadOrCreateClusterKeys } from '@coffer/apiserver/pki/cluster-keys';
 import { storageEndpoints } from '@coffer/apiserver/server/storage-endpoints';
 import type { Logger } from '@coffer/base/log/logger';
@@ -52,6 +53,7 @@ export async function startServer(flags: ServerFlags, environment: ServerEnviron
   });
   const registry = openRegistry(flags, encryption, store, logger);
   const storageAdmin = wireStorageAdmin(encryption, store, paths, registry);
+  let isPublished = false;
   const controlPlane = await wireControlPlane({
     access: flags,
     maxRequestsInflight: flags.maxRequestsInflight,
@@ -64,7 +66,7 @@ export async function startServer(flags: ServerFlags, environment: ServerEnviron
       await encryption.accept(store);
       await registry?.open();
     },
-    healthChecks: encryption.healthChecks,
+    healthChecks: [...encryption.healthChecks, publishedCheck(() => isPublished)],
     endpoints: [storageEndpoints(storageAdmin)],
     registerMetrics: (registry) => encryption.reloads.register(registry),
     clock: systemClock,
@@ -75,6 +77,7 @@ export async function startServer(flags: ServerFlags, environment: ServerEnviron
   const front = await openFront({ ...flags, podGateway }, controlPlane.handler, keys, logger);
   await writeKubeconfig(paths.kubeconfig, front.url, keys.authority.certificatePem, keys.admin);
   await controlPlane.publishApiService(front.advertised);
+  isPublished = true;
   return {
     controlPlane,
     keys,
@@ -87,6 +90,17 @@ export async function startServer(flags: ServerFlags, environment: ServerEnviron
       await registry?.close();
       await store.storage.close();
       await encryption.close();
+    },
+  };
+}
+
+/** Whoever waits for the server may use its kubeconfig, and its Service, as soon as it is ready. */
+function publishedCheck(isPublished: () => boolean): HealthCheck {
+  return {
+    name: 'poststarthook/publish-address',
+    endpoints: ['healthz', 'readyz'],
+    check() {
+      if (!isPublished()) throw new Error('the kubeconfig and the Service of the API server are not written yet');
     },
   };
 }

@@ -162,12 +162,14 @@ class ConformWalk {
     }
   }
 
-  /** Go reads a list of small numbers into bytes; null is zero. */
+  /** Go reads a list of small whole numbers into bytes; null is zero. */
   #byteList(list: readonly unknown[], goType: string): unknown {
     const bytes = Buffer.alloc(list.length);
     list.forEach((item, i) => {
       if (item === null) return;
-      if (typeof item !== 'number') this.#wrongType(item, 'uint8');
+      this.sawExactNumber ||= typeof item === 'number';
+      if (item instanceof NumberLiteral) this.#wrongNumber(item.text, 'uint8');
+      else if (typeof item !== 'number') this.#wrongType(item, 'uint8');
       else if (item !== (item & 255)) this.#wrongNumber(String(item), 'uint8');
       else bytes[i] = item;
     });

@@ -109,6 +109,11 @@ describe('decodeObject: types', () => {
     [configMap, { metadata: 'x' }, 'json: cannot unmarshal string into Go struct field ConfigMap.metadata of type v1.ObjectMeta'],
     [configMap, { immutable: 'yes' }, 'json: cannot unmarshal string into Go struct field ConfigMap.immutable of type bool'],
     [secret, { data: { k: 5 } }, 'json: cannot unmarshal number into Go struct field Secret.data of type []uint8'],
+    [secret, { data: { k: [1, 256] } }, 'json: cannot unmarshal number 256 into Go struct field Secret.data of type uint8'],
+    [secret, { data: { k: [-1] } }, 'json: cannot unmarshal number -1 into Go struct field Secret.data of type uint8'],
+    [secret, '{"data":{"k":[1.0]}}', 'json: cannot unmarshal number 1.0 into Go struct field Secret.data of type uint8'],
+    [secret, { data: { k: [[1]] } }, 'json: cannot unmarshal array into Go struct field Secret.data of type uint8'],
+    [secret, { data: { k: ['x'] } }, 'json: cannot unmarshal string into Go struct field Secret.data of type uint8'],
     [secret, { type: {} }, 'json: cannot unmarshal object into Go struct field Secret.type of type v1.SecretType'],
     [
       pod,
@@ -165,6 +170,18 @@ describe('decodeObject: types', () => {
     expect(refusal(configMap, { data: { k: 1 }, metadata: { creationTimestamp: 5 } })).toContain(
       'Go struct field ObjectMeta.metadata.creationTimestamp of type string',
     );
+  });
+
+  it.each([
+    [[1, 2, 255], 'AQL/'],
+    [[null], 'AA=='],
+    [[7, null, 7], 'BwAH'],
+    [[], ''],
+    [null, ''],
+  ])('reads the list of bytes %j, in JSON and YAML', (list, base64) => {
+    expect(canonical(secret, { data: { k: list } })).toMatchObject({ data: { k: base64 } });
+    const yaml = `data:\n  k: ${JSON.stringify(list)}\n`;
+    expect(decode(secret, yaml, 'Strict', 'application/yaml').object).toMatchObject({ data: { k: base64 } });
   });
 
   it('brings scalars into canonical form', () => {
