@@ -100,8 +100,10 @@ export async function writeAtomically(payload: Payload, options: AtomicWriterOpt
   for (const name of wanted) await ensureLink(directory, name, present.includes(name));
   done(9);
 
-  // 10
-  for (const name of present) if (!name.startsWith('..') && !wanted.has(name)) await unlink(join(directory, name));
+  // 10: only links of this layout; directories that other volumes are mounted on stay.
+  for (const name of present) {
+    if (!name.startsWith('..') && !wanted.has(name) && (await isOwnLink(directory, name))) await unlink(join(directory, name));
+  }
   done(10);
 
   // 11
@@ -217,16 +219,20 @@ async function makeParents(directory: string, path: string, made: Set<string>): 
 }
 
 async function ensureLink(directory: string, name: string, exists: boolean): Promise<void> {
-  const target = `${dataName}/${name}`;
   if (exists) {
-    try {
-      if ((await readlink(join(directory, name))) === target) return;
-    } catch (error) {
-      if (!isErrno(error, 'EINVAL')) throw error;
-    }
+    if (await isOwnLink(directory, name)) return;
     await rm(join(directory, name), { recursive: true, force: true });
   }
-  await symlink(target, join(directory, name));
+  await symlink(`${dataName}/${name}`, join(directory, name));
+}
+
+async function isOwnLink(directory: string, name: string): Promise<boolean> {
+  try {
+    return (await readlink(join(directory, name))) === `${dataName}/${name}`;
+  } catch (error) {
+    if (isErrno(error, 'EINVAL')) return false;
+    throw error;
+  }
 }
 
 function firstSegment(path: string): string {

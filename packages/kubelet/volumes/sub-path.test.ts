@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -32,6 +32,7 @@ describe('prepareSubPath', () => {
   });
 
   it('makes a missing directory with the mode of the volume', async () => {
+    await chmod(volume, 0o2777);
     const path = await prepare('new/er');
     expect((await stat(join(volume, 'new/er'))).mode).toBe((await stat(volume)).mode);
     await writeFile(join(path, 'f'), 'through');

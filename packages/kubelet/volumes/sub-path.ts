@@ -69,7 +69,7 @@ async function makeMissing(root: string, subPath: string): Promise<void> {
     if (found === undefined) {
       const handle = await openBeneath(root, current === root ? '' : current.slice(root.length + 1));
       try {
-        await mkdir(`/proc/self/fd/${handle.fd}/${segment}`, { mode: mode & 0o7777 });
+        await makeDirectory(`/proc/self/fd/${handle.fd}/${segment}`, mode & 0o7777);
       } finally {
         await handle.close();
       }
@@ -80,6 +80,17 @@ async function makeMissing(root: string, subPath: string): Promise<void> {
         throw new Error(`subpath ${JSON.stringify(subPath)} not within volume path ${root}`);
       }
     }
+  }
+}
+
+/** A new directory with exactly this mode, whatever the umask is. */
+async function makeDirectory(path: string, mode: number): Promise<void> {
+  await mkdir(path, { mode: 0o700 });
+  const made = await open(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  try {
+    await made.chmod(mode);
+  } finally {
+    await made.close();
   }
 }
 

@@ -16,6 +16,7 @@ import { type AtomicWriterOptions, removeOldSets, writeAtomically } from './atom
 import { checkHostPath } from './host-path.ts';
 import type { MemoryStorage } from './memory-storage.ts';
 import type { Mounter } from './mounter.ts';
+import { makeNestedMountPoints } from './nested-mounts.ts';
 import { setDirectoryGroup, setGroupOwnership } from './ownership.ts';
 import { holdsSecrets, isProjectedKind, messageOf, volumePayload } from './payloads.ts';
 import { type PodDirectories, pluginDirectory } from './pod-directories.ts';
@@ -204,6 +205,7 @@ export class VolumeManager {
     }
     const real = holdsSecrets(volume) ? await this.#memoryDirectory(uid, volume) : path;
     await makeVolumeDirectory(real);
+    await makeNestedMountPoints(state.pod, volume.name, real);
     await this.#project(state, volume, real);
     state.paths.set(volume.name, real);
   }
