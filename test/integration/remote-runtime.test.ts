@@ -8,7 +8,7 @@ import type { ContainerRuntime, RegistryAuth } from '@coffer/cri/runtime/contain
 import { describeContainerRuntime } from '@coffer/cri/runtime/container-runtime-contract';
 import { eventually, exited, logText, podConfig, shellContainer } from '@coffer/cri/runtime/contract-fixtures';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { TestContainerd } from '../support/containerd.ts';
+import { containerdVersions, TestContainerd } from '../support/containerd.ts';
 import { registryUser, TestRegistry } from '../support/test-registry.ts';
 
 const skip =
@@ -18,16 +18,23 @@ const skip =
       ? "needs Debian's packages"
       : undefined;
 
-describeContainerRuntime('remote (containerd)', skip, async () => {
-  const containerd = await TestContainerd.start();
-  return {
-    open: () => connectRemoteRuntime(containerd.endpoint, { clock: systemClock, logger: silentLogger }),
-    image: containerd.image,
-    dispose: () => containerd.stop(),
-  };
-});
+// The whole contract takes its time: on the second generation in long runs only, where short ones still pull and run images on both.
+const contractVersions = process.env.COFFER_SOAK === '1' ? containerdVersions : (['stable'] as const);
+console.log(
+  `contract of container runtimes on containerd: ${contractVersions.join(', ')} (COFFER_SOAK=1: ${containerdVersions.join(', ')})`,
+);
+for (const version of contractVersions) {
+  describeContainerRuntime(`remote (containerd ${version})`, skip, async () => {
+    const containerd = await TestContainerd.start({ version });
+    return {
+      open: () => connectRemoteRuntime(containerd.endpoint, { clock: systemClock, logger: silentLogger }),
+      image: containerd.image,
+      dispose: () => containerd.stop(),
+    };
+  });
+}
 
-describe.skipIf(skip !== undefined)('images of a remote runtime', () => {
+describe.skipIf(skip !== undefined).each(containerdVersions)('images of containerd %s', (version) => {
   let containerd: TestContainerd;
   let registry: TestRegistry;
   let runtime: ContainerRuntime;
@@ -38,7 +45,7 @@ describe.skipIf(skip !== undefined)('images of a remote runtime', () => {
   beforeAll(async () => {
     logs = await mkdtemp('/tmp/remote-logs-');
     const port = await TestRegistry.freePort();
-    containerd = await TestContainerd.start({ plainHttpRegistries: [`127.0.0.1:${port}`] });
+    containerd = await TestContainerd.start({ version, plainHttpRegistries: [`127.0.0.1:${port}`] });
     registry = await TestRegistry.start(port);
     image = await registry.push('team/app', 'v1', { entrypoint: ['sh', '-c'], user: '1234:77' }, await containerd.busyboxLayer());
     runtime = await connectRemoteRuntime(containerd.endpoint, { clock: systemClock, logger: silentLogger });

@@ -12,10 +12,17 @@ import { type LayerEntry, ociImage } from './oci-image.ts';
 
 const run = promisify(execFile);
 const packages = ['containerd', 'runc', 'containernetworking-plugins', 'busybox-static', 'bash-static'];
+/** Where a containerd of the second generation comes from; everything else is of this machine's release. */
+const newerSuite = 'forky';
 const applets =
   'sh cat ls env id sleep echo printf head tail tr wc stty nc hostname touch find grep cut true false mkdir rm mount ps test sort sed readlink stat sha256sum kill wget date awk ip seq';
 
+/** Of the machine's Debian release (1.6 in Debian 12), or of the second generation. */
+export const containerdVersions = ['stable', '2.x'] as const;
+
 export interface ContainerdOptions {
+  /** Default `stable`. */
+  readonly version?: (typeof containerdVersions)[number];
   /** `host:port` of registries that are reached over plain HTTP. */
   readonly plainHttpRegistries?: readonly string[];
 }
@@ -27,20 +34,24 @@ export class TestContainerd {
   readonly image = 'docker.io/library/busybox:latest';
   readonly #directory: string;
   readonly #tools: string;
+  /** Directory of containerd's own programs. */
+  readonly #programs: string;
   readonly #bridge: string;
   #process: ChildProcess | undefined;
 
-  private constructor(directory: string, tools: string, bridge: string) {
+  private constructor(directory: string, tools: string, programs: string, bridge: string) {
     this.#directory = directory;
     this.#tools = tools;
+    this.#programs = programs;
     this.#bridge = bridge;
     this.endpoint = `unix://${join(directory, 'containerd.sock')}`;
   }
 
   static async start(options: ContainerdOptions = {}): Promise<TestContainerd> {
     const tools = await unpackDebianPackages('containerd', packages);
+    const engine = options.version === '2.x' ? await unpackDebianPackages('containerd-2', ['containerd'], newerSuite) : tools;
     const directory = await mkdtemp('/tmp/containerd-');
-    const containerd = new TestContainerd(directory, tools, `cdt${randomBytes(4).toString('hex')}`);
+    const containerd = new TestContainerd(directory, tools, join(engine, 'usr/bin'), `cdt${randomBytes(4).toString('hex')}`);
     await containerd.#writeConfiguration(options);
     await containerd.restart();
     await containerd.importImage(
@@ -53,8 +64,8 @@ export class TestContainerd {
   /** Ends the daemon, not its containers, and starts it again. */
   async restart(): Promise<void> {
     await this.#endProcess();
-    const path = `${this.#tools}/usr/bin:${this.#tools}/usr/sbin:${process.env.PATH}`;
-    this.#process = spawn(join(this.#tools, 'usr/bin/containerd'), ['--config', join(this.#directory, 'config.toml')], {
+    const path = `${this.#programs}:${this.#tools}/usr/sbin:${process.env.PATH}`;
+    this.#process = spawn(join(this.#programs, 'containerd'), ['--config', join(this.#directory, 'config.toml')], {
       stdio: ['ignore', 'ignore', 'ignore'],
       env: { ...process.env, PATH: path },
     });
@@ -83,13 +94,7 @@ export class TestContainerd {
 
   /** Runs containerd's own client. */
   async ctr(...args: string[]): Promise<string> {
-    const { stdout } = await run(join(this.#tools, 'usr/bin/ctr'), [
-      '-a',
-      join(this.#directory, 'containerd.sock'),
-      '-n',
-      'k8s.io',
-      ...args,
-    ]);
+    const { stdout } = await run(join(this.#programs, 'ctr'), ['-a', join(this.#directory, 'containerd.sock'), '-n', 'k8s.io', ...args]);
     return stdout;
   }
 
