@@ -335,8 +335,12 @@ describe('reload of the configuration', () => {
     );
     expect(await writesWith()).toBe('aesgcm/two');
     const metrics = (await server.call('GET', '/metrics')).text;
-    expect(metrics).toMatch(/apiserver_encryption_config_controller_automatic_reloads_total\{status="success"\} 1/);
-    expect(metrics).toMatch(/apiserver_encryption_config_controller_automatic_reloads_total\{status="failure"\} [2-9]/);
+    expect(metrics).toMatch(
+      /apiserver_encryption_config_controller_automatic_reloads_total\{status="success",apiserver_id_hash="sha256:[0-9a-f]{64}"\} 1/,
+    );
+    expect(metrics).toMatch(
+      /apiserver_encryption_config_controller_automatic_reloads_total\{status="failure",apiserver_id_hash="sha256:[0-9a-f]{64}"\} [2-9]/,
+    );
   });
 });
 

@@ -5,7 +5,7 @@ import { builtInCatalog } from '@coffer/api/catalog/catalog';
 import { parseApiVersion } from '@coffer/api/meta/object';
 import { isRecord } from '@coffer/api/meta/safe-object';
 import type { HealthCheck } from '@coffer/apiserver/health/health-checks';
-import { ReloadMetrics } from '@coffer/apiserver/metrics/encryption-metrics';
+import { EncryptionMetrics } from '@coffer/apiserver/metrics/encryption-metrics';
 import { writeFileAtomic } from '@coffer/base/files/atomic-file';
 import type { Logger } from '@coffer/base/log/logger';
 import { systemClock } from '@coffer/base/time/clock';
@@ -21,7 +21,7 @@ import type { OpenStore } from './store.ts';
 export interface ServerEncryption {
   readonly configuration: WatchedConfiguration;
   readonly usage: KeyUsage;
-  readonly reloads: ReloadMetrics;
+  readonly metrics: EncryptionMetrics;
   /** Stored resources of the catalogue by storage prefix. */
   readonly resources: readonly CheckedResource[];
   /**
@@ -40,6 +40,13 @@ export interface EncryptionFlags {
   readonly encryptionProviderConfigAutomaticReload: boolean;
 }
 
+export interface EncryptionEnvironment {
+  readonly paths: DataPaths;
+  readonly logger: Logger;
+  /** Tells this API server from others on the same store. */
+  readonly serverId: string;
+}
+
 const kmsStartMs = 10_000;
 const kmsRetryMs = 200;
 
@@ -47,8 +54,9 @@ const kmsRetryMs = 200;
  * Loads the configuration the flags name, or the one beside the certificates, which is made on the first start: before anything
  * is stored, and never in the directory of the store.
  */
-export async function openEncryption(flags: EncryptionFlags, paths: DataPaths, logger: Logger): Promise<ServerEncryption> {
-  const reloads = new ReloadMetrics();
+export async function openEncryption(flags: EncryptionFlags, environment: EncryptionEnvironment): Promise<ServerEncryption> {
+  const { paths, logger } = environment;
+  const metrics = new EncryptionMetrics(environment.serverId, () => systemClock.now());
   const generated = flags.encryptionProviderConfig === undefined && !existsSync(paths.encryptionConfiguration);
   if (generated) await writeFirstConfiguration(paths);
   const usage = await KeyUsage.open(usageFile(paths.encryptionUsage));
@@ -58,7 +66,9 @@ export async function openEncryption(flags: EncryptionFlags, paths: DataPaths, l
     clock: systemClock,
     logger,
     usage,
-    onReload: (outcome) => reloads.count(outcome, systemClock.now()),
+    observer: metrics,
+    onUse: (digest) => metrics.configurationUsed(digest),
+    onReload: (outcome) => metrics.reloaded(outcome),
   });
   const complete = await waitForKms(configuration, kmsStartMs, logger);
   const stopped = new AbortController();
@@ -67,7 +77,7 @@ export async function openEncryption(flags: EncryptionFlags, paths: DataPaths, l
     configuration,
     usage,
     resources,
-    reloads,
+    metrics,
     healthChecks: [{ name: 'kms-providers', endpoints: ['healthz', 'readyz'], check: () => checkKms(configuration) }],
     summary: summarise(configuration),
     async accept({ storage, backend }) {

@@ -44,14 +44,15 @@ export interface RunningServer {
 /** Encryption → store → keys → control plane → sockets; then the API shows where it is reached. */
 export async function startServer(flags: ServerFlags, environment: ServerEnvironment): Promise<RunningServer> {
   const { paths, logger } = environment;
-  const encryption = await openEncryption(flags, paths, logger);
+  const serverId = `${hostname()}-${flags.securePort}`;
+  const encryption = await openEncryption(flags, { paths, logger, serverId });
   const [store, podGateway] = await Promise.all([openStore(flags, paths, encryption, logger), environment.podGateway]);
   const keys = await loadOrCreateClusterKeys({
     directory: paths.keys,
     serverNames: serverNames(flags.bindAddress, podGateway),
     clock: systemClock,
   });
-  const registry = openRegistry(flags, encryption, store, logger);
+  const registry = openRegistry(flags, serverId, encryption, store, logger);
   const storageAdmin = wireStorageAdmin(encryption, store, paths, registry);
   let isPublished = false;
   const controlPlane = await wireControlPlane({
@@ -68,7 +69,7 @@ export async function startServer(flags: ServerFlags, environment: ServerEnviron
     },
     healthChecks: [...encryption.healthChecks, publishedCheck(() => isPublished)],
     endpoints: [storageEndpoints(storageAdmin)],
-    registerMetrics: (registry) => encryption.reloads.register(registry),
+    registerMetrics: (registry) => encryption.metrics.register(registry),
     clock: systemClock,
     logger,
     nodeApiFor: environment.nodeApiFor,
@@ -108,11 +109,12 @@ function publishedCheck(isPublished: () => boolean): HealthCheck {
 /** Only a store on etcd has several servers. */
 function openRegistry(
   flags: ServerFlags,
+  serverId: string,
   encryption: ServerEncryption,
   { backend }: OpenStore,
   logger: Logger,
 ): ServerRegistry | undefined {
   if (flags.storageBackend !== 'etcd') return undefined;
-  const id = `${hostname()}-${flags.securePort}-${randomBytes(4).toString('hex')}`;
+  const id = `${serverId}-${randomBytes(4).toString('hex')}`;
   return new ServerRegistry({ backend, clock: systemClock, logger, id, keysDigest: () => encryption.configuration.current.keysDigest });
 }

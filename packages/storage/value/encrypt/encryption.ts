@@ -6,6 +6,7 @@ import { identityTransformer, type Transformer } from '../transformer.ts';
 import { aesCbc, aesGcm, secretbox } from './ciphers.ts';
 import { type EncryptionConfiguration, type ProviderConfiguration, parseEncryptionConfiguration } from './configuration.ts';
 import { parseGroupResource } from './configuration-validation.ts';
+import type { EncryptionObserver } from './encryption-observer.ts';
 import type { KeyCounter, KeyUsage } from './key-usage.ts';
 import { KmsProvider } from './kms/kms-provider.ts';
 import { keyProvider, PrefixChain, type Provider } from './prefix-chain.ts';
@@ -39,6 +40,7 @@ export interface EncryptionDeps {
   readonly logger: Logger;
   /** Counts what each AES-GCM key encrypts. */
   readonly usage?: KeyUsage;
+  readonly observer?: EncryptionObserver;
 }
 
 /** Parses and checks the text of a configuration file; throws an Error that names every problem, never a key. */
@@ -48,13 +50,18 @@ export function loadEncryptionConfig(text: string, deps: EncryptionDeps): Encryp
 
 class ConfiguredEncryption implements Encryption {
   readonly keysDigest: string;
+  /** Providers by `resource.group`, as the rules name them. */
+  readonly #rulesByName = new Map<string, readonly Provider[]>();
+  /** Codecs by resource, each made when it is first asked for. */
   readonly #transformers = new Map<string, PrefixChain>();
+  readonly #observer: EncryptionObserver | undefined;
   readonly #rules: EncryptionRule[] = [];
   readonly #kms: KmsProvider[] = [];
   readonly #keys: Buffer[] = [];
   readonly #writeIds = new Set<string>();
 
   constructor(configuration: EncryptionConfiguration, deps: EncryptionDeps) {
+    this.#observer = deps.observer;
     const chains = new Map<string, Provider[]>();
     const identities: unknown[] = [];
     for (const { resources, providers } of configuration.resources) {
@@ -68,7 +75,7 @@ class ConfiguredEncryption implements Encryption {
         else chain.push(...built);
       }
     }
-    for (const [name, providers] of chains) this.#transformers.set(name, new PrefixChain(providers));
+    for (const [name, providers] of chains) this.#rulesByName.set(name, providers);
     this.keysDigest = createHash('sha256').update(JSON.stringify(identities)).digest('hex');
   }
 
@@ -77,11 +84,21 @@ class ConfiguredEncryption implements Encryption {
   }
 
   transformerFor(group: string, resource: string): Transformer {
-    return this.#chainOf(group, resource) ?? identityTransformer;
+    const name = `${resource}.${group}`;
+    const known = this.#transformers.get(name);
+    if (known !== undefined) return known;
+    const providers = this.#providersOf(group, resource);
+    if (providers === undefined) return identityTransformer;
+    const label = group === '' ? resource : name;
+    const chain = new PrefixChain(providers, (direction, prefix, seconds, error) =>
+      this.#observer?.transformed(direction, label, prefix, seconds, error),
+    );
+    this.#transformers.set(name, chain);
+    return chain;
   }
 
   prefixesFor(group: string, resource: string): readonly string[] {
-    return this.#chainOf(group, resource)?.prefixes ?? [identityProvider.prefix];
+    return (this.#providersOf(group, resource) ?? [identityProvider]).map(({ prefix }) => prefix);
   }
 
   describe(): readonly EncryptionRule[] {
@@ -97,10 +114,10 @@ class ConfiguredEncryption implements Encryption {
     for (const key of this.#keys) key.fill(0);
   }
 
-  #chainOf(group: string, resource: string): PrefixChain | undefined {
+  #providersOf(group: string, resource: string): readonly Provider[] | undefined {
     const rules = [`${resource}.${group}`, `*.${group}`, '*.*'];
-    const rule = rules.find((name) => this.#transformers.has(name));
-    return rule === undefined ? undefined : this.#transformers.get(rule);
+    const rule = rules.find((name) => this.#rulesByName.has(name));
+    return rule === undefined ? undefined : this.#rulesByName.get(rule);
   }
 
   #build(provider: ProviderConfiguration, deps: EncryptionDeps): Provider[] {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { StorageError } from '../../errors.ts';
 import { encryptedPrefix, startsWith, type TransformContext, type Transformer } from '../transformer.ts';
 import type { Cipher } from './ciphers.ts';
+import type { TransformDirection } from './encryption-observer.ts';
 
 /**
  * The providers of a resource in order. A value is read by the providers whose prefix it begins with, until one succeeds (two
@@ -23,19 +24,20 @@ export interface Decrypted {
   readonly stale: boolean;
 }
 
+/** Is told of every attempt of a provider: its prefix, `identity`, or `unknown` when none fitted. */
+export type ObserveTransform = (direction: TransformDirection, prefix: string, seconds: number, error?: unknown) => void;
+
 export class PrefixChain implements Transformer {
   readonly #providers: readonly Provider[];
   readonly #first: Provider;
+  readonly #observe: ObserveTransform;
 
-  constructor(providers: readonly Provider[]) {
+  constructor(providers: readonly Provider[], observe: ObserveTransform = () => {}) {
     const [first] = providers;
     if (first === undefined) throw new Error('a resource needs at least one provider');
     this.#providers = providers;
     this.#first = first;
-  }
-
-  get prefixes(): readonly string[] {
-    return this.#providers.map(({ prefix }) => prefix);
+    this.#observe = observe;
   }
 
   get writeId(): string {
@@ -43,38 +45,82 @@ export class PrefixChain implements Transformer {
   }
 
   fromStorage(stored: Uint8Array, context: TransformContext): Decrypted | Promise<Decrypted> {
-    return this.#tryFrom(0, stored, context, []);
+    return this.#tryFrom(0, stored, context, { startedMs: performance.now(), errors: [] });
   }
 
   toStorage(plain: Uint8Array, context: TransformContext): Uint8Array | Promise<Uint8Array> {
     const { prefix } = this.#first;
-    const encrypted = this.#first.encrypt(plain, context);
-    if (prefix === '') return encrypted;
-    return encrypted instanceof Promise ? encrypted.then((bytes) => withPrefix(prefix, bytes)) : withPrefix(prefix, encrypted);
+    const startedMs = performance.now();
+    let encrypted: Uint8Array | Promise<Uint8Array>;
+    try {
+      encrypted = this.#first.encrypt(plain, context);
+    } catch (error) {
+      this.#ended('to_storage', prefix, startedMs, error);
+      throw error;
+    }
+    if (encrypted instanceof Promise) return this.#laterToStorage(encrypted, prefix, startedMs);
+    const stored = prefix === '' ? encrypted : withPrefix(prefix, encrypted);
+    this.#ended('to_storage', prefix, startedMs);
+    return stored;
+  }
+
+  async #laterToStorage(encrypted: Promise<Uint8Array>, prefix: string, startedMs: number): Promise<Uint8Array> {
+    try {
+      const stored = withPrefix(prefix, await encrypted);
+      this.#ended('to_storage', prefix, startedMs);
+      return stored;
+    } catch (error) {
+      this.#ended('to_storage', prefix, startedMs, error);
+      throw error;
+    }
   }
 
   /** Tries the providers from number `start`; goes on asynchronously behind the first asynchronous one. */
-  #tryFrom(start: number, stored: Uint8Array, context: TransformContext, errors: string[]): Decrypted | Promise<Decrypted> {
+  #tryFrom(start: number, stored: Uint8Array, context: TransformContext, attempt: Attempt): Decrypted | Promise<Decrypted> {
+    const { startedMs, errors } = attempt;
     for (let i = start; i < this.#providers.length; i++) {
       const provider = this.#providers[i];
       if (provider === undefined || !startsWith(stored, provider.prefix)) continue;
+      const succeeded = ({ plain, stale }: Decrypted): Decrypted => {
+        this.#ended('from_storage', provider.prefix, startedMs);
+        return { plain, stale: stale || i > 0 };
+      };
+      const failed = (error: unknown) => {
+        // What identity says about an encrypted value is of interest only when nothing else could be tried.
+        if (provider.prefix === '') return;
+        this.#ended('from_storage', provider.prefix, startedMs, error);
+        errors.push(`${provider.prefix} ${error instanceof Error ? error.message : String(error)}`);
+      };
       try {
         const result = provider.decrypt(stored.subarray(provider.prefix.length), context);
-        if (!(result instanceof Promise)) return { plain: result.plain, stale: result.stale || i > 0 };
-        return result.then(
-          ({ plain, stale }) => ({ plain, stale: stale || i > 0 }),
-          (error: unknown) => this.#tryFrom(i + 1, stored, context, note(errors, provider, error)),
-        );
+        if (!(result instanceof Promise)) return succeeded(result);
+        return result.then(succeeded, (error: unknown) => {
+          failed(error);
+          return this.#tryFrom(i + 1, stored, context, attempt);
+        });
       } catch (error) {
-        note(errors, provider, error);
+        failed(error);
       }
     }
-    throw new StorageError(
-      'unreadable',
-      errors.length > 0 ? errors.join('; ') : `no configured provider can read ${describe(stored)}`,
-      context,
-    );
+    const message = errors.length > 0 ? errors.join('; ') : `no configured provider can read ${describe(stored)}`;
+    const error = new StorageError('unreadable', message, context);
+    if (errors.length === 0) this.#observe('from_storage', 'unknown', secondsSince(startedMs), error);
+    throw error;
   }
+
+  #ended(direction: TransformDirection, prefix: string, startedMs: number, error?: unknown): void {
+    this.#observe(direction, prefix === '' ? 'identity' : prefix, secondsSince(startedMs), error);
+  }
+}
+
+/** One value that is being read: when it began, and what the providers so far said. */
+interface Attempt {
+  readonly startedMs: number;
+  readonly errors: string[];
+}
+
+function secondsSince(startedMs: number): number {
+  return (performance.now() - startedMs) / 1000;
 }
 
 /** A provider with one local key. */
@@ -87,12 +133,6 @@ export function keyProvider(kind: 'aescbc' | 'aesgcm' | 'secretbox', keyName: st
     encrypt: (plain, { key: authenticated }) => cipher.encrypt(plain, authenticated),
     decrypt: (stored, { key: authenticated }) => ({ plain: cipher.decrypt(stored, authenticated), stale: false }),
   };
-}
-
-function note(errors: string[], provider: Provider, error: unknown): string[] {
-  // What identity says about an encrypted value is of interest only when nothing else could be tried.
-  if (provider.prefix !== '') errors.push(`${provider.prefix} ${error instanceof Error ? error.message : String(error)}`);
-  return errors;
 }
 
 /** Provider and key name that a value names; nothing else of it. */

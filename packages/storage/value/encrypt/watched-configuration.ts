@@ -4,6 +4,7 @@ import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
 import type { Transformer } from '../transformer.ts';
 import { type Encryption, loadEncryptionConfig } from './encryption.ts';
+import type { EncryptionObserver } from './encryption-observer.ts';
 import type { KeyUsage } from './key-usage.ts';
 import { ReloadableEncryption } from './reloadable-encryption.ts';
 
@@ -17,8 +18,11 @@ export interface WatchedConfigurationOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly usage: KeyUsage;
+  readonly observer?: EncryptionObserver;
   /** Told of every attempt to use a changed file. */
   readonly onReload?: (outcome: 'success' | 'failure') => void;
+  /** Told which file is in use from now on: the SHA-256 of its text. */
+  readonly onUse?: (digest: string) => void;
 }
 
 /** Rejects with the reason why `next` must not be used. */
@@ -53,6 +57,7 @@ export class WatchedConfiguration {
   static async open(options: WatchedConfigurationOptions): Promise<WatchedConfiguration> {
     const { encryption, digest } = await load(options);
     const configuration = new WatchedConfiguration(options, encryption, digest);
+    options.onUse?.(digest);
     if (options.automaticReload) await configuration.#poll();
     return configuration;
   }
@@ -100,7 +105,7 @@ export class WatchedConfiguration {
   }
 
   async #reload(): Promise<void> {
-    const { onReload } = this.#options;
+    const { onReload, onUse } = this.#options;
     try {
       const { encryption, digest } = await load(this.#options);
       if (digest === this.#digest) {
@@ -118,6 +123,7 @@ export class WatchedConfiguration {
       this.#retire(this.#encryption.replace(encryption));
       this.#digest = digest;
       this.#lastError = undefined;
+      onUse?.(digest);
       onReload?.('success');
     } catch (error) {
       this.#lastError = error instanceof Error ? error : new Error(String(error));
@@ -163,11 +169,13 @@ export class WatchedConfiguration {
 }
 
 async function load(options: WatchedConfigurationOptions): Promise<{ readonly encryption: Encryption; readonly digest: string }> {
-  const { file, clock, logger, usage } = options;
+  const { file, clock, logger, usage, observer } = options;
   try {
     const bytes = await readFile(file);
     const digest = createHash('sha256').update(bytes).digest('hex');
-    return { encryption: loadEncryptionConfig(bytes.toString('utf8'), { clock, logger, usage }), digest };
+    const text = bytes.toString('utf8');
+    bytes.fill(0);
+    return { encryption: loadEncryptionConfig(text, { clock, logger, usage, ...(observer && { observer }) }), digest };
   } catch (error) {
     throw new Error(`the encryption configuration ${file} cannot be used: ${error instanceof Error ? error.message : String(error)}`);
   }

@@ -85,9 +85,19 @@ export function checkEncryptedObject(object: EncryptedObject): void {
 
 export function checkKeyId(keyId: string): void {
   const bytes = Buffer.byteLength(keyId);
-  if (bytes === 0) throw new Error('failed to validate key id: keyID is empty');
-  if (bytes > maxKeyIdBytes)
-    throw new Error(`failed to validate key id: keyID is ${bytes} bytes, which exceeds the max size of ${maxKeyIdBytes}`);
+  switch (keyIdProblem(keyId)) {
+    case 'empty':
+      throw new Error('failed to validate key id: keyID is empty');
+    case 'too_long':
+      throw new Error(`failed to validate key id: keyID is ${bytes} bytes, which exceeds the max size of ${maxKeyIdBytes}`);
+    case undefined:
+  }
+}
+
+/** Why a plugin must not name its key so. */
+export function keyIdProblem(keyId: string): 'empty' | 'too_long' | undefined {
+  if (keyId === '') return 'empty';
+  return Buffer.byteLength(keyId) > maxKeyIdBytes ? 'too_long' : undefined;
 }
 
 function checkAnnotations(annotations: EncryptedObject['annotations']): void {

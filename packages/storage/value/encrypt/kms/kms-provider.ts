@@ -5,17 +5,21 @@ import type { Root } from 'protobufjs';
 import { StorageError } from '../../../errors.ts';
 import { encryptedPrefix, type TransformContext } from '../../transformer.ts';
 import { aesGcm, type Cipher } from '../ciphers.ts';
+import type { EncryptionObserver } from '../encryption-observer.ts';
 import type { Decrypted, Provider } from '../prefix-chain.ts';
 import {
+  checkEncryptedObject,
   checkKeyId,
   decodeEncryptedObject,
   type EncryptedObject,
   encodeEncryptedObject,
+  keyIdProblem,
   sourceId,
   sourceType,
 } from './encrypted-object.ts';
 import { KmsClient } from './kms-client.ts';
 import { seedCipher } from './seed-cipher.ts';
+import { SourceCache } from './source-cache.ts';
 
 /**
  * KMS v2: values are encrypted here with keys derived from a seed; the plugin only encrypts and decrypts seeds. The plugin's
@@ -26,6 +30,12 @@ export interface KmsOptions {
   readonly name: string;
   readonly socketPath: string;
   readonly timeoutMs: number;
+}
+
+export interface KmsDeps {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly observer?: EncryptionObserver;
 }
 
 interface WriteState {
@@ -46,8 +56,9 @@ export class KmsProvider implements Provider {
   readonly #client: KmsClient;
   readonly #clock: Clock;
   readonly #logger: Logger;
-  /** Ciphers by `sourceId`, in order of use. */
-  readonly #ciphers = new Map<string, Cipher>();
+  readonly #observer: EncryptionObserver | undefined;
+  /** By `sourceId`. */
+  readonly #sources: SourceCache;
   readonly #decrypting = new Map<string, Promise<Cipher>>();
   #write: WriteState | undefined;
   #messages: Root | undefined;
@@ -56,12 +67,14 @@ export class KmsProvider implements Provider {
   #cancelTimer = () => {};
   #closed = false;
 
-  constructor(options: KmsOptions, deps: { readonly clock: Clock; readonly logger: Logger }) {
+  constructor(options: KmsOptions, deps: KmsDeps) {
     this.name = options.name;
     this.prefix = `${encryptedPrefix}kms:v2:${options.name}:`;
     this.#client = new KmsClient(options.socketPath, options.timeoutMs);
     this.#clock = deps.clock;
     this.#logger = deps.logger;
+    this.#observer = deps.observer;
+    this.#sources = new SourceCache(maxCachedSources, (size) => this.#observer?.kmsSourcesKept(this.name, size));
     void this.#poll();
   }
 
@@ -91,6 +104,13 @@ export class KmsProvider implements Provider {
     this.#closed = true;
     this.#cancelTimer();
     await this.#client.close();
+    this.#write = undefined;
+    this.#sources.clear();
+  }
+
+  /** What the plugin answers after the end must not be kept. */
+  #checkOpen(): void {
+    if (this.#closed) throw new Error('the KMS provider is closed');
   }
 
   #isConfirmed(state: WriteState): boolean {
@@ -108,15 +128,21 @@ export class KmsProvider implements Provider {
   }
 
   #encode(messages: Root, { cipher, source }: WriteState, plain: Uint8Array, key: string): Uint8Array {
+    this.#observer?.kmsKeyUsed('to_storage', this.name, source.keyID);
     return encodeEncryptedObject(messages, { ...source, encryptedData: cipher.encrypt(plain, key) });
   }
 
   #decryptWith(messages: Root, stored: Uint8Array, key: string): Decrypted | Promise<Decrypted> {
     const object = decodeEncryptedObject(messages, stored);
-    const decrypt = (cipher: Cipher) => ({ plain: cipher.decrypt(object.encryptedData, key), stale: this.#isStale(object) });
+    const decrypt = (cipher: Cipher) => {
+      this.#observer?.kmsKeyUsed('from_storage', this.name, object.keyID);
+      return { plain: cipher.decrypt(object.encryptedData, key), stale: this.#isStale(object) };
+    };
     const id = sourceId(object);
-    const known = this.#ciphers.get(id);
-    return known === undefined ? this.#fetchCipher(id, object).then(decrypt) : decrypt(known);
+    const known = this.#sources.get(id);
+    if (known !== undefined) return decrypt(known);
+    this.#observer?.kmsSourceMissed();
+    return this.#fetchCipher(id, object).then(decrypt);
   }
 
   #isStale({ keyID, encryptedDEKSourceType }: EncryptedObject): boolean {
@@ -128,24 +154,33 @@ export class KmsProvider implements Provider {
     const running = this.#decrypting.get(id);
     if (running !== undefined) return running;
     const { encryptedDEKSource: ciphertext, keyID: keyId, annotations } = object;
-    const question = this.#client
-      .decrypt({ ciphertext, keyId, annotations, uid: randomUUID() })
-      .then((key) =>
-        this.#remember(id, object.encryptedDEKSourceType === sourceType.hkdfSeed ? seedCipher(Buffer.from(key)) : aesGcm(Buffer.from(key))),
-      )
+    const question = this.#timed('Decrypt', () => this.#client.decrypt({ ciphertext, keyId, annotations, uid: randomUUID() }))
+      .then((answer) => {
+        const key = Buffer.from(answer);
+        answer.fill(0);
+        this.#checkOpen();
+        const cipher = object.encryptedDEKSourceType === sourceType.hkdfSeed ? seedCipher(key) : aesGcm(key);
+        return this.#sources.add(id, key, cipher);
+      })
       .catch((cause: unknown) => {
-        throw new Error(`failed to decrypt DEK, error: ${cause instanceof Error ? cause.message : String(cause)}`);
+        throw new Error(`failed to decrypt DEK, error: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
       })
       .finally(() => this.#decrypting.delete(id));
     this.#decrypting.set(id, question);
     return question;
   }
 
-  #remember(id: string, cipher: Cipher): Cipher {
-    this.#ciphers.set(id, cipher);
-    const [oldest] = this.#ciphers.keys();
-    if (this.#ciphers.size > maxCachedSources && oldest !== undefined) this.#ciphers.delete(oldest);
-    return cipher;
+  async #timed<T>(method: 'Status' | 'Encrypt' | 'Decrypt', call: () => Promise<T>): Promise<T> {
+    const startedMs = this.#clock.monotonicMs();
+    const ended = (error?: unknown) => this.#observer?.kmsCall(this.name, method, (this.#clock.monotonicMs() - startedMs) / 1000, error);
+    try {
+      const answer = await call();
+      ended();
+      return answer;
+    } catch (error) {
+      ended(error);
+      throw error;
+    }
   }
 
   async #poll(): Promise<void> {
@@ -174,9 +209,10 @@ export class KmsProvider implements Provider {
 
   async #askStatus(): Promise<void> {
     this.#messages ??= await this.#client.messages();
-    const { version, healthz, keyId } = await this.#client.status();
+    const { version, healthz, keyId } = await this.#timed('Status', () => this.#client.status());
     if (healthz !== 'ok') throw new Error(`got unexpected healthz status: ${healthz}`);
     if (version !== 'v2' && version !== 'v2beta1') throw new Error(`expected KMSv2 API version v2, got ${version}`);
+    this.#observer?.kmsKeyNamed(this.name, keyId, keyIdProblem(keyId));
     checkKeyId(keyId);
     if (this.#write?.source.keyID === keyId) {
       this.#write.confirmedMs = this.#clock.monotonicMs();
@@ -186,18 +222,30 @@ export class KmsProvider implements Provider {
   }
 
   async #newWriteState(keyId: string): Promise<WriteState> {
+    const startedMs = this.#clock.monotonicMs();
+    const made = (error?: unknown) => this.#observer?.seedMade((this.#clock.monotonicMs() - startedMs) / 1000, error);
     const seed = randomBytes(32);
-    const answer = await this.#client.encrypt(seed, randomUUID());
-    if (answer.keyId !== keyId) throw new Error('Status and Encrypt of the plugin name different keys');
-    const source = {
-      keyID: answer.keyId,
-      encryptedDEKSource: answer.ciphertext,
-      annotations: answer.annotations,
-      encryptedDEKSourceType: sourceType.hkdfSeed,
-    };
-    const cipher = this.#remember(sourceId(source), seedCipher(seed));
-    // Fails when the plugin's answer could not be stored.
-    if (this.#messages !== undefined) encodeEncryptedObject(this.#messages, { ...source, encryptedData: Buffer.from([0]) });
-    return { cipher, source, confirmedMs: this.#clock.monotonicMs() };
+    try {
+      const answer = await this.#timed('Encrypt', () => this.#client.encrypt(seed, randomUUID()));
+      this.#checkOpen();
+      if (answer.keyId !== keyId) throw new Error('Status and Encrypt of the plugin name different keys');
+      const source = {
+        keyID: answer.keyId,
+        encryptedDEKSource: answer.ciphertext,
+        annotations: answer.annotations,
+        encryptedDEKSourceType: sourceType.hkdfSeed,
+      };
+      // Fails when the plugin's answer could not be stored.
+      checkEncryptedObject({ ...source, encryptedData: Buffer.from([0]) });
+      const id = sourceId(source);
+      const cipher = this.#sources.add(id, seed, seedCipher(seed));
+      this.#sources.writeWith(id);
+      made();
+      return { cipher, source, confirmedMs: this.#clock.monotonicMs() };
+    } catch (error) {
+      seed.fill(0);
+      made(error);
+      throw error;
+    }
   }
 }

@@ -9,22 +9,28 @@ const infoBytes = 32;
 
 export function seedCipher(seed: Buffer): Cipher {
   if (seed.length < 32) throw new Error(`invalid seed length ${seed.length} used for key generation`);
-  // One block of HKDF-Expand is all that a 32 byte key needs: HMAC(seed, info ‖ 0x01).
-  const derived = (info: Uint8Array) =>
-    aesGcm(
-      createHmac('sha256', seed)
-        .update(info)
-        .update(Buffer.from([1]))
-        .digest(),
-    );
   return {
     encrypt(plain, authenticated) {
       const info = randomBytes(infoBytes);
-      return Buffer.concat([info, derived(info).encrypt(plain, authenticated)]);
+      return Buffer.concat([info, withDerivedKey(seed, info, (cipher) => cipher.encrypt(plain, authenticated))]);
     },
     decrypt(stored, authenticated) {
       if (stored.length < infoBytes) throw new Error('the stored data is too short');
-      return derived(stored.subarray(0, infoBytes)).decrypt(stored.subarray(infoBytes), authenticated);
+      return withDerivedKey(seed, stored.subarray(0, infoBytes), (cipher) => cipher.decrypt(stored.subarray(infoBytes), authenticated));
     },
   };
+}
+
+/** The derived key is overwritten as soon as it was used. */
+function withDerivedKey(seed: Buffer, info: Uint8Array, use: (cipher: Cipher) => Buffer): Buffer {
+  // One block of HKDF-Expand is all that a 32 byte key needs: HMAC(seed, info ‖ 0x01).
+  const key = createHmac('sha256', seed)
+    .update(info)
+    .update(Buffer.from([1]))
+    .digest();
+  try {
+    return use(aesGcm(key));
+  } finally {
+    key.fill(0);
+  }
 }
