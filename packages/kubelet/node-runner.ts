@@ -125,6 +125,7 @@ export class NodeRunner {
       podIps: (uid) => this.#podIps(uid),
       hostIps: () => this.#hostIps,
       allocatable: () => nodeAllocatable,
+      umask: machine.umask,
       onRefreshError: (pod, error) => this.#podEvent(pod, 'Warning', 'FailedMount', error.message),
     });
     this.#statics = new StaticPods({

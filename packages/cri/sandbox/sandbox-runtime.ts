@@ -3,7 +3,7 @@
  * copy-on-write. No daemon and no images. Isolation for development, not a security boundary: see `status().limitations`.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
+import { lstat, mkdir, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
@@ -379,11 +379,11 @@ async function availableCapabilities(): Promise<bigint> {
   return BigInt(`0x${/^CapBnd:\s*([0-9a-f]+)$/m.exec(text)?.[1] ?? '0'}`);
 }
 
-/** Device files directly below /dev, for privileged containers. */
+/** Device files directly below /dev, for privileged containers; not links such as `/dev/stdin`, which lead to whatever this process has open. */
 async function hostDevices(): Promise<string[]> {
   const found: string[] = [];
   for (const name of await readdir('/dev')) {
-    const info = await stat(join('/dev', name)).catch(() => undefined);
+    const info = await lstat(join('/dev', name)).catch(() => undefined);
     if (info?.isCharacterDevice() || info?.isBlockDevice()) found.push(join('/dev', name));
   }
   return found;

@@ -15,6 +15,8 @@ export interface Machine {
   readonly systemUuid: string;
   readonly bootId: string;
   readonly swapBytes: number;
+  /** Of this process; undefined where the system does not say. */
+  readonly umask: number | undefined;
   /** Addresses other machines may reach this one under; a loopback address when there is no other. */
   readonly addresses: readonly string[];
 }
@@ -45,6 +47,7 @@ export async function readMachine(rootDir: string): Promise<Machine> {
     systemUuid: (await textOf('/sys/class/dmi/id/product_uuid')).trim(),
     bootId: (await textOf('/proc/sys/kernel/random/boot_id')).trim(),
     swapBytes: Number(/^SwapTotal:\s+(\d+)/m.exec(meminfo)?.[1] ?? 0) * 1024,
+    umask: umaskOf(await textOf('/proc/self/status')),
     addresses: addressesOf(),
   };
 }
@@ -53,6 +56,11 @@ export async function readMachine(rootDir: string): Promise<Machine> {
 export async function availableMemoryBytes(): Promise<number | undefined> {
   const kib = /^MemAvailable:\s+(\d+)/m.exec(await textOf('/proc/meminfo'))?.[1];
   return kib === undefined ? undefined : Number(kib) * 1024;
+}
+
+function umaskOf(status: string): number | undefined {
+  const text = /^Umask:\s+([0-7]+)$/m.exec(status)?.[1];
+  return text === undefined ? undefined : Number.parseInt(text, 8);
 }
 
 async function textOf(path: string): Promise<string> {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { FakeClock } from '@coffer/base/time/fake-clock';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type Payload, removeOldSets, writeAtomically } from './atomic-writer.ts';
+import { type AtomicWriterOptions, type Payload, removeOldSets, type WriterMemory, writeAtomically } from './atomic-writer.ts';
 
 const clock = new FakeClock(Date.UTC(2026, 0, 31, 9, 8, 7));
 
@@ -37,9 +37,21 @@ async function timestampedDirectories(): Promise<string[]> {
   return (await readdir(dir)).filter((name) => name.startsWith('..2'));
 }
 
-describe('writeAtomically', () => {
+describe.each(['a writer that looks each time', 'a writer that remembers'])('writeAtomically, %s', (kind) => {
+  const memories = new Map<string, WriterMemory>();
+  const memoryOf = (directory: string): WriterMemory | undefined => {
+    if (kind !== 'a writer that remembers') return undefined;
+    const memory = memories.get(directory) ?? {};
+    memories.set(directory, memory);
+    return memory;
+  };
+  const write = (files: Payload, options: AtomicWriterOptions): Promise<boolean> => {
+    const memory = memoryOf(options.directory);
+    return writeAtomically(files, memory === undefined ? options : { ...options, memory });
+  };
+
   it('lays out files as symlinks into ..data', async () => {
-    expect(await writeAtomically(payload({ a: '1', 'deep/er/b': '2' }), { directory: dir, clock })).toBe(true);
+    expect(await write(payload({ a: '1', 'deep/er/b': '2' }), { directory: dir, clock })).toBe(true);
     expect((await readdir(dir)).filter((name) => !name.startsWith('..2')).sort()).toEqual(['..data', 'a', 'deep']);
     expect(await readlink(join(dir, 'a'))).toBe('..data/a');
     expect(await readlink(join(dir, 'deep'))).toBe('..data/deep');
@@ -50,7 +62,7 @@ describe('writeAtomically', () => {
   it('sets modes whatever the umask is', async () => {
     const before = process.umask(0o077);
     try {
-      await writeAtomically(payload({ 'x/a': '1' }, 0o664), { directory: dir, clock });
+      await write(payload({ 'x/a': '1' }, 0o664), { directory: dir, clock });
     } finally {
       process.umask(before);
     }
@@ -60,7 +72,7 @@ describe('writeAtomically', () => {
 
   it('keeps bytes exactly, empty files included', async () => {
     const bytes = Uint8Array.from({ length: 256 }, (_, i) => i);
-    await writeAtomically(
+    await write(
       new Map([
         ['bin', { data: bytes, mode: 0o600 }],
         ['empty', { data: new Uint8Array(), mode: 0o600 }],
@@ -75,18 +87,18 @@ describe('writeAtomically', () => {
   });
 
   it('changes nothing when the payload is what is there', async () => {
-    await writeAtomically(payload({ a: '1' }), { directory: dir, clock });
+    await write(payload({ a: '1' }), { directory: dir, clock });
     const target = await readlink(join(dir, '..data'));
-    expect(await writeAtomically(payload({ a: '1' }), { directory: dir, clock })).toBe(false);
+    expect(await write(payload({ a: '1' }), { directory: dir, clock })).toBe(false);
     expect(await readlink(join(dir, '..data'))).toBe(target);
   });
 
   it('removes what is gone, and the directory of the old set', async () => {
-    await writeAtomically(payload({ a: '1', 'd/b': '2', 'd/c': '3' }), { directory: dir, clock });
-    await writeAtomically(payload({ 'd/b': '2' }), { directory: dir, clock });
+    await write(payload({ a: '1', 'd/b': '2', 'd/c': '3' }), { directory: dir, clock });
+    await write(payload({ 'd/b': '2' }), { directory: dir, clock });
     expect(await visible()).toEqual({ 'd/b': '2' });
     expect(await timestampedDirectories()).toHaveLength(1);
-    await writeAtomically(payload({}), { directory: dir, clock });
+    await write(payload({}), { directory: dir, clock });
     expect(await visible()).toEqual({});
   });
 
@@ -98,17 +110,17 @@ describe('writeAtomically', () => {
     ['..data', "must not start with '..'"],
     [`${'n'.repeat(256)}`, 'must be less than or equal to 255 characters'],
   ])('refuses the path %j', async (path, message) => {
-    await expect(writeAtomically(payload({ [path]: 'x' }), { directory: dir, clock })).rejects.toThrow(message);
+    await expect(write(payload({ [path]: 'x' }), { directory: dir, clock })).rejects.toThrow(message);
     expect(await readdir(dir)).toEqual([]);
   });
 
   it('lets a reader that holds the old set finish reading it by name of the directory it resolved', async () => {
-    await writeAtomically(payload({ a: 'old' }), { directory: dir, clock });
+    await write(payload({ a: 'old' }), { directory: dir, clock });
     const afterSwap: string[] = [];
     const old = join(dir, await readlink(join(dir, '..data')));
     const read = async () => afterSwap.push(await readFile(join(old, 'a'), 'utf8'));
     const pending: Promise<unknown>[] = [];
-    await writeAtomically(payload({ a: 'new' }), {
+    await write(payload({ a: 'new' }), {
       directory: dir,
       clock,
       afterStep: (step) => {
@@ -124,9 +136,9 @@ describe('writeAtomically', () => {
   const after = { a: '2', fresh: 'y', 'd/c': '3' };
   for (let killedAfter = 1; killedAfter <= 11; killedAfter++) {
     it(`killed after step ${killedAfter}: shows one whole set, and the next write repairs everything`, async () => {
-      await writeAtomically(payload(before), { directory: dir, clock });
+      await write(payload(before), { directory: dir, clock });
       await expect(
-        writeAtomically(payload(after), {
+        write(payload(after), {
           directory: dir,
           clock,
           afterStep: (step) => {
@@ -136,7 +148,7 @@ describe('writeAtomically', () => {
       ).rejects.toThrow('killed');
       const data = await readFile(join(dir, '..data/a'), 'utf8');
       expect(data).toBe(killedAfter < 8 ? '1' : '2');
-      await writeAtomically(payload(after), { directory: dir, clock });
+      await write(payload(after), { directory: dir, clock });
       expect(await visible()).toEqual(after);
       expect(await timestampedDirectories()).toHaveLength(1);
       expect(await readdir(dir)).not.toContain('..data_tmp');
@@ -145,7 +157,7 @@ describe('writeAtomically', () => {
 
   it('shows one whole version to a reader that resolves ..data once, and old or new to one that goes by path', async () => {
     const set = (i: number) => payload({ a: `${i}`.repeat(2000), b: `${i}`.repeat(2000), 'd/c': `${i}` });
-    await writeAtomically(set(0), { directory: dir, clock, keepPrevious: true });
+    await write(set(0), { directory: dir, clock, keepPrevious: true });
     let writing = true;
     const problems: string[] = [];
     let reads = 0;
@@ -165,14 +177,14 @@ describe('writeAtomically', () => {
     };
     const readers = [byDirectory(), byDirectory(), byPath()];
     for (let i = 1; i <= 60; i++) {
-      await writeAtomically(set(i), { directory: dir, clock, keepPrevious: true });
+      await write(set(i), { directory: dir, clock, keepPrevious: true });
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
     writing = false;
     await Promise.all(readers);
     expect(problems).toEqual([]);
     expect(reads).toBeGreaterThan(10);
-    await removeOldSets(dir);
+    await removeOldSets(dir, memoryOf(dir));
     expect(await timestampedDirectories()).toHaveLength(1);
   });
 
@@ -187,9 +199,9 @@ describe('writeAtomically', () => {
           const afterStep = (step: number) => {
             if (step === killedAfter) throw new Error('killed');
           };
-          await writeAtomically(payload(wanted), { directory, clock, afterStep }).catch(() => {});
+          await write(payload(wanted), { directory, clock, afterStep }).catch(() => {});
         }
-        await writeAtomically(payload(last), { directory, clock });
+        await write(payload(last), { directory, clock });
         const entries = (await readdir(directory)).filter((entry) => !entry.startsWith('..'));
         expect(entries.sort()).toEqual([...new Set(Object.keys(last).map((path) => path.split('/')[0] ?? ''))].sort());
         for (const [path, text] of Object.entries(last)) expect(await readFile(join(directory, path), 'utf8')).toBe(text);
@@ -200,10 +212,41 @@ describe('writeAtomically', () => {
   });
 
   it('replaces a foreign link under one of its names', async () => {
-    await writeAtomically(payload({ a: '1' }), { directory: dir, clock });
+    await write(payload({ a: '1' }), { directory: dir, clock });
     await rm(join(dir, 'a'));
     await symlink('/etc/passwd', join(dir, 'a'));
-    await writeAtomically(payload({ a: '1' }), { directory: dir, clock });
+    await write(payload({ a: '1' }), { directory: dir, clock });
     expect(await readlink(join(dir, 'a'))).toBe('..data/a');
+  });
+
+  it('takes up what another writer left, sets that readers had open included', async () => {
+    await writeAtomically(payload({ a: '1', 'd/b': '1' }), { directory: dir, clock, keepPrevious: true });
+    await writeAtomically(payload({ a: '2', 'd/b': '2' }), { directory: dir, clock, keepPrevious: true });
+    for (const text of ['3', '4', '5']) {
+      await write(payload({ a: text, 'd/b': text }), { directory: dir, clock, keepPrevious: true });
+      expect(await timestampedDirectories()).toHaveLength(2);
+    }
+    await removeOldSets(dir, memoryOf(dir));
+    expect(await timestampedDirectories()).toHaveLength(1);
+    expect(await visible()).toEqual({ a: '5', 'd/b': '5' });
+  });
+
+  it('repairs what somebody removed when the same is written again', async () => {
+    await write(payload({ a: '1' }), { directory: dir, clock });
+    await rm(join(dir, '..data/a'));
+    expect(await write(payload({ a: '1' }), { directory: dir, clock })).toBe(true);
+    expect(await visible()).toEqual({ a: '1' });
+  });
+
+  it('sets the same modes when it is told the umask', async () => {
+    const before = process.umask(0o027);
+    try {
+      await write(payload({ a: '1' }, 0o644), { directory: dir, clock, umask: 0o027 });
+      await write(payload({ a: '2', b: '2' }, 0o400), { directory: dir, clock, umask: 0o027 });
+    } finally {
+      process.umask(before);
+    }
+    expect((await lstat(join(dir, '..data/b'))).mode & 0o7777).toBe(0o400);
+    expect((await lstat(join(dir, await readlink(join(dir, '..data'))))).mode & 0o7777).toBe(0o755);
   });
 });

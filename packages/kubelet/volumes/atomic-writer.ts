@@ -20,7 +20,7 @@
  *  11. remove every timestamped directory but the current one, and the one before where that is to be kept for its readers
  */
 import { randomInt } from 'node:crypto';
-import { chmod, lchown, lstat, mkdir, readdir, readFile, readlink, rename, rm, symlink, unlink, writeFile } from 'node:fs/promises';
+import { chmod, lchown, lstat, mkdir, readdir, readFile, readlink, rename, rm, rmdir, symlink, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '@coffer/base/time/clock';
 
@@ -41,18 +41,62 @@ export interface AtomicWriterOptions {
   readonly setOwnership?: (timestampedDirectory: string) => Promise<void>;
   /** Leaves the set that was visible before in place, for readers that are in the midst of it; `removeOldSets` clears it away. */
   readonly keepPrevious?: boolean;
+  /** What the only writer of the directory remembers from call to call, so that an update need not look at what is there. */
+  readonly memory?: WriterMemory;
+  /** File mode bits that this process may not set when it makes something; without it every mode is set once more. */
+  readonly umask?: number | undefined;
   /** Called after each numbered step; a test that throws here is a writer that was killed there. */
   readonly afterStep?: (step: number) => void;
+}
+
+/** Empty at first. Never wrong: whatever fails empties it again, and then the directory itself is looked at. */
+export interface WriterMemory {
+  visible?: WrittenSet | undefined;
+  /** Every other set in the directory, as far as `visible` is known. */
+  old?: readonly OldSet[];
+}
+
+interface WrittenSet {
+  readonly name: string;
+  readonly payload: Payload;
+}
+
+interface OldSet {
+  readonly name: string;
+  readonly payload: Payload | undefined;
 }
 
 const dataName = '..data';
 const temporaryName = '..data_tmp';
 const timestampPattern = /^\.\.\d{4}_\d{2}_\d{2}_\d{2}_\d{2}_\d{2}\.\d+$/;
+const directoryMode = 0o755;
 const maxPathLength = 4096;
 const maxNameLength = 255;
 
 /** Makes the directory show exactly `payload`. Returns whether anything visible changed. One writer per directory at a time. */
 export async function writeAtomically(payload: Payload, options: AtomicWriterOptions): Promise<boolean> {
+  const { memory } = options;
+  const last = memory?.visible;
+  const old = memory?.old ?? [];
+  if (memory !== undefined) memory.visible = undefined;
+  const changed = last !== undefined && !samePayload(last.payload, payload);
+  const visible = await (changed ? writeNext(last, old, payload, options) : writeAfterLook(payload, options));
+  if (memory !== undefined) {
+    memory.visible = { name: visible.name, payload };
+    memory.old = visible.kept === undefined ? [] : [visible.kept];
+  }
+  return visible.changed;
+}
+
+interface Visible {
+  readonly name: string;
+  readonly changed: boolean;
+  /** The set before, where it was left in place. */
+  readonly kept: OldSet | undefined;
+}
+
+/** The steps without any knowledge of the directory. */
+async function writeAfterLook(payload: Payload, options: AtomicWriterOptions): Promise<Visible> {
   const { directory } = options;
   const done = options.afterStep ?? (() => {});
 
@@ -68,33 +112,10 @@ export async function writeAtomically(payload: Payload, options: AtomicWriterOpt
   const upToDate = current !== undefined && (await holdsExactly(join(directory, current), payload));
   done(3);
 
-  let visible = current;
-  if (!upToDate) {
-    // 4
-    const name = await makeTimestampedDirectory(directory, options.clock);
-    const fresh = join(directory, name);
-    done(4);
+  // 4 to 8
+  const visible = upToDate ? current : await makeVisible(payload, options);
 
-    // 5
-    await writeFiles(fresh, payload);
-    done(5);
-
-    // 6
-    await options.setOwnership?.(fresh);
-    done(6);
-
-    // 7
-    await rm(join(directory, temporaryName), { force: true });
-    await symlink(name, join(directory, temporaryName));
-    done(7);
-
-    // 8
-    await rename(join(directory, temporaryName), join(directory, dataName));
-    visible = name;
-    done(8);
-  }
-
-  const wanted = new Set([...payload.keys()].map((path) => firstSegment(path)));
+  const wanted = topLevelNames(payload);
   const present = await readdir(directory);
   // 9
   for (const name of wanted) await ensureLink(directory, name, present.includes(name));
@@ -112,17 +133,111 @@ export async function writeAtomically(payload: Payload, options: AtomicWriterOpt
     if (timestampPattern.test(name) && !kept) await rm(join(directory, name), { recursive: true, force: true });
   }
   done(11);
-  return !upToDate;
+  const kept = upToDate || current === undefined || options.keepPrevious !== true ? undefined : { name: current, payload: undefined };
+  return { name: visible, changed: !upToDate, kept };
+}
+
+/** The steps when it is known which sets are there and that the visible one holds something else: 2 and 3 have nothing to find out. */
+async function writeNext(last: WrittenSet, old: readonly OldSet[], payload: Payload, options: AtomicWriterOptions): Promise<Visible> {
+  const { directory } = options;
+  const done = options.afterStep ?? (() => {});
+  // 1
+  for (const path of payload.keys()) validatePath(path);
+  done(1);
+  // 2 and 3
+  done(2);
+  done(3);
+  // 4 to 8
+  const name = await makeVisible(payload, options);
+  const wanted = topLevelNames(payload);
+  const before = topLevelNames(last.payload);
+  // 9
+  for (const link of wanted) if (!before.has(link)) await ensureLink(directory, link, true);
+  done(9);
+  // 10
+  for (const link of before) if (!wanted.has(link) && (await isOwnLink(directory, link))) await unlink(join(directory, link));
+  done(10);
+  // 11
+  for (const set of options.keepPrevious === true ? old : [...old, last]) await removeSet(directory, set);
+  done(11);
+  return { name, changed: true, kept: options.keepPrevious === true ? last : undefined };
+}
+
+/** Steps 4 to 8. Returns the name of the new set. */
+async function makeVisible(payload: Payload, options: AtomicWriterOptions): Promise<string> {
+  const { directory, umask } = options;
+  const done = options.afterStep ?? (() => {});
+  // 4
+  const name = await makeTimestampedDirectory(directory, options.clock, umask);
+  const fresh = join(directory, name);
+  done(4);
+
+  // 5
+  await writeFiles(fresh, payload, umask);
+  done(5);
+
+  // 6
+  await options.setOwnership?.(fresh);
+  done(6);
+
+  // 7
+  const temporary = join(directory, temporaryName);
+  await symlink(name, temporary).catch(async (error: unknown) => {
+    if (!isErrno(error, 'EEXIST')) throw error;
+    await rm(temporary, { recursive: true, force: true });
+    await symlink(name, temporary);
+  });
+  done(7);
+
+  // 8
+  await rename(temporary, join(directory, dataName));
+  done(8);
+  return name;
 }
 
 /** Removes every set of files but the visible one. Not at the same time as a write. */
-export async function removeOldSets(directory: string): Promise<void> {
+export async function removeOldSets(directory: string, memory?: WriterMemory): Promise<void> {
+  if (memory?.visible !== undefined) {
+    for (const set of memory.old ?? []) await removeSet(directory, set);
+    memory.old = [];
+    return;
+  }
   const current = await currentTarget(directory);
   // Without a visible set there is nothing that could be told from an old one: the directory is being made or has gone.
   if (current === undefined) return;
   for (const name of await readdir(directory)) {
     if (timestampPattern.test(name) && name !== current) await rm(join(directory, name), { recursive: true, force: true });
   }
+}
+
+async function removeSet(directory: string, { name, payload }: OldSet): Promise<void> {
+  const path = join(directory, name);
+  const files = [...(payload?.keys() ?? [])];
+  if (payload !== undefined && files.every((file) => !file.includes('/'))) {
+    try {
+      for (const file of files) await unlink(join(path, file));
+      return await rmdir(path);
+    } catch {
+      // Not as it was written: everything in it goes.
+    }
+  }
+  await rm(path, { recursive: true, force: true });
+}
+
+function samePayload(a: Payload, b: Payload): boolean {
+  if (a.size !== b.size) return false;
+  for (const [path, file] of a) {
+    const other = b.get(path);
+    if (other === undefined || other.mode !== file.mode || other.uid !== file.uid) return false;
+    if (other.data !== file.data && Buffer.compare(other.data, file.data) !== 0) return false;
+  }
+  return true;
+}
+
+function topLevelNames(payload: Payload): ReadonlySet<string> {
+  const names = new Set<string>();
+  for (const path of payload.keys()) names.add(firstSegment(path));
+  return names;
 }
 
 /** Refuses what would leave the directory or collide with its own names. */
@@ -176,7 +291,7 @@ async function listFiles(directory: string, prefix: string): Promise<string[] | 
   }
 }
 
-async function makeTimestampedDirectory(directory: string, clock: Clock): Promise<string> {
+async function makeTimestampedDirectory(directory: string, clock: Clock, umask: number | undefined): Promise<string> {
   for (;;) {
     const t = new Date(clock.now());
     const two = (n: number) => String(n).padStart(2, '0');
@@ -184,9 +299,8 @@ async function makeTimestampedDirectory(directory: string, clock: Clock): Promis
     const time = `${two(t.getUTCHours())}_${two(t.getUTCMinutes())}_${two(t.getUTCSeconds())}`;
     const name = `..${day}_${time}.${String(randomInt(1_000_000_000)).padStart(9, '0')}`;
     try {
-      await mkdir(join(directory, name));
-      // mkdir's mode is subject to the umask.
-      await chmod(join(directory, name), 0o755);
+      await mkdir(join(directory, name), { mode: directoryMode });
+      if (!keepsMode(directoryMode, umask)) await chmod(join(directory, name), directoryMode);
       return name;
     } catch (error) {
       if (!isErrno(error, 'EEXIST')) throw error;
@@ -194,14 +308,19 @@ async function makeTimestampedDirectory(directory: string, clock: Clock): Promis
   }
 }
 
-async function writeFiles(directory: string, payload: Payload): Promise<void> {
+/** Whether something is made with exactly this mode. */
+function keepsMode(mode: number, umask: number | undefined): boolean {
+  return umask !== undefined && (mode & (umask | ~0o777)) === 0;
+}
+
+async function writeFiles(directory: string, payload: Payload, umask: number | undefined): Promise<void> {
   const made = new Set<string>();
   for (const [path, file] of payload) {
     await makeParents(directory, path, made);
     const target = join(directory, path);
-    // Private until its mode is set: a group that may not read it never can.
-    await writeFile(target, file.data, { mode: 0o600, flag: 'wx' });
-    await chmod(target, file.mode);
+    // Never open to more than it will be: who may not read it never can.
+    await writeFile(target, file.data, { mode: file.mode & 0o777, flag: 'wx' });
+    if (!keepsMode(file.mode, umask)) await chmod(target, file.mode);
     if (file.uid !== undefined) await lchown(target, file.uid, -1 >>> 0);
   }
 }
@@ -214,12 +333,12 @@ async function makeParents(directory: string, path: string, made: Set<string>): 
     if (made.has(parent)) continue;
     made.add(parent);
     await mkdir(join(directory, parent), { recursive: true });
-    await chmod(join(directory, parent), 0o755);
+    await chmod(join(directory, parent), directoryMode);
   }
 }
 
-async function ensureLink(directory: string, name: string, exists: boolean): Promise<void> {
-  if (exists) {
+async function ensureLink(directory: string, name: string, mayExist: boolean): Promise<void> {
+  if (mayExist) {
     if (await isOwnLink(directory, name)) return;
     await rm(join(directory, name), { recursive: true, force: true });
   }
@@ -230,7 +349,7 @@ async function isOwnLink(directory: string, name: string): Promise<boolean> {
   try {
     return (await readlink(join(directory, name))) === `${dataName}/${name}`;
   } catch (error) {
-    if (isErrno(error, 'EINVAL')) return false;
+    if (isErrno(error, 'EINVAL') || isErrno(error, 'ENOENT')) return false;
     throw error;
   }
 }

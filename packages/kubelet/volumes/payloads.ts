@@ -91,7 +91,7 @@ class PayloadBuilder {
       for (const [key, data] of contentOf(kind, object)) this.#files.set(key, { data, mode });
       return;
     }
-    const content = new Map(contentOf(kind, object));
+    const content = contentOf(kind, object);
     for (const item of items) {
       const data = content.get(item.key);
       if (data === undefined) {
@@ -166,11 +166,19 @@ function commonUser(pod: Pod): number | undefined {
   return users.every((user) => user === first) ? first : undefined;
 }
 
-function* contentOf(kind: 'ConfigMap' | 'Secret', object: KubeObject): Generator<[string, Uint8Array]> {
+/** What the keys of an object hold, decoded once for all the pods that use it. */
+const decoded = new WeakMap<KubeObject, ReadonlyMap<string, Uint8Array>>();
+
+function contentOf(kind: 'ConfigMap' | 'Secret', object: KubeObject): ReadonlyMap<string, Uint8Array> {
+  const known = decoded.get(object);
+  if (known !== undefined) return known;
+  const content = new Map<string, Uint8Array>();
   const data = isRecord(object.data) ? object.data : {};
-  for (const key of Object.keys(data)) yield [key, Buffer.from(String(getOwn(data, key)), kind === 'Secret' ? 'base64' : 'utf8')];
+  for (const key of Object.keys(data)) content.set(key, Buffer.from(String(getOwn(data, key)), kind === 'Secret' ? 'base64' : 'utf8'));
   const binary = kind === 'ConfigMap' && isRecord(object.binaryData) ? object.binaryData : {};
-  for (const key of Object.keys(binary)) yield [key, Buffer.from(String(getOwn(binary, key)), 'base64')];
+  for (const key of Object.keys(binary)) content.set(key, Buffer.from(String(getOwn(binary, key)), 'base64'));
+  decoded.set(object, content);
+  return content;
 }
 
 /** `a//b/./c` → `a/b/c`; `..` stays for the writer to refuse. */

@@ -12,7 +12,7 @@ import type { ObjectSource, SourceRecord } from '../objects/source-record.ts';
 import { bytesOf } from '../resources/pod-resources.ts';
 import { Limiter } from '../runtime/limiter.ts';
 import { allContainers, type Pod, type Volume } from '../types.ts';
-import { type AtomicWriterOptions, removeOldSets, writeAtomically } from './atomic-writer.ts';
+import { type AtomicWriterOptions, removeOldSets, type WriterMemory, writeAtomically } from './atomic-writer.ts';
 import { checkHostPath } from './host-path.ts';
 import type { MemoryStorage } from './memory-storage.ts';
 import type { Mounter } from './mounter.ts';
@@ -33,6 +33,8 @@ export interface VolumeManagerDeps {
   readonly podIps: (uid: string) => readonly string[];
   readonly hostIps: () => readonly string[];
   readonly allocatable: () => Readonly<Record<string, string>>;
+  /** File mode bits that this process may not set when it makes something; undefined where that is not known. */
+  readonly umask: number | undefined;
   /** A volume of a running pod could not be refreshed. */
   readonly onRefreshError: (pod: Pod, error: VolumeError) => void;
   /** Called when a refresh changed files, with the volume's sources: the moment a reader sees the new set. */
@@ -64,6 +66,8 @@ interface PodVolumes {
   /** Paths of the volumes that are mounted. */
   readonly paths: Map<string, string>;
   readonly sources: Map<string, readonly SourceRecord[]>;
+  /** By volume: what was written last. */
+  readonly written: Map<string, WriterMemory>;
   lane: Promise<void>;
   refreshQueued: boolean;
   removed: boolean;
@@ -168,7 +172,15 @@ export class VolumeManager {
     const uid = pod.metadata.uid;
     let state = this.#pods.get(uid);
     if (state === undefined) {
-      state = { pod, paths: new Map(), sources: new Map(), lane: Promise.resolve(), refreshQueued: false, removed: false };
+      state = {
+        pod,
+        paths: new Map(),
+        sources: new Map(),
+        written: new Map(),
+        lane: Promise.resolve(),
+        refreshQueued: false,
+        removed: false,
+      };
       this.#pods.set(uid, state);
     }
     state.pod = pod;
@@ -238,10 +250,10 @@ export class VolumeManager {
   }
 
   /** Readers that opened the old set may finish with it; then it goes. */
-  #removeOldLater(state: PodVolumes, directory: string): void {
+  #removeOldLater(state: PodVolumes, directory: string, memory: WriterMemory): void {
     this.#deps.clock.setTimer(oldSetMs, () => {
       if (state.removed) return;
-      this.#inLane(state, () => removeOldSets(directory)).catch((error: unknown) =>
+      this.#inLane(state, () => removeOldSets(directory, memory)).catch((error: unknown) =>
         this.#deps.logger.warn('an old set of files could not be removed', { directory, err: error }),
       );
     });
@@ -261,16 +273,20 @@ export class VolumeManager {
     });
     if (state.removed) return false;
     const group = pod.spec.securityContext?.fsGroup;
+    const memory = state.written.get(volume.name) ?? {};
+    state.written.set(volume.name, memory);
     const options: AtomicWriterOptions = {
       directory,
       clock,
       keepPrevious: true,
+      memory,
+      umask: this.#deps.umask,
       ...(group === undefined ? {} : { setOwnership: (fresh: string) => setGroupOwnership(fresh, group, true) }),
     };
     if (group !== undefined) await setDirectoryGroup(directory, group, true);
     const changed = await writeAtomically(payload.files, options);
     state.sources.set(volume.name, payload.sources);
-    if (changed) this.#removeOldLater(state, directory);
+    if (changed) this.#removeOldLater(state, directory, memory);
     return changed;
   }
 }
