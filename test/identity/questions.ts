@@ -46,6 +46,7 @@ const named: readonly (readonly [resource: string, subresource: string, name: st
   ['secrets', '', 'one'],
   ['secrets', '', 'two'],
   ['secrets', '', 'used'],
+  ['serviceaccounts', '', 'default'],
   ['serviceaccounts', 'token', 'default'],
   ['leases', '', 'n1', 'kube-node-lease'],
 ];

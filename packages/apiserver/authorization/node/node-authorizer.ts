@@ -46,7 +46,7 @@ function authorizeNode(graph: NodeGraph, node: string, a: Attributes): Decision 
     case 'resourceclaims.resource.k8s.io':
       return getOne(a, () => false, node);
     case 'serviceaccounts':
-      return serviceAccountToken(graph, node, a);
+      return serviceAccount(graph, node, a);
     case 'pods':
       return pods(graph, node, a);
     case 'nodes':
@@ -83,7 +83,9 @@ function related(a: Attributes, isRelated: boolean, node: string): Decision {
   return isRelated ? allow() : noOpinion(`no relationship found between node '${node}' and this object`);
 }
 
-function serviceAccountToken(graph: NodeGraph, node: string, a: Attributes): Decision {
+/** Accounts of the node's pods are read to find credentials for registries, and get tokens. */
+function serviceAccount(graph: NodeGraph, node: string, a: Attributes): Decision {
+  if (a.verb === 'get' && a.subresource === '') return related(a, graph.refers(node, 'serviceaccounts', a.namespace, a.name), node);
   if (a.verb !== 'create' || a.name === '') return noOpinion('can only create tokens for individual service accounts');
   if (a.subresource !== 'token') return noOpinion('can only create token subresource of serviceaccount');
   return related(a, graph.refers(node, 'serviceaccounts', a.namespace, a.name), node);

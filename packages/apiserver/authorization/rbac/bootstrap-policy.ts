@@ -4,6 +4,8 @@ import type { PolicyRule } from './policy-rule.ts';
 export interface BootstrapClusterRole {
   readonly name: string;
   readonly labels?: Readonly<Record<string, string>>;
+  /** Instead of the label that marks upstream's defaults. */
+  readonly ownLabels?: Readonly<Record<string, string>>;
   readonly rules?: readonly PolicyRule[];
   /** Label that aggregated roles carry, as `rbac.authorization.k8s.io/aggregate-to-<value>`. */
   readonly aggregates?: readonly string[];
@@ -12,11 +14,14 @@ export interface BootstrapClusterRole {
 export interface BootstrapBinding {
   readonly name: string;
   readonly role: string;
+  /** Instead of the label that marks upstream's defaults. */
+  readonly ownLabels?: Readonly<Record<string, string>>;
   readonly subjects: readonly { readonly kind: 'User' | 'Group' | 'ServiceAccount'; readonly name: string; readonly namespace?: string }[];
 }
 
 const read = ['get', 'list', 'watch'];
 const readWrite = ['get', 'list', 'watch', 'create', 'update', 'patch', 'delete', 'deletecollection'];
+const readUpdate = ['get', 'list', 'patch', 'update', 'watch'];
 const write = ['create', 'delete', 'deletecollection', 'patch', 'update'];
 const reviewGroups = {
   tokens: 'authentication.k8s.io',
@@ -112,6 +117,7 @@ const viewedOthers: readonly (readonly [string, readonly string[]])[] = [
   ],
   ['policy', ['poddisruptionbudgets', 'poddisruptionbudgets/status']],
   ['networking.k8s.io', ['ingresses', 'ingresses/status', 'networkpolicies']],
+  ['resource.k8s.io', ['resourceclaims', 'resourceclaims/status', 'resourceclaimtemplates']],
 ];
 
 const toAdmin = { 'rbac.authorization.k8s.io/aggregate-to-admin': 'true' };
@@ -168,7 +174,8 @@ const editRules: readonly PolicyRule[] = [
   ),
   rule(write, ['policy'], ['poddisruptionbudgets']),
   rule(write, ['networking.k8s.io'], ['ingresses', 'networkpolicies']),
-  rule(readWrite, ['coordination.k8s.io'], ['leases']),
+  rule(readWrite.toSorted(), ['coordination.k8s.io'], ['leases']),
+  rule(write, ['resource.k8s.io'], ['resourceclaims', 'resourceclaimtemplates']),
 ];
 
 /** What a kubelet may do at all. The node authorizer narrows it to what its pods need. */
@@ -179,7 +186,7 @@ export const nodeRules: readonly PolicyRule[] = [
   rule(['create', 'get', 'list', 'watch'], [''], ['nodes']),
   rule(['patch', 'update'], [''], ['nodes/status']),
   rule(['patch', 'update'], [''], ['nodes']),
-  rule(['create', 'patch', 'update'], ['', 'events.k8s.io'], ['events']),
+  rule(['create', 'patch', 'update'], [''], ['events']),
   rule(read, [''], ['pods']),
   rule(['create', 'delete'], [''], ['pods']),
   rule(['patch', 'update'], [''], ['pods/status']),
@@ -195,6 +202,9 @@ export const nodeRules: readonly PolicyRule[] = [
   rule(read, ['storage.k8s.io'], ['csidrivers']),
   rule(['create', 'delete', 'get', 'patch', 'update'], ['storage.k8s.io'], ['csinodes']),
   rule(read, ['node.k8s.io'], ['runtimeclasses']),
+  rule(['get'], ['resource.k8s.io'], ['resourceclaims']),
+  rule(['deletecollection'], ['resource.k8s.io'], ['resourceslices']),
+  rule(['get'], [''], ['serviceaccounts']),
 ];
 
 /** The roles of people and components, as a fresh Kubernetes has them (for the resources Coffer serves and those others add). */
@@ -240,7 +250,8 @@ export const bootstrapClusterRoles: readonly BootstrapClusterRole[] = [
     rules: [
       rule(read, [''], ['nodes']),
       rule(['proxy'], [''], ['nodes']),
-      rule(['*'], [''], ['nodes/configz', 'nodes/healthz', 'nodes/log', 'nodes/metrics', 'nodes/pods', 'nodes/proxy', 'nodes/stats']),
+      rule(['*'], [''], ['nodes/log', 'nodes/metrics', 'nodes/proxy', 'nodes/stats']),
+      rule(['*'], [''], ['nodes/configz', 'nodes/healthz', 'nodes/pods']),
     ],
   },
   {
@@ -253,7 +264,7 @@ export const bootstrapClusterRoles: readonly BootstrapClusterRole[] = [
   },
   {
     name: 'system:service-account-issuer-discovery',
-    rules: [urls(['/.well-known/openid-configuration', '/openid/v1/jwks'])],
+    rules: [urls(['/.well-known/openid-configuration', '/.well-known/openid-configuration/', '/openid/v1/jwks', '/openid/v1/jwks/'])],
   },
   { name: 'system:kube-aggregator', rules: [rule(read, [''], ['endpoints', 'services'])] },
   { name: 'system:kube-dns', rules: [rule(['list', 'watch'], [''], ['endpoints', 'services'])] },
@@ -263,6 +274,7 @@ export const bootstrapClusterRoles: readonly BootstrapClusterRole[] = [
       rule(['list', 'watch'], [''], ['endpoints', 'services']),
       rule(read, [''], ['nodes']),
       events,
+      rule(['list', 'watch'], ['networking.k8s.io'], ['servicecidrs']),
       rule(['list', 'watch'], ['discovery.k8s.io'], ['endpointslices']),
     ],
   },
@@ -305,7 +317,8 @@ export const bootstrapClusterRoles: readonly BootstrapClusterRole[] = [
     rules: [
       events,
       rule(['create'], ['coordination.k8s.io'], ['leases']),
-      rule(['get', 'update'], ['coordination.k8s.io'], ['leases'], ['kube-scheduler']),
+      rule(['get', 'list', 'update', 'watch'], ['coordination.k8s.io'], ['leases'], ['kube-scheduler']),
+      rule(readWrite.toSorted(), ['coordination.k8s.io'], ['leasecandidates']),
       rule(read, [''], ['nodes']),
       rule(['delete', 'get', 'list', 'watch'], [''], ['pods']),
       rule(['create'], [''], ['bindings', 'pods/binding']),
@@ -318,9 +331,14 @@ export const bootstrapClusterRoles: readonly BootstrapClusterRole[] = [
       rule(['create'], [reviewGroups.tokens], ['tokenreviews']),
       rule(['create'], [reviewGroups.access], ['subjectaccessreviews']),
       rule(read, ['storage.k8s.io'], ['csinodes']),
+      rule(read, ['storage.k8s.io'], ['volumeattachments']),
       rule(read, [''], ['namespaces']),
       rule(read, ['storage.k8s.io'], ['csidrivers']),
       rule(read, ['storage.k8s.io'], ['csistoragecapacities']),
+      rule(read, ['resource.k8s.io'], ['deviceclasses']),
+      ...['resourceclaims', 'resourceclaims/status'].map((claims) => rule(readUpdate, ['resource.k8s.io'], [claims])),
+      rule(readUpdate, [''], ['pods/finalizers']),
+      rule(read, ['resource.k8s.io'], ['resourceslices']),
     ],
   },
   {

@@ -9,6 +9,7 @@ import {
   bootstrapClusterRoleBindings,
   bootstrapClusterRoles,
 } from './bootstrap-policy.ts';
+import { loopClusterRoleBindings, loopClusterRoles } from './loop-roles.ts';
 import type { RbacStores } from './rbac-index.ts';
 import { uncoveredRules } from './rule-covers.ts';
 
@@ -22,7 +23,7 @@ export interface ReconcileDeps extends RbacStores {
   readonly write: (collection: string, object: object, existing: boolean) => Promise<void>;
 }
 
-type WantedRole = Pick<BootstrapClusterRole, 'name' | 'labels' | 'rules' | 'aggregates'>;
+type WantedRole = Pick<BootstrapClusterRole, 'name' | 'labels' | 'ownLabels' | 'rules' | 'aggregates'>;
 
 /** Where objects of one kind and scope lie. */
 interface Place {
@@ -41,11 +42,11 @@ export async function reconcileBootstrapPolicy(deps: ReconcileDeps): Promise<voi
   const clusterRoles = place(deps.clusterRoles, 'ClusterRole', '', 'clusterroles');
   const clusterRoleBindings = place(deps.clusterRoleBindings, 'ClusterRoleBinding', '', 'clusterrolebindings');
   await Promise.all([
-    ...[...bootstrapClusterRoles, ...controllerClusterRoles].map((role) => reconcileRole(deps, clusterRoles, role)),
+    ...[...bootstrapClusterRoles, ...controllerClusterRoles, ...loopClusterRoles].map((role) => reconcileRole(deps, clusterRoles, role)),
     ...bootstrapRoles.map((role) => reconcileRole(deps, place(deps.roles, 'Role', role.namespace, 'roles'), role)),
   ]);
   await Promise.all([
-    ...[...bootstrapClusterRoleBindings, ...controllerClusterRoleBindings].map((binding) =>
+    ...[...bootstrapClusterRoleBindings, ...controllerClusterRoleBindings, ...loopClusterRoleBindings].map((binding) =>
       reconcileBinding(deps, clusterRoleBindings, 'ClusterRole', binding),
     ),
     ...bootstrapRoleBindings.map((binding) =>
@@ -60,7 +61,7 @@ function place(store: ResourceStore, kind: string, namespace: string, resource: 
 }
 
 async function reconcileRole(deps: ReconcileDeps, at: Place, role: WantedRole): Promise<void> {
-  const labels = { ...bootstrapLabels, ...role.labels };
+  const labels = { ...(role.ownLabels ?? bootstrapLabels), ...role.labels };
   const existing = at.store.get(at.namespace, role.name)?.decode() as unknown as V1ClusterRole | undefined;
   const aggregationRule = role.aggregates
     ? { clusterRoleSelectors: role.aggregates.map((to) => ({ matchLabels: { [`${rbacGroup}/aggregate-to-${to}`]: 'true' } })) }
@@ -96,7 +97,11 @@ async function reconcileBinding(deps: ReconcileDeps, at: Place, roleKind: string
   const existing = at.store.get(at.namespace, binding.name)?.decode() as unknown as V1ClusterRoleBinding | undefined;
   if (!existing) {
     const roleRef = { apiGroup: rbacGroup, kind: roleKind, name: binding.role };
-    const object = { ...header(at, binding.name, bootstrapLabels), roleRef, ...(wanted.length > 0 ? { subjects: wanted } : {}) };
+    const object = {
+      ...header(at, binding.name, binding.ownLabels ?? bootstrapLabels),
+      roleRef,
+      ...(wanted.length > 0 ? { subjects: wanted } : {}),
+    };
     await deps.write(at.collection, object, false);
     return;
   }
