@@ -59,6 +59,31 @@ function post(port: number, body: string, extra: object = {}): Promise<{ status:
 }
 
 describe('HttpsListener', () => {
+  it('streams chunks of every size unchanged, the same chunk to several readers too', async () => {
+    const chunks = [Buffer.from('a'), Buffer.alloc(0), 'text', Buffer.alloc(5000, 'b'), Buffer.alloc(70_000, 'c'), Buffer.from('\u00e9\n')];
+    const handler: Handler = async () => ({
+      kind: 'stream',
+      status: 200,
+      headers: {},
+      run: async (sink) => {
+        sink.flush();
+        for (const chunk of chunks) if (!sink.write(chunk)) await sink.drained();
+      },
+    });
+    const expected = `atext${'b'.repeat(5000)}${'c'.repeat(70_000)}\u00e9\n`;
+    await listening(handler, {}, async (port) => {
+      expect(await Promise.all([post(port, ''), post(port, '')])).toEqual([
+        { status: 200, text: expected },
+        { status: 200, text: expected },
+      ]);
+      const session = connectHttp2(`https://127.0.0.1:${port}`, trust());
+      let text = '';
+      for await (const part of session.request({ ':path': '/' }).setEncoding('utf8')) text += part;
+      session.close();
+      expect(text).toBe(expected);
+    });
+  });
+
   it('sends the header of a stream at once when asked to, before any event', async () => {
     const quiet: Handler = async () => ({
       kind: 'stream',

@@ -11,6 +11,8 @@ export interface RawResponse {
   /** HTTP/2 only. */
   readonly stream?: { close?: () => void };
   readonly socket: Duplex | null;
+  /** HTTP/1.1 only: the body goes out in chunked encoding. Known once the head is written. */
+  readonly chunkedEncoding?: boolean;
   readonly headersSent: boolean;
   readonly writableLength: number;
   readonly writableEnded: boolean;
@@ -18,7 +20,7 @@ export interface RawResponse {
   writeHead(status: number, headers: object): unknown;
   flushHeaders(): void;
   write(chunk: Uint8Array | string): boolean;
-  end(chunk?: Uint8Array | string): unknown;
+  end(chunk?: Uint8Array | string, encoding?: BufferEncoding): unknown;
   on(event: string, listener: (...args: never[]) => void): unknown;
   once(event: string, listener: (...args: never[]) => void): unknown;
   off(event: string, listener: (...args: never[]) => void): unknown;

@@ -1,12 +1,21 @@
+import type { Duplex } from 'node:stream';
 import type { StreamSink } from '@coffer/base/http/handler';
 import type { RawResponse } from './node-http-request.ts';
 
 const neverAborted = new AbortController().signal;
 
+/** Larger chunks are not copied into a frame. */
+const maxFramedBytes = 64 * 1024;
+
+/** Chunks with their chunked-encoding frame around them: an event that goes to a thousand watchers is framed once. */
+const frames = new WeakMap<Uint8Array, Buffer>();
+
 /** `StreamSink` over Node's response classes; also what the stall watch looks at. */
 export class ResponseStreamSink implements StreamSink {
   readonly signal: AbortSignal;
   readonly #response: RawResponse;
+  /** The socket, where a chunk can be written to it as one frame; Node itself makes three writes of a chunk. */
+  #chunkedSocket: Duplex | undefined;
   #queuedBytes = 0;
 
   constructor(response: RawResponse, signal: AbortSignal | undefined) {
@@ -17,21 +26,25 @@ export class ResponseStreamSink implements StreamSink {
   write(chunk: Uint8Array | string): boolean {
     if (this.#response.destroyed === true || this.#response.writableEnded) return false;
     this.#queuedBytes += typeof chunk === 'string' ? Buffer.byteLength(chunk) : chunk.byteLength;
-    return this.#response.write(chunk);
+    const socket = this.#chunkedSocket;
+    if (socket === undefined || typeof chunk === 'string' || chunk.byteLength > maxFramedBytes || chunk.byteLength === 0)
+      return this.#response.write(chunk);
+    return socket.write(frameOf(chunk));
   }
 
   drained(): Promise<void> {
-    if (this.bufferedBytes === 0) return Promise.resolve();
+    const writable = this.#chunkedSocket ?? this.#response;
+    if (this.bufferedBytes === 0 || this.#chunkedSocket?.writableNeedDrain === false) return Promise.resolve();
     return new Promise((resolve, reject) => {
       const onDrain = () => {
         this.#response.off('close', onClose);
         resolve();
       };
       const onClose = () => {
-        this.#response.off('drain', onDrain);
+        writable.off('drain', onDrain);
         reject(new Error('client closed the connection'));
       };
-      this.#response.once('drain', onDrain);
+      writable.once('drain', onDrain);
       this.#response.once('close', onClose);
     });
   }
@@ -49,6 +62,7 @@ export class ResponseStreamSink implements StreamSink {
   /** Sends the header now, so that a watcher without events knows that its watch began. (`headersSent` is true once it is written.) */
   flush(): void {
     this.#response.flushHeaders();
+    if (this.#response.chunkedEncoding === true && this.#response.socket !== null) this.#chunkedSocket = this.#response.socket;
   }
 
   /** Ends the connection (HTTP/1.1) or the stream (HTTP/2) at once. */
@@ -57,4 +71,17 @@ export class ResponseStreamSink implements StreamSink {
     if (response.stream?.close) response.stream.close();
     else response.socket?.destroy();
   }
+}
+
+function frameOf(chunk: Uint8Array): Buffer {
+  let frame = frames.get(chunk);
+  if (frame === undefined) {
+    const length = `${chunk.byteLength.toString(16)}\r\n`;
+    frame = Buffer.allocUnsafe(length.length + chunk.byteLength + 2);
+    frame.write(length, 'latin1');
+    frame.set(chunk, length.length);
+    frame.write('\r\n', frame.byteLength - 2, 'latin1');
+    frames.set(chunk, frame);
+  }
+  return frame;
 }
