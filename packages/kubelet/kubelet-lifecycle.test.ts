@@ -129,6 +129,31 @@ describe('lifecycle', () => {
     await node.until(() => expect(node.runtime.calls.some((call) => call.startsWith('stopPodSandbox'))).toBe(true));
   });
 
+  it('shows the end of a pod only when nothing of it runs any more', async () => {
+    let release: () => void = () => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const stop = node.runtime.stopPodSandbox.bind(node.runtime);
+    let asked = false;
+    node.runtime.stopPodSandbox = async (id) => {
+      asked = true;
+      await held;
+      await stop(id);
+    };
+    node.createPod('p', { restartPolicy: 'Never' });
+    await phase('p', 'Running');
+    node.runtime.end(node.runtime.find('c')?.status.id ?? '', 0);
+    await node.until(() => expect(asked).toBe(true));
+    const condition = (type: string) => node.pod('p').status.conditions?.find((c) => c.type === type);
+    await node.until(() => expect(condition('Ready')).toMatchObject({ status: 'False', reason: 'PodCompleted' }));
+    expect(node.pod('p').status.phase).toBe('Running');
+    expect(first('p')?.state?.terminated?.exitCode).toBe(0);
+    release();
+    await phase('p', 'Succeeded');
+    expect(condition('PodReadyToStartContainers')?.status).toBe('False');
+  });
+
   it('stops sooner when a second deletion gives less time', async () => {
     let release: () => void = () => {};
     const held = new Promise<void>((resolve) => {

@@ -84,19 +84,19 @@ export class PodSyncer {
   async sync(state: PodState, signal: AbortSignal): Promise<SyncResult> {
     const runtime = await this.#deps.cache.refresh(state.uid);
     this.#deps.probes.ensure(state.pod, runtime);
-    const status = await this.#report(state, false);
+    const status = await this.#report(state, 'active');
     if (isTerminalPhase(status.phase)) return { terminal: true, againInMs: undefined };
     const deadlineMs = this.#deadlineMs(state, status);
     if (deadlineMs !== undefined && deadlineMs <= 0) {
       state.verdict = { reason: 'DeadlineExceeded', message: 'Pod was active on the node longer than the specified deadline' };
       this.#deps.podEvent(state.pod, 'Normal', 'DeadlineExceeded', state.verdict.message);
-      await this.#report(state, false);
+      await this.#report(state, 'active');
       return { terminal: true, againInMs: undefined };
     }
     const waitMs = await this.#mountVolumes(state);
     if (waitMs !== undefined) return { terminal: false, againInMs: earliest(waitMs, deadlineMs) };
     const retryMs = await this.#act(state, signal);
-    const after = await this.#report(state, false);
+    const after = await this.#report(state, 'active');
     this.#deps.probes.ensure(state.pod, this.#deps.cache.get(state.uid));
     return { terminal: isTerminalPhase(after.phase), againInMs: earliest(retryMs, deadlineMs) };
   }
@@ -106,10 +106,10 @@ export class PodSyncer {
     const { cache, probes, killer, runtime } = this.#deps;
     await cache.refresh(state.uid);
     probes.stopLivenessAndStartup(state.uid);
-    await this.#report(state, false);
+    await this.#report(state, 'active');
     await killer.killAll(state.pod, graceMs);
     probes.removePod(state.uid);
-    await this.#report(state, true);
+    await this.#report(state, 'stopped');
     for (const sandbox of cache.get(state.uid).sandboxes) {
       if (sandbox.state === 'ready') await runtime.stopPodSandbox(sandbox.id);
       await cache.refreshSandbox(state.uid, sandbox.id);
@@ -118,13 +118,16 @@ export class PodSyncer {
 
   /** After everything has stopped: the last status, volumes and directories gone, then the API may forget the pod. */
   async finish(state: PodState): Promise<void> {
-    await this.#report(state, true);
+    await this.#report(state, 'ended');
     await this.#deps.volumes.remove(state.uid);
     this.#deps.statuses.finish(state.pod);
   }
 
-  /** Computes the present status and hands it to the status manager. */
-  async #report(state: PodState, podIsTerminal: boolean): Promise<PodStatus> {
+  /**
+   * Computes the present status and hands it to the status manager. `stopped`: nothing is started again. `ended`: nothing is left of it
+   * in the runtime, so that the API may see it end.
+   */
+  async #report(state: PodState, progress: 'active' | 'stopped' | 'ended'): Promise<PodStatus> {
     const { cache, statuses, probes, hostIps, clock, runtimeName } = this.#deps;
     const runtime = cache.get(state.uid);
     await this.#readMessages(state, runtime);
@@ -133,7 +136,7 @@ export class PodSyncer {
       previous: statuses.get(state.uid) ?? state.pod.status,
       runtime,
       runtimeName,
-      podIsTerminal,
+      podIsTerminal: progress !== 'active',
       probes,
       startFailure: (container) => state.startFailures.get(container),
       messages: state.messages,
@@ -141,7 +144,7 @@ export class PodSyncer {
       nowMs: clock.now(),
       verdict: state.verdict,
     });
-    return statuses.set(state.pod, status);
+    return statuses.set(state.pod, status, progress !== 'ended');
   }
 
   async #readMessages(state: PodState, runtime: RuntimePod): Promise<void> {

@@ -175,34 +175,37 @@ export class PodWorkers {
     worker.dirty = true;
     worker.cancelTimer?.();
     worker.cancelTimer = undefined;
-    worker.running ??= this.#run(worker).finally(() => {
-      worker.running = undefined;
-    });
+    worker.running ??= this.#run(worker);
   }
 
   async #run(worker: Worker): Promise<void> {
     // Wakes of one moment are one round.
     await Promise.resolve();
-    while (worker.dirty && !this.#stopped) {
-      worker.dirty = false;
-      try {
-        const againInMs = await this.#round(worker);
-        worker.failures = 0;
-        if (againInMs === 0) worker.dirty = true;
-        else if (againInMs !== undefined && !worker.dirty) this.#schedule(worker, againInMs);
-      } catch (error) {
-        if (this.#stopped) return;
-        const delayMs = Math.min(maxErrorRetryMs, errorRetryMs * 2 ** worker.failures++);
-        this.#deps.logger.warn('a pod could not be synced, trying again', {
-          pod: worker.state.pod.metadata.name,
-          namespace: worker.state.pod.metadata.namespace,
-          phase: worker.phase,
-          detail: messageOf(error),
-          err: error,
-        });
-        this.#deps.onError(worker.state.pod, error);
-        if (!worker.dirty) this.#schedule(worker, delayMs);
+    try {
+      while (worker.dirty && !this.#stopped) {
+        worker.dirty = false;
+        try {
+          const againInMs = await this.#round(worker);
+          worker.failures = 0;
+          if (againInMs === 0) worker.dirty = true;
+          else if (againInMs !== undefined && !worker.dirty) this.#schedule(worker, againInMs);
+        } catch (error) {
+          if (this.#stopped) return;
+          const delayMs = Math.min(maxErrorRetryMs, errorRetryMs * 2 ** worker.failures++);
+          this.#deps.logger.warn('a pod could not be synced, trying again', {
+            pod: worker.state.pod.metadata.name,
+            namespace: worker.state.pod.metadata.namespace,
+            phase: worker.phase,
+            detail: messageOf(error),
+            err: error,
+          });
+          this.#deps.onError(worker.state.pod, error);
+          if (!worker.dirty) this.#schedule(worker, delayMs);
+        }
       }
+    } finally {
+      // In the same turn as the last look at `dirty`: whoever wakes the pod later starts the next run.
+      worker.running = undefined;
     }
   }
 

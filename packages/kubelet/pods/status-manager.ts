@@ -1,7 +1,8 @@
 /**
  * Sends pod statuses to the API. Promises: per pod one request at a time and only the latest status, so intermediate states may be
- * skipped but never reordered; only what changed is sent; a pod that is being deleted is removed from the API after its last status
- * arrived there, and only with its own UID. Failures are retried until the pod is forgotten.
+ * skipped but never reordered; only what changed is sent; the API sees a pod end only when nothing of it runs any more; a pod that is
+ * being deleted is removed from the API after its last status arrived there, and only with its own UID. Failures are retried until the
+ * pod is forgotten.
  */
 import { isReason, StatusError } from '@coffer/api/errors/status-error';
 import { equalJson } from '@coffer/api/meta/safe-object';
@@ -10,7 +11,7 @@ import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
 import { type KubeletApi, resources } from '../deps.ts';
 import { revisionOf } from '../objects/object-manager.ts';
-import { type Pod, type PodCondition, type PodStatus, podFromObject } from '../types.ts';
+import { isTerminalPhase, type Pod, type PodCondition, type PodStatus, podFromObject } from '../types.ts';
 import { kubeletConditions } from './pod-conditions.ts';
 import { rfc3339 } from './time-format.ts';
 
@@ -28,6 +29,8 @@ interface Entry {
   /** What the API is known to have. */
   known: PodStatus;
   knownRevision: number;
+  /** Something of the pod may still run: a phase that says it has ended has to wait. */
+  mayRun: boolean;
   deleteWhenSent: boolean;
   dirty: boolean;
   sending: Promise<void> | undefined;
@@ -50,12 +53,16 @@ export class StatusManager {
     return this.#entries.get(uid)?.status;
   }
 
-  /** Takes a computed status, completes its transition times, and sends what changed. Returns the completed status. */
-  set(pod: Pod, status: PodStatus): PodStatus {
+  /**
+   * Takes a computed status, completes its transition times, and sends what changed. Returns the completed status. While something of
+   * the pod may run, the API keeps the phase it has instead of one that says that the pod has ended.
+   */
+  set(pod: Pod, status: PodStatus, mayRun: boolean): PodStatus {
     const entry = this.#entry(pod);
     const completed = withTransitionTimes(status, entry.status, rfc3339(this.#deps.clock.now()));
     entry.status = completed;
-    if (!equalJson(completed, entry.known)) this.#send(entry);
+    entry.mayRun = mayRun;
+    if (!equalJson(toSend(entry), entry.known)) this.#send(entry);
     return completed;
   }
 
@@ -80,7 +87,7 @@ export class StatusManager {
     const entry = this.#entries.get(uid);
     if (entry === undefined) return;
     learn(entry, mirror);
-    if (!equalJson(entry.status, entry.known)) this.#send(entry);
+    if (!equalJson(toSend(entry), entry.known)) this.#send(entry);
   }
 
   forget(uid: string): void {
@@ -112,6 +119,7 @@ export class StatusManager {
         status: pod.status,
         known: pod.status,
         knownRevision: revisionOf(pod.metadata.resourceVersion),
+        mayRun: true,
         deleteWhenSent: false,
         dirty: false,
         sending: undefined,
@@ -124,30 +132,35 @@ export class StatusManager {
 
   #send(entry: Entry): void {
     entry.dirty = true;
-    entry.sending ??= this.#run(entry).finally(() => {
-      entry.sending = undefined;
-    });
+    entry.sending ??= this.#run(entry);
   }
 
   async #run(entry: Entry): Promise<void> {
-    for (let failures = 0; entry.dirty && !entry.forgotten && !this.#stopped.signal.aborted; ) {
-      entry.dirty = false;
-      try {
-        await this.#sendOnce(entry);
-        failures = 0;
-      } catch (error) {
-        // Gone: nothing is left to update.
-        if (isReason(error, 'NotFound')) return;
-        if (error instanceof StatusError && error.code >= 400 && error.code < 500 && error.code !== 409 && error.code !== 429) {
-          this.#deps.logger.error('the API refuses a pod status', {
-            pod: entry.pod.metadata.name,
-            namespace: entry.pod.metadata.namespace,
-            err: error,
-          });
+    // Statuses of one moment are one request.
+    await Promise.resolve();
+    try {
+      for (let failures = 0; entry.dirty && !entry.forgotten && !this.#stopped.signal.aborted; ) {
+        entry.dirty = false;
+        try {
+          await this.#sendOnce(entry);
+          failures = 0;
+        } catch (error) {
+          // Gone: nothing is left to update.
+          if (isReason(error, 'NotFound')) return;
+          if (error instanceof StatusError && error.code >= 400 && error.code < 500 && error.code !== 409 && error.code !== 429) {
+            this.#deps.logger.error('the API refuses a pod status', {
+              pod: entry.pod.metadata.name,
+              namespace: entry.pod.metadata.namespace,
+              err: error,
+            });
+          }
+          entry.dirty = true;
+          await this.#deps.clock.sleep(backoffDelayMs(retry, failures++), this.#stopped.signal).catch(() => {});
         }
-        entry.dirty = true;
-        await this.#deps.clock.sleep(backoffDelayMs(retry, failures++), this.#stopped.signal).catch(() => {});
       }
+    } finally {
+      // In the same turn as the last look at `dirty`: whoever sets it later starts the next run.
+      entry.sending = undefined;
     }
   }
 
@@ -156,7 +169,7 @@ export class StatusManager {
     const { namespace, name } = pod.metadata;
     const uid = this.#deps.apiUidOf(pod);
     if (uid === undefined) return;
-    const patch = statusPatch(entry.known, status);
+    const patch = statusPatch(entry.known, toSend(entry));
     if (patch !== undefined) {
       const answer = await this.#deps.api.patch(
         { resource: resources.pods, namespace, name, subresource: 'status' },
@@ -169,6 +182,19 @@ export class StatusManager {
     if (!entry.deleteWhenSent || entry.status !== status) return;
     await this.#deps.api.delete({ resource: resources.pods, namespace, name }, { gracePeriodSeconds: 0, uid }, this.#stopped.signal);
   }
+}
+
+/** The status as the API may have it now. */
+function toSend({ status, known, mayRun }: Entry): PodStatus {
+  if (!mayRun || !isTerminalPhase(status.phase) || isTerminalPhase(known.phase)) return status;
+  const { phase: _phase, reason: _reason, message: _message, ...rest } = status;
+  const { phase, reason, message } = known;
+  return {
+    ...rest,
+    ...(phase === undefined ? {} : { phase }),
+    ...(reason === undefined ? {} : { reason }),
+    ...(message === undefined ? {} : { message }),
+  };
 }
 
 function learn(entry: Entry, pod: Pod): void {

@@ -111,7 +111,7 @@ export class ProbeManager implements ProbeView {
     const { clock } = this.#deps;
     const signal = worker.stop.signal;
     const periodMs = (probe.periodSeconds ?? 10) * 1000;
-    let last: ProbeResult['kind'] | undefined;
+    let last: 'success' | 'failure' | undefined;
     let count = 0;
     try {
       const firstMs = (status.startedAtMs ?? status.createdAtMs) + (probe.initialDelaySeconds ?? 0) * 1000;
@@ -140,15 +140,25 @@ export class ProbeManager implements ProbeView {
     }
   }
 
-  async #probe(pod: Pod, container: Container, containerId: string, type: ProbeType, probe: V1Probe): Promise<ProbeResult> {
+  async #probe(
+    pod: Pod,
+    container: Container,
+    containerId: string,
+    type: ProbeType,
+    probe: V1Probe,
+  ): Promise<Exclude<ProbeResult, { kind: 'warning' }>> {
     const target = { container, containerId, host: this.#deps.hostOf(pod) };
     let result: ProbeResult = { kind: 'unknown', error: '' };
     for (let attempt = 0; attempt < triesPerRun && result.kind === 'unknown'; attempt++)
       result = await runProbe(this.#deps.runtime, probe, target);
     const name = probeNames[type];
     // A probe that lost its container while it ran says nothing.
-    if (result.kind !== 'success' && this.#workers.get(keyOf(pod.metadata.uid, container.name, type))?.stop.signal.aborted !== false)
-      return result;
+    const stopped = this.#workers.get(keyOf(pod.metadata.uid, container.name, type))?.stop.signal.aborted !== false;
+    if (result.kind === 'warning') {
+      if (!stopped) this.#deps.event(pod, container, 'Warning', 'ProbeWarning', `${name} probe warning: ${result.output}`);
+      return { kind: 'success', output: result.output };
+    }
+    if (stopped) return result;
     if (result.kind === 'failure') this.#deps.event(pod, container, 'Warning', 'Unhealthy', `${name} probe failed: ${result.output}`);
     if (result.kind === 'unknown') {
       this.#deps.event(pod, container, 'Warning', 'Unhealthy', `${name} probe errored and resulted in unknown state: ${result.error}`);

@@ -44,7 +44,10 @@ describe('runProbe httpGet', () => {
     });
     expect(seen).toEqual(['/fine', 'kube-probe/1.36', 'b']);
     expect((await run({ httpGet: { path: '/moved', port } })).kind).toBe('success');
-    expect((await run({ httpGet: { path: '/away', port } })).kind).toBe('success');
+    expect(await run({ httpGet: { path: '/away', port } })).toEqual({
+      kind: 'warning',
+      output: 'Probe terminated redirects, Response body: body',
+    });
   });
 
   it('says what failed', async () => {

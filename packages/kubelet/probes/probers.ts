@@ -9,6 +9,8 @@ import { dialError, httpCall, httpGet, resolvePort } from './http-request.ts';
 
 export type ProbeResult =
   | { readonly kind: 'success'; readonly output: string }
+  /** A success that somebody should look at. */
+  | { readonly kind: 'warning'; readonly output: string }
   | { readonly kind: 'failure'; readonly output: string }
   /** The probe could not be run; upstream counts it as a failure. */
   | { readonly kind: 'unknown'; readonly error: string };
@@ -60,7 +62,10 @@ async function probeExec(
 async function probeHttp(call: Parameters<typeof httpGet>[0]): Promise<ProbeResult> {
   try {
     const answer = await httpGet(call);
-    if (answer.status >= 200 && answer.status < 400) return { kind: 'success', output: answer.body };
+    if (answer.status >= 200 && answer.status < 300) return { kind: 'success', output: answer.body };
+    if (answer.status >= 300 && answer.status < 400) {
+      return { kind: 'warning', output: `Probe terminated redirects, Response body: ${answer.body}` };
+    }
     return { kind: 'failure', output: `HTTP probe failed with statuscode: ${answer.status}` };
   } catch (error) {
     return { kind: 'failure', output: messageOf(error) };

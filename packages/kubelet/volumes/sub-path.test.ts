@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createMounter } from './mounter.ts';
-import { prepareSubPath, removeSubPaths } from './sub-path.ts';
+import { prepareSubPath, refuseUnsafe, removeSubPaths } from './sub-path.ts';
 
 const mounter = createMounter();
 let dir = '';
@@ -22,6 +22,15 @@ afterEach(async () => {
 function prepare(subPath: string, name = 't'): Promise<string> {
   return prepareSubPath(mounter, { volumePath: volume, subPath, target: join(dir, 'targets', name) });
 }
+
+describe('refuseUnsafe', () => {
+  it.each([
+    ['/tmp', 'error SubPath `/tmp` must not be an absolute path'],
+    ['a/../b', "unable to provision SubPath `a/../b`: must not contain '..'"],
+  ])('refuses %s', (path, message) => {
+    expect(() => refuseUnsafe(path)).toThrow(message);
+  });
+});
 
 describe('prepareSubPath', () => {
   it('hands out a file and a directory of the volume', async () => {

@@ -52,8 +52,8 @@ export async function removeSubPaths(mounter: Mounter, directory: string): Promi
 }
 
 export function refuseUnsafe(subPath: string): void {
-  if (subPath.startsWith('/')) throw new Error(`error SubPath ${JSON.stringify(subPath)} must not be an absolute path`);
-  if (subPath.split('/').includes('..')) throw new Error(`unable to provision SubPath ${JSON.stringify(subPath)}: must not contain '..'`);
+  if (subPath.startsWith('/')) throw new Error(`error SubPath \`${subPath}\` must not be an absolute path`);
+  if (subPath.split('/').includes('..')) throw new Error(`unable to provision SubPath \`${subPath}\`: must not contain '..'`);
 }
 
 /** Makes the directories of a sub path that do not exist, with the mode of the volume, never outside of it. */

@@ -69,9 +69,7 @@ export class KeyUsage {
   #counter(count: number): KeyCounter {
     return new KeyCounter(count, () => {
       this.#dirty = true;
-      this.#saving ??= this.#saveWhileDirty().finally(() => {
-        this.#saving = undefined;
-      });
+      this.#saving ??= this.#saveWhileDirty();
     });
   }
 
@@ -81,6 +79,8 @@ export class KeyUsage {
       // A save that fails is tried again with the next write that needs one.
       await this.#save(savedAhead).catch(() => undefined);
     }
+    // In the same turn as the last look at `dirty`: whoever sets it later starts the next save.
+    this.#saving = undefined;
   }
 
   async #save(ahead: number): Promise<void> {
