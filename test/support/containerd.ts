@@ -49,7 +49,7 @@ export class TestContainerd {
 
   static async start(options: ContainerdOptions = {}): Promise<TestContainerd> {
     const tools = await unpackDebianPackages('containerd', packages);
-    const engine = options.version === '2.x' ? await unpackDebianPackages('containerd-2', ['containerd'], newerSuite) : tools;
+    const engine = options.version === '2.x' ? await unpackDebianPackages('containerd-2', ['containerd'], { suite: newerSuite }) : tools;
     const directory = await mkdtemp('/tmp/containerd-');
     const containerd = new TestContainerd(directory, tools, join(engine, 'usr/bin'), `cdt${randomBytes(4).toString('hex')}`);
     await containerd.#writeConfiguration(options);
