@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type AtomicWriterOptions, type Payload, removeOldSets, type WriterMemory, writeAtomically } from './atomic-writer.ts';
 
-const clock = new FakeClock(Date.UTC(2026, 0, 31, 9, 8, 7));
+let clock: FakeClock;
 
 function payload(files: Record<string, string>, mode = 0o644): Payload {
   return new Map(Object.entries(files).map(([path, text]) => [path, { data: Buffer.from(text), mode }]));
@@ -14,6 +14,7 @@ function payload(files: Record<string, string>, mode = 0o644): Payload {
 
 let dir = '';
 beforeEach(async () => {
+  clock = new FakeClock(Date.UTC(2026, 0, 31, 9, 8, 7));
   dir = await mkdtemp(join(tmpdir(), 'atomic-'));
 });
 afterEach(() => rm(dir, { recursive: true, force: true }));
@@ -157,7 +158,7 @@ describe.each(['a writer that looks each time', 'a writer that remembers'])('wri
 
   it('shows one whole version to a reader that resolves ..data once, and old or new to one that goes by path', async () => {
     const set = (i: number) => payload({ a: `${i}`.repeat(2000), b: `${i}`.repeat(2000), 'd/c': `${i}` });
-    await write(set(0), { directory: dir, clock, keepPrevious: true });
+    await write(set(0), { directory: dir, clock, keepOldMs: 1000 });
     let writing = true;
     const problems: string[] = [];
     let reads = 0;
@@ -177,14 +178,17 @@ describe.each(['a writer that looks each time', 'a writer that remembers'])('wri
     };
     const readers = [byDirectory(), byDirectory(), byPath()];
     for (let i = 1; i <= 60; i++) {
-      await write(set(i), { directory: dir, clock, keepPrevious: true });
+      await write(set(i), { directory: dir, clock, keepOldMs: 1000 });
+      await clock.advance(100);
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
     writing = false;
     await Promise.all(readers);
     expect(problems).toEqual([]);
     expect(reads).toBeGreaterThan(10);
-    await removeOldSets(dir, memoryOf(dir));
+    const memory = memoryOf(dir);
+    await clock.advance(1000);
+    await removeOldSets({ directory: dir, clock, keepOldMs: 1000, ...(memory === undefined ? {} : { memory }) });
     expect(await timestampedDirectories()).toHaveLength(1);
   });
 
@@ -220,13 +224,16 @@ describe.each(['a writer that looks each time', 'a writer that remembers'])('wri
   });
 
   it('takes up what another writer left, sets that readers had open included', async () => {
-    await writeAtomically(payload({ a: '1', 'd/b': '1' }), { directory: dir, clock, keepPrevious: true });
-    await writeAtomically(payload({ a: '2', 'd/b': '2' }), { directory: dir, clock, keepPrevious: true });
+    await writeAtomically(payload({ a: '1', 'd/b': '1' }), { directory: dir, clock, keepOldMs: 1000 });
+    await writeAtomically(payload({ a: '2', 'd/b': '2' }), { directory: dir, clock, keepOldMs: 1000 });
     for (const text of ['3', '4', '5']) {
-      await write(payload({ a: text, 'd/b': text }), { directory: dir, clock, keepPrevious: true });
+      await write(payload({ a: text, 'd/b': text }), { directory: dir, clock, keepOldMs: 1000 });
       expect(await timestampedDirectories()).toHaveLength(2);
+      await clock.advance(1000);
     }
-    await removeOldSets(dir, memoryOf(dir));
+    const memory = memoryOf(dir);
+    await clock.advance(1000);
+    await removeOldSets({ directory: dir, clock, keepOldMs: 1000, ...(memory === undefined ? {} : { memory }) });
     expect(await timestampedDirectories()).toHaveLength(1);
     expect(await visible()).toEqual({ a: '5', 'd/b': '5' });
   });
@@ -248,5 +255,37 @@ describe.each(['a writer that looks each time', 'a writer that remembers'])('wri
     }
     expect((await lstat(join(dir, '..data/b'))).mode & 0o7777).toBe(0o400);
     expect((await lstat(join(dir, await readlink(join(dir, '..data'))))).mode & 0o7777).toBe(0o755);
+  });
+});
+
+describe('a writer that remembers', () => {
+  const keepOldMs = 1000;
+
+  it('leaves every set to its readers for as long as was asked, however many follow', async () => {
+    const memory: WriterMemory = {};
+    const options = { directory: dir, clock, keepOldMs, memory };
+    await writeAtomically(payload({ a: '0' }), options);
+    const opened = join(dir, await readlink(join(dir, '..data')));
+    for (let i = 1; i <= 9; i++) {
+      await writeAtomically(payload({ a: `${i}` }), options);
+      await clock.advance(100);
+      await removeOldSets(options);
+      expect(await readFile(join(opened, 'a'), 'utf8')).toBe('0');
+    }
+    await clock.advance(100);
+    await removeOldSets(options);
+    await expect(readFile(join(opened, 'a'), 'utf8')).rejects.toThrow('ENOENT');
+    expect(await timestampedDirectories()).toHaveLength(9);
+    await clock.advance(1000);
+    await removeOldSets(options);
+    expect(await timestampedDirectories()).toHaveLength(1);
+  });
+
+  it('keeps no more than a few large ones', async () => {
+    const memory: WriterMemory = {};
+    const options = { directory: dir, clock, keepOldMs, memory };
+    const large = (i: number): Payload => new Map([['a', { data: Buffer.alloc(12 * 1024 * 1024, i), mode: 0o644 }]]);
+    for (let i = 0; i < 6; i++) await writeAtomically(large(i), options);
+    expect(await timestampedDirectories()).toHaveLength(3);
   });
 });

@@ -17,7 +17,7 @@
  *   8. rename `..data_tmp` to `..data`: the one moment when the new set becomes visible
  *   9. make the symlinks that users open
  *  10. remove the symlinks whose file is gone
- *  11. remove every timestamped directory but the current one, and the one before where that is to be kept for its readers
+ *  11. remove every timestamped directory but the current one, and those that are kept for their readers a little longer
  */
 import { randomInt } from 'node:crypto';
 import { chmod, lchown, lstat, mkdir, readdir, readFile, readlink, rename, rm, rmdir, symlink, unlink, writeFile } from 'node:fs/promises';
@@ -39,8 +39,11 @@ export interface AtomicWriterOptions {
   readonly clock: Clock;
   /** Sets group and modes of everything below the new directory, before it becomes visible. */
   readonly setOwnership?: (timestampedDirectory: string) => Promise<void>;
-  /** Leaves the set that was visible before in place, for readers that are in the midst of it; `removeOldSets` clears it away. */
-  readonly keepPrevious?: boolean;
+  /**
+   * How long a superseded set stays for readers that are in the midst of it, as long as such sets are not too large together;
+   * `removeOldSets` clears away those that are older. 0, the default, for not at all.
+   */
+  readonly keepOldMs?: number;
   /** What the only writer of the directory remembers from call to call, so that an update need not look at what is there. */
   readonly memory?: WriterMemory;
   /** File mode bits that this process may not set when it makes something; without it every mode is set once more. */
@@ -64,12 +67,17 @@ interface WrittenSet {
 interface OldSet {
   readonly name: string;
   readonly payload: Payload | undefined;
+  /** When it was superseded, on the clock that never jumps. */
+  readonly sinceMs: number;
 }
 
 const dataName = '..data';
 const temporaryName = '..data_tmp';
 const timestampPattern = /^\.\.\d{4}_\d{2}_\d{2}_\d{2}_\d{2}_\d{2}\.\d+$/;
 const directoryMode = 0o755;
+/** Of all superseded sets of one volume together. */
+const maxOldBytes = 32 * 1024 * 1024;
+const fileOverheadBytes = 4096;
 const maxPathLength = 4096;
 const maxNameLength = 255;
 
@@ -83,7 +91,7 @@ export async function writeAtomically(payload: Payload, options: AtomicWriterOpt
   const visible = await (changed ? writeNext(last, old, payload, options) : writeAfterLook(payload, options));
   if (memory !== undefined) {
     memory.visible = { name: visible.name, payload };
-    memory.old = visible.kept === undefined ? [] : [visible.kept];
+    memory.old = visible.kept;
   }
   return visible.changed;
 }
@@ -91,8 +99,8 @@ export async function writeAtomically(payload: Payload, options: AtomicWriterOpt
 interface Visible {
   readonly name: string;
   readonly changed: boolean;
-  /** The set before, where it was left in place. */
-  readonly kept: OldSet | undefined;
+  /** Other sets that were left in place, the oldest first. */
+  readonly kept: readonly OldSet[];
 }
 
 /** The steps without any knowledge of the directory. */
@@ -128,12 +136,14 @@ async function writeAfterLook(payload: Payload, options: AtomicWriterOptions): P
   done(10);
 
   // 11
+  const keepsOld = (options.keepOldMs ?? 0) > 0;
   for (const name of present) {
-    const kept = name === visible || (options.keepPrevious === true && name === current);
+    const kept = name === visible || (keepsOld && name === current);
     if (timestampPattern.test(name) && !kept) await rm(join(directory, name), { recursive: true, force: true });
   }
   done(11);
-  const kept = upToDate || current === undefined || options.keepPrevious !== true ? undefined : { name: current, payload: undefined };
+  const left = !upToDate && keepsOld && current !== undefined;
+  const kept = left ? [{ name: current, payload: undefined, sinceMs: options.clock.monotonicMs() }] : [];
   return { name: visible, changed: !upToDate, kept };
 }
 
@@ -158,9 +168,11 @@ async function writeNext(last: WrittenSet, old: readonly OldSet[], payload: Payl
   for (const link of before) if (!wanted.has(link) && (await isOwnLink(directory, link))) await unlink(join(directory, link));
   done(10);
   // 11
-  for (const set of options.keepPrevious === true ? old : [...old, last]) await removeSet(directory, set);
+  const sets = [...old, { ...last, sinceMs: options.clock.monotonicMs() }];
+  const kept = sets.slice(sets.length - countToKeep(sets, options));
+  for (const set of sets.slice(0, sets.length - kept.length)) await removeSet(directory, set);
   done(11);
-  return { name, changed: true, kept: options.keepPrevious === true ? last : undefined };
+  return { name, changed: true, kept };
 }
 
 /** Steps 4 to 8. Returns the name of the new set. */
@@ -195,11 +207,13 @@ async function makeVisible(payload: Payload, options: AtomicWriterOptions): Prom
   return name;
 }
 
-/** Removes every set of files but the visible one. Not at the same time as a write. */
-export async function removeOldSets(directory: string, memory?: WriterMemory): Promise<void> {
+/** Removes every set of files but the visible one and those that are kept. Not at the same time as a write. */
+export async function removeOldSets(options: Pick<AtomicWriterOptions, 'directory' | 'clock' | 'keepOldMs' | 'memory'>): Promise<void> {
+  const { directory, memory } = options;
   if (memory?.visible !== undefined) {
-    for (const set of memory.old ?? []) await removeSet(directory, set);
-    memory.old = [];
+    const sets = memory.old ?? [];
+    memory.old = sets.slice(sets.length - countToKeep(sets, options));
+    for (const set of sets.slice(0, sets.length - memory.old.length)) await removeSet(directory, set);
     return;
   }
   const current = await currentTarget(directory);
@@ -208,6 +222,19 @@ export async function removeOldSets(directory: string, memory?: WriterMemory): P
   for (const name of await readdir(directory)) {
     if (timestampPattern.test(name) && name !== current) await rm(join(directory, name), { recursive: true, force: true });
   }
+}
+
+/** How many of the last of these sets are young enough, and not too large together. */
+function countToKeep(sets: readonly OldSet[], { clock, keepOldMs = 0 }: Pick<AtomicWriterOptions, 'clock' | 'keepOldMs'>): number {
+  const nowMs = clock.monotonicMs();
+  let bytes = 0;
+  let count = 0;
+  for (const { sinceMs, payload } of sets.toReversed()) {
+    for (const { data } of payload?.values() ?? []) bytes += data.byteLength + fileOverheadBytes;
+    if (nowMs - sinceMs >= keepOldMs || (count > 0 && bytes > maxOldBytes)) break;
+    count++;
+  }
+  return count;
 }
 
 async function removeSet(directory: string, { name, payload }: OldSet): Promise<void> {

@@ -253,8 +253,8 @@ export class VolumeManager {
   #removeOldLater(state: PodVolumes, directory: string, memory: WriterMemory): void {
     this.#deps.clock.setTimer(oldSetMs, () => {
       if (state.removed) return;
-      this.#inLane(state, () => removeOldSets(directory, memory)).catch((error: unknown) =>
-        this.#deps.logger.warn('an old set of files could not be removed', { directory, err: error }),
+      this.#inLane(state, () => removeOldSets({ directory, clock: this.#deps.clock, keepOldMs: oldSetMs, memory })).catch(
+        (error: unknown) => this.#deps.logger.warn('an old set of files could not be removed', { directory, err: error }),
       );
     });
   }
@@ -278,7 +278,7 @@ export class VolumeManager {
     const options: AtomicWriterOptions = {
       directory,
       clock,
-      keepPrevious: true,
+      keepOldMs: oldSetMs,
       memory,
       umask: this.#deps.umask,
       ...(group === undefined ? {} : { setOwnership: (fresh: string) => setGroupOwnership(fresh, group, true) }),
