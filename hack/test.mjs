@@ -50,6 +50,8 @@ run(`${bin}/tsc`, ['-p', '.']);
 run(`${bin}/biome`, ['check', '.']);
 run(process.execPath, ['hack/verify-imports.mjs']);
 run(process.execPath, ['hack/verify-files.mjs']);
+run(`${bin}/oxlint`, ['--type-aware', '--deny-warnings', '--quiet']);
+run(`${bin}/knip`, []);
 // The same generated inputs in every run; `npm run soak` takes others, and prints which.
 const env = { ...process.env, COFFER_SEED: process.env.COFFER_SEED ?? '20261121' };
 run(`${bin}/vitest`, ['run', ...process.argv.slice(2)], { env });

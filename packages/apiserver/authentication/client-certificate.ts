@@ -67,5 +67,5 @@ function parse(der: Uint8Array): ParsedCertificate {
 /** Node types subject fields as strings, but a repeated one is a list. */
 function asList(value: unknown): string[] {
   if (value === undefined) return [];
-  return Array.isArray(value) ? value.map(String) : [String(value)];
+  return Array.isArray(value) ? value.map(String) : [String(value as string | number)];
 }

@@ -79,7 +79,7 @@ function withWarnings(headers: HttpHeaders, context: RequestContext | undefined)
   const total = texts.reduce((sum, text) => sum + text.length, 0);
   const values: string[] = [];
   for (const text of texts) {
-    const runes = [...text];
+    const runes = Array.from(text);
     const cut = total > maxAllWarningsRunes && runes.length > maxWarningRunes ? runes.slice(0, maxWarningRunes) : runes;
     if (cut.length > budget) break;
     budget -= cut.length;

@@ -137,7 +137,7 @@ export class KubeletClient implements NodeApi {
     const { host, port } = this.#options.address;
     return new Promise((resolve, reject) => {
       const outgoing = request(
-        { host, port, path: `${path}?${query}`, agent: this.#agent, signal, timeout: connectTimeoutMs },
+        { host, port, path: `${path}?${query.toString()}`, agent: this.#agent, signal, timeout: connectTimeoutMs },
         (answer) => {
           outgoing.setTimeout(0);
           resolve(answer);
@@ -158,7 +158,7 @@ export class KubeletClient implements NodeApi {
       host,
       port,
       method: 'POST',
-      path: `${path}?${query}`,
+      path: `${path}?${query.toString()}`,
       agent: this.#agent,
       headers,
       signal,
@@ -238,7 +238,10 @@ function resultOf(text: string): ExecResult {
   const causes: readonly unknown[] = Array.isArray(details.causes) ? details.causes : [];
   const exit = causes.find((cause) => isRecord(cause) && cause.reason === 'ExitCode');
   if (status.reason === 'NonZeroExitCode' && isRecord(exit)) return { kind: 'exited', code: Number(exit.message) };
-  const message = String(status.message ?? '').replace(/^(Internal error occurred: )?error executing command in container: /, '');
+  const message = (typeof status.message === 'string' ? status.message : '').replace(
+    /^(Internal error occurred: )?error executing command in container: /,
+    '',
+  );
   return { kind: 'failed', message };
 }
 

@@ -202,8 +202,8 @@ export class LmdbBackend implements LocalBackend, Snapshot {
     if (revision < this.#revision) throw new Error(`the store is at revision ${this.#revision} already`);
     await this.compact(this.#revision);
     await this.#files.env.batch(() => {
-      this.#files.meta.put(metaKeys.compacted, encodeRevision(revision));
-      this.#files.meta.put(metaKeys.cleaned, encodeRevision(revision));
+      void this.#files.meta.put(metaKeys.compacted, encodeRevision(revision));
+      void this.#files.meta.put(metaKeys.cleaned, encodeRevision(revision));
     });
     this.#compacted = revision;
     this.#cleaned = revision;
@@ -368,8 +368,8 @@ export class LmdbBackend implements LocalBackend, Snapshot {
         let appended: readonly Promise<boolean>[] = [];
         const committed = this.#files.env.batch(() => {
           if (cleaning !== undefined) {
-            this.#files.meta.put(metaKeys.compacted, encodeRevision(compacted));
-            this.#files.meta.put(metaKeys.cleaned, encodeRevision(cleaning.cleaned));
+            void this.#files.meta.put(metaKeys.compacted, encodeRevision(compacted));
+            void this.#files.meta.put(metaKeys.cleaned, encodeRevision(cleaning.cleaned));
             cleaning.apply();
           }
           appended = this.#put(plan);
@@ -395,8 +395,11 @@ export class LmdbBackend implements LocalBackend, Snapshot {
     const { log, head, past } = this.#files;
     return plan.records.map(({ revision, record }) => {
       const appended = append(log, encodeRevision(revision), encodeLogRecord(record));
-      head.put(Buffer.from(record.key), encodeHead({ revision, createRevision: record.createRevision, deleted: record.type === 'delete' }));
-      if (record.previousRevision > 0) past.put(encodePastKey(record.key, record.previousRevision), noValue);
+      void head.put(
+        Buffer.from(record.key),
+        encodeHead({ revision, createRevision: record.createRevision, deleted: record.type === 'delete' }),
+      );
+      if (record.previousRevision > 0) void past.put(encodePastKey(record.key, record.previousRevision), noValue);
       return appended;
     });
   }

@@ -116,7 +116,7 @@ function validateHints(hints: V1EndpointHints, path: string): FieldError[] {
   return [...zones, ...hintNames(hints.forNodes ?? [], `${path}.forNodes`, dnsSubdomainProblems)];
 }
 
-function hintNames(hints: readonly { readonly name: string }[], path: string, problemsOf: (name: string) => string[]): FieldError[] {
+function hintNames(hints: readonly { readonly name?: string }[], path: string, problemsOf: (name: string) => string[]): FieldError[] {
   if (hints.length > maxHints) return [tooMany(path, hints.length, maxHints)];
   return hints.flatMap(({ name = '' }, i) => [
     ...(hints.findIndex((other) => (other.name ?? '') === name) < i ? [duplicate(`${path}[${i}].name`, name)] : []),

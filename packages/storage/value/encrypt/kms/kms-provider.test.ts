@@ -124,7 +124,7 @@ describe('KMS v2', () => {
     const values = await Promise.all([before.transformer.toStorage(plain, context), before.transformer.toStorage(plain, context)]);
     plugin.calls.length = 0;
     const after = load();
-    const results = await Promise.all(values.map((value) => after.transformer.fromStorage(value, context)));
+    const results = await Promise.all(values.map(async (value) => after.transformer.fromStorage(value, context)));
     expect(results.map((result) => Buffer.from(result.plain).toString())).toEqual([plain.toString(), plain.toString()]);
     expect(plugin.calls.filter((call) => call === 'Decrypt')).toHaveLength(1);
   });
