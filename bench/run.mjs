@@ -1,8 +1,9 @@
 #!/usr/bin/env node
-// `npm run bench [api] [node]`: prints every figure beside its target. Needs wrk for the api part.
+// `npm run bench [api] [encryption] [node]`: prints every figure beside its target. Needs wrk for the api part.
 import { spawnSync } from 'node:child_process';
 import os from 'node:os';
 import { benchApi } from './api.mjs';
+import { benchEncryption } from './encryption.mjs';
 import { benchNode } from './node.mjs';
 import { root } from './support.mjs';
 
@@ -15,5 +16,6 @@ if (parts.length === 0 || parts.includes('api')) {
   if (spawnSync('wrk', ['-v']).error) console.error('wrk is not installed (Debian: apt-get install wrk): the api part is left out');
   else await benchApi(report);
 }
+if (parts.length === 0 || parts.includes('encryption')) await benchEncryption(report);
 if (parts.length === 0 || parts.includes('node')) await benchNode(report);
 process.exit(0);

@@ -20,12 +20,27 @@ const gcmNonceBytes = 12;
 const gcmTagBytes = 16;
 const secretboxNonceBytes = 24;
 
+/** Random bytes that are stored in the open (nonces): taken from larger pieces, because asking for few at a time costs more. */
+export class NonceSource {
+  #piece = Buffer.alloc(0);
+  #used = 0;
+
+  take(bytes: number): Buffer {
+    if (this.#used + bytes > this.#piece.length) {
+      this.#piece = randomBytes(4096);
+      this.#used = 0;
+    }
+    this.#used += bytes;
+    return this.#piece.subarray(this.#used - bytes, this.#used);
+  }
+}
+
 /** `key` of 16, 24 or 32 bytes. */
-export function aesCbc(key: Buffer): Cipher {
+export function aesCbc(key: Buffer, nonces = new NonceSource()): Cipher {
   const algorithm = `aes-${key.length * 8}-cbc`;
   return {
     encrypt(plain) {
-      const iv = randomBytes(blockBytes);
+      const iv = nonces.take(blockBytes);
       const cipher = createCipheriv(algorithm, key, iv);
       return Buffer.concat([iv, cipher.update(plain), cipher.final()]);
     },
@@ -43,11 +58,11 @@ export function aesCbc(key: Buffer): Cipher {
 }
 
 /** `key` of 16, 24 or 32 bytes. */
-export function aesGcm(key: Buffer): Cipher {
+export function aesGcm(key: Buffer, nonces = new NonceSource()): Cipher {
   const algorithm = `aes-${key.length * 8}-gcm` as 'aes-256-gcm';
   return {
     encrypt(plain, authenticated) {
-      const nonce = randomBytes(gcmNonceBytes);
+      const nonce = nonces.take(gcmNonceBytes);
       const cipher = createCipheriv(algorithm, key, nonce);
       cipher.setAAD(Buffer.from(authenticated));
       return Buffer.concat([nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
@@ -68,10 +83,10 @@ export function aesGcm(key: Buffer): Cipher {
 }
 
 /** `key` of 32 bytes. */
-export function secretbox(key: Buffer): Cipher {
+export function secretbox(key: Buffer, nonces = new NonceSource()): Cipher {
   return {
     encrypt(plain) {
-      const nonce = randomBytes(secretboxNonceBytes);
+      const nonce = nonces.take(secretboxNonceBytes);
       return Buffer.concat([nonce, xsalsa20poly1305(key, nonce).encrypt(plain)]);
     },
     decrypt(stored) {
