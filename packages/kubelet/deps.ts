@@ -18,6 +18,7 @@ export const resources = {
   configMaps: { group: '', version: 'v1', resource: 'configmaps', kind: 'ConfigMap' },
   secrets: { group: '', version: 'v1', resource: 'secrets', kind: 'Secret' },
   serviceAccounts: { group: '', version: 'v1', resource: 'serviceaccounts', kind: 'ServiceAccount' },
+  persistentVolumeClaims: { group: '', version: 'v1', resource: 'persistentvolumeclaims', kind: 'PersistentVolumeClaim' },
   services: { group: '', version: 'v1', resource: 'services', kind: 'Service' },
   events: { group: '', version: 'v1', resource: 'events', kind: 'Event' },
   leases: { group: 'coordination.k8s.io', version: 'v1', resource: 'leases', kind: 'Lease' },

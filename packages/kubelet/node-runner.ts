@@ -120,6 +120,7 @@ export class NodeRunner {
       directories,
       mounter,
       memory: this.#memory,
+      api,
       objectsFor: (pod) => this.#objectsFor(pod),
       token: (pod, projection) => this.#tokens.token(pod, projection),
       podIps: (uid) => this.#podIps(uid),

@@ -57,7 +57,8 @@ export interface PodState {
   readonly messages: Map<string, string>;
   /** The kubelet's own verdict that the pod has failed. */
   verdict: { readonly reason: string; readonly message: string } | undefined;
-  volumesWaitSinceMs: number | undefined;
+  /** Some volume is not there yet. */
+  waitsForVolumes: boolean;
   volumeTries: number;
 }
 
@@ -71,7 +72,6 @@ export interface SyncResult {
 /** Volumes that wait for an object are woken by it; this is for what nobody tells. */
 const volumeRetry: BackoffOptions = { initialMs: 500, factor: 2, maxMs: 122_000 };
 const sandboxRetryMs = 2000;
-const volumeWaitMs = 123_000;
 
 export class PodSyncer {
   readonly #deps: PodSyncerDeps;
@@ -163,26 +163,16 @@ export class PodSyncer {
 
   /** Returns how long to wait when volumes are not there yet; events say which and why. */
   async #mountVolumes(state: PodState): Promise<number | undefined> {
-    const { volumes, podEvent, clock } = this.#deps;
+    const { volumes, podEvent } = this.#deps;
     try {
       await volumes.mount(state.pod);
-      state.volumesWaitSinceMs = undefined;
+      state.waitsForVolumes = false;
       state.volumeTries = 0;
       return undefined;
     } catch (error) {
       if (!(error instanceof VolumesNotReady)) throw error;
-      for (const failure of error.failures) podEvent(state.pod, 'Warning', 'FailedMount', failure.message);
-      state.volumesWaitSinceMs ??= clock.monotonicMs();
-      if (clock.monotonicMs() - state.volumesWaitSinceMs >= volumeWaitMs) {
-        state.volumesWaitSinceMs = clock.monotonicMs();
-        const names = error.failures.map((failure) => failure.volume).join(' ');
-        podEvent(
-          state.pod,
-          'Warning',
-          'FailedMount',
-          `Unable to attach or mount volumes: unmounted volumes=[${names}], unattached volumes=[], failed to process volumes=[]: context deadline exceeded`,
-        );
-      }
+      for (const text of error.events()) podEvent(state.pod, 'Warning', 'FailedMount', text);
+      state.waitsForVolumes = true;
       return backoffDelayMs(volumeRetry, state.volumeTries++);
     }
   }

@@ -84,7 +84,7 @@ export class PodWorkers {
   wakeIfWaiting(uid: string): void {
     const worker = this.#workers.get(uid);
     if (worker === undefined || worker.phase !== 'syncing') return;
-    const waiting = worker.state.startFailures.size > 0 || worker.state.volumesWaitSinceMs !== undefined;
+    const waiting = worker.state.startFailures.size > 0 || worker.state.waitsForVolumes;
     if (waiting || worker.running !== undefined) this.#wake(worker);
   }
 
@@ -139,7 +139,7 @@ export class PodWorkers {
           startFailures: new Map(),
           messages: new Map(),
           verdict: undefined,
-          volumesWaitSinceMs: undefined,
+          waitsForVolumes: false,
           volumeTries: 0,
         },
         phase: 'syncing',

@@ -8,11 +8,13 @@ import { dirname, join } from 'node:path';
 import type { V1ServiceAccountTokenProjection } from '@coffer/api/generated/types';
 import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
+import type { KubeletApi } from '../deps.ts';
 import type { ObjectSource, SourceRecord } from '../objects/source-record.ts';
 import { bytesOf } from '../resources/pod-resources.ts';
 import { Limiter } from '../runtime/limiter.ts';
 import { allContainers, type Pod, type Volume } from '../types.ts';
 import { type AtomicWriterOptions, removeOldSets, type WriterMemory, writeAtomically } from './atomic-writer.ts';
+import { claimNameOf, refuseClaim, UnprocessedVolume } from './claims.ts';
 import { checkHostPath } from './host-path.ts';
 import type { MemoryStorage } from './memory-storage.ts';
 import type { Mounter } from './mounter.ts';
@@ -28,6 +30,7 @@ export interface VolumeManagerDeps {
   readonly directories: PodDirectories;
   readonly mounter: Mounter;
   readonly memory: MemoryStorage;
+  readonly api: Pick<KubeletApi, 'get'>;
   readonly objectsFor: (pod: Pod) => ObjectSource;
   readonly token: (pod: Pod, projection: V1ServiceAccountTokenProjection) => Promise<string>;
   readonly podIps: (uid: string) => readonly string[];
@@ -58,6 +61,20 @@ export class VolumesNotReady extends Error {
     super(failures.map((failure) => failure.message).join('; '));
     this.name = 'VolumesNotReady';
     this.failures = failures;
+  }
+
+  /** One text for each event: volumes that failed each for itself, those that could not be processed in one. */
+  events(): readonly string[] {
+    const unprocessed = this.failures.filter((failure) => failure.cause instanceof UnprocessedVolume);
+    const texts = this.failures.filter((failure) => !unprocessed.includes(failure)).map((failure) => failure.message);
+    if (unprocessed.length === 0) return texts;
+    const names = (list: readonly VolumeError[]) => list.map((failure) => failure.volume).join(' ');
+    const causes = unprocessed.map((failure) => messageOf(failure.cause)).join('; ');
+    return [
+      ...texts,
+      `Unable to attach or mount volumes: unmounted volumes=[${names(this.failures)}], unattached volumes=[], ` +
+        `failed to process volumes=[${names(unprocessed)}]: ${causes}`,
+    ];
   }
 }
 
@@ -206,6 +223,8 @@ export class VolumeManager {
         `kubernetes.io/csi: mounter.SetUpAt failed to get CSI client: driver name ${volume.csi.driver} not found in the list of registered CSI drivers`,
       );
     }
+    const claim = claimNameOf(state.pod, volume);
+    if (claim !== undefined) return refuseClaim(this.#deps.api, state.pod, volume, claim);
     if (volume.emptyDir === undefined && !isProjectedKind(volume)) {
       throw new Error(`this kubelet has no plugin for volumes of type ${volumeType(volume)}`);
     }
