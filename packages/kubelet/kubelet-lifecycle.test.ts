@@ -232,7 +232,11 @@ describe('failures to start', () => {
       containers: [{ name: 'c', image: 'r.io/app', imagePullPolicy: 'IfNotPresent' }],
     });
     await node.until(() => expect(first('p')?.state).toEqual({ waiting: { reason: 'ErrImagePull', message: 'no such image' } }));
-    await node.clock.advance(10_000);
+    await node.clock.advance(2_000);
+    const message = 'Back-off pulling image "r.io/app": ErrImagePull: no such image';
+    await node.until(() => expect(first('p')?.state).toEqual({ waiting: { reason: 'ImagePullBackOff', message } }));
+    expect(node.runtime.pulls).toHaveLength(1);
+    await node.clock.advance(8_000);
     await phase('p', 'Running');
     expect(node.runtime.pulls[0]?.auth).toMatchObject({ username: 'u', password: 'p' });
     await node.until(() => {
@@ -240,7 +244,30 @@ describe('failures to start', () => {
       expect(events).toContain('Normal Pulling Pulling image "r.io/app"');
       expect(events).toContain('Warning Failed Failed to pull image "r.io/app": no such image');
       expect(events).toContain('Warning Failed Error: ErrImagePull');
+      expect(events).toContain('Normal BackOff Back-off pulling image "r.io/app"');
     });
+  });
+
+  it('says in the words of upstream when a registry is not available', async () => {
+    node.runtime.image = () => undefined;
+    node.runtime.onPull = () => {
+      throw new PullError('RegistryUnavailable', 'RegistryUnavailable: connection refused');
+    };
+    node.createPod('p', { containers: [{ name: 'c', image: 'r.io/app', imagePullPolicy: 'IfNotPresent' }] });
+    const message = 'image pull failed for r.io/app because the registry is unavailable: connection refused';
+    await node.until(() => expect(first('p')?.state).toEqual({ waiting: { reason: 'RegistryUnavailable', message } }));
+  });
+
+  it('pulls the image of an image volume and gives it to the containers that mount it', async () => {
+    node.createPod('p', {
+      containers: [{ name: 'c', image: 'i', volumeMounts: [{ name: 'models', mountPath: '/models', subPath: 'small' }] }],
+      volumes: [{ name: 'models', image: { reference: 'r.io/models', pullPolicy: 'Always' } }],
+    });
+    await phase('p', 'Running');
+    expect(node.runtime.pulls.map(({ image }) => image)).toEqual(['r.io/models']);
+    expect(node.runtime.find('c')?.config.imageMounts).toEqual([
+      { image: 'sha256:r.io/models', containerPath: '/models', subPath: 'small' },
+    ]);
   });
 
   it('does not pull with policy Never', async () => {

@@ -1,6 +1,7 @@
 /** The parts of one kubelet and what connects them: API changes, runtime changes, probes and timers wake pod workers. */
 
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { equalJson } from '@coffer/api/meta/safe-object';
 import type { NodeApi } from '@coffer/api/node/node-api';
 import type { Logger } from '@coffer/base/log/logger';
@@ -9,6 +10,7 @@ import type { ContainerRuntime } from '@coffer/cri/runtime/container-runtime';
 import { type EventRecorder, type EventTarget, type KubeletApi, type ObjectWatch, resources } from './deps.ts';
 import { WatchedServices } from './env/watched-services.ts';
 import { ImageManager } from './images/image-manager.ts';
+import { PulledRecords } from './images/pulled-records.ts';
 import type { KubeletMetrics, PodSources } from './kubelet.ts';
 import { Housekeeping } from './node/housekeeping.ts';
 import { KubeletNodeApi } from './node/kubelet-node-api.ts';
@@ -151,7 +153,8 @@ export class NodeRunner {
       event: (pod, container, type, reason, message) =>
         this.#containerEvent(pod, findContainer(pod, container.name)?.kind ?? 'regular', container, type, reason, message),
     });
-    this.#images = new ImageManager(runtime, clock);
+    const records = new PulledRecords(join(deps.rootDir, 'image_manager'));
+    this.#images = new ImageManager(runtime, clock, records);
     this.#backoff = new StartBackoff(clock, options.crashLoopBackOff);
     const event = this.#containerEvent.bind(this);
     this.#killer = new ContainerKiller({ runtime, cache: this.#cache, clock, logger, event, hostOf });
@@ -165,6 +168,7 @@ export class NodeRunner {
       backoff: this.#backoff,
       directories,
       event,
+      podEvent: this.#podEvent.bind(this),
       config: {
         directories,
         mounter,

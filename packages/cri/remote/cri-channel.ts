@@ -108,6 +108,15 @@ export class CriError extends Error {
     this.code = cause.code;
   }
 
+  /** As a Go client prints it, which is how it shows in events. */
+  get rpcText(): string {
+    return `rpc error: code = ${codeName(this.code)} desc = ${this.message}`;
+  }
+
+  get unknown(): boolean {
+    return this.code === status.UNKNOWN;
+  }
+
   get notFound(): boolean {
     return this.code === status.NOT_FOUND;
   }
@@ -119,4 +128,10 @@ export class CriError extends Error {
   get deadlineExceeded(): boolean {
     return this.code === status.DEADLINE_EXCEEDED;
   }
+}
+
+/** `NOT_FOUND` → `NotFound`; one of them has another spelling there. */
+function codeName(code: status): string {
+  if (code === status.CANCELLED) return 'Canceled';
+  return (status[code] ?? 'Unknown').toLowerCase().replace(/(?:^|_)([a-z])/g, (_match, letter: string) => letter.toUpperCase());
 }

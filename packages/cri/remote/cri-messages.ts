@@ -37,12 +37,20 @@ export function containerMessage(config: ContainerConfig, pod: PodSandboxConfig)
     args: config.args,
     workingDir: config.workingDir,
     envs: config.env.map(({ name, value }) => ({ key: name, value })),
-    mounts: config.mounts.map(({ hostPath, containerPath, readOnly, propagation }) => ({
-      hostPath,
-      containerPath,
-      readonly: readOnly,
-      propagation: propagations[propagation],
-    })),
+    mounts: [
+      ...config.mounts.map(({ hostPath, containerPath, readOnly, propagation }) => ({
+        hostPath,
+        containerPath,
+        readonly: readOnly,
+        propagation: propagations[propagation],
+      })),
+      ...(config.imageMounts ?? []).map(({ image, containerPath, subPath }) => ({
+        containerPath,
+        readonly: true,
+        image: { image },
+        imageSubPath: subPath,
+      })),
+    ],
     devices: config.devices ?? [],
     labels: config.labels,
     annotations: config.annotations,

@@ -27,6 +27,7 @@ import {
   runtimeEvent,
   verboseInfo,
 } from './cri-messages.ts';
+import { requireImageMounts } from './image-volumes.ts';
 import { pullError } from './pull-errors.ts';
 import { streamCommand, streamPort } from './streaming.ts';
 
@@ -124,7 +125,10 @@ class RemoteRuntime implements ContainerRuntime {
 
   async runPodSandbox(config: PodSandboxConfig): Promise<string> {
     const body = { config: podSandboxMessage(config) };
-    const answer = await this.#runtime('RunPodSandbox', ['RunPodSandboxRequest', 'RunPodSandboxResponse'], body, sandboxTimeoutMs);
+    const types = ['RunPodSandboxRequest', 'RunPodSandboxResponse'] as const;
+    const answer = await this.#runtime('RunPodSandbox', types, body, sandboxTimeoutMs).catch((error: unknown) => {
+      throw error instanceof CriError ? new Error(error.rpcText, { cause: error }) : error;
+    });
     this.#podConfigs.set(answer.podSandboxId, config);
     return answer.podSandboxId;
   }
@@ -157,6 +161,7 @@ class RemoteRuntime implements ContainerRuntime {
   }
 
   async createContainer(sandboxId: string, config: ContainerConfig): Promise<string> {
+    requireImageMounts(this.#version, config.imageMounts ?? []);
     const pod = this.#podConfigs.get(sandboxId) ?? (await this.#recoverPodConfig(sandboxId));
     const body = { podSandboxId: sandboxId, config: containerMessage(config, pod), sandboxConfig: podSandboxMessage(pod) };
     const answer = await this.#runtime('CreateContainer', ['CreateContainerRequest', 'CreateContainerResponse'], body);

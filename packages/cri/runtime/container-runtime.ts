@@ -107,6 +107,8 @@ export interface ContainerConfig {
   readonly workingDir: string;
   readonly env: readonly { readonly name: string; readonly value: Uint8Array }[];
   readonly mounts: readonly Mount[];
+  /** Files of other images, read-only; a runtime that cannot mount them refuses the container. */
+  readonly imageMounts?: readonly ImageMount[];
   /** Below the sandbox's logDirectory, e.g. `app/0.log`. CRI log format. */
   readonly logPath: string;
   readonly stdin: boolean;
@@ -126,6 +128,14 @@ export interface Mount {
   readonly containerPath: string;
   readonly readOnly: boolean;
   readonly propagation: 'private' | 'host-to-container' | 'bidirectional';
+}
+
+export interface ImageMount {
+  /** As `pullImage` returned it. */
+  readonly image: string;
+  readonly containerPath: string;
+  /** Directory of the image; empty for all of it. */
+  readonly subPath: string;
 }
 
 export interface ContainerSecurity {

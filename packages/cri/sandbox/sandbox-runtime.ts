@@ -191,6 +191,9 @@ class SandboxRuntime implements SandboxContainerRuntime {
   async createContainer(sandboxId: string, config: ContainerConfig): Promise<string> {
     const pod = this.#parts.pods.get(sandboxId);
     if (!pod) throw new Error(`sandbox ${sandboxId} not found`);
+    if ((config.imageMounts ?? []).length > 0) {
+      throw new RuntimeRefusal('CreateContainerError', 'image volumes need a runtime with images: the sandbox runtime pulls none');
+    }
     return this.#parts.containers.create(pod, config);
   }
 

@@ -5,8 +5,9 @@ import { PullError } from '@coffer/cri/runtime/container-runtime';
 import { StartBackoff } from '../pods/start-backoff.ts';
 import { goDuration } from '../pods/time-format.ts';
 import { Limiter } from '../runtime/limiter.ts';
-import type { Container, Pod } from '../types.ts';
+import type { Pod } from '../types.ts';
 import { messageOf } from '../volumes/payloads.ts';
+import type { PulledRecords } from './pulled-records.ts';
 
 /** The image cannot be had now; `reason` is the container's waiting reason. */
 export class ImageUnavailable extends Error {
@@ -23,56 +24,61 @@ export class ImageUnavailable extends Error {
 
 export interface ImageRequest {
   readonly pod: Pod;
-  readonly container: Container;
-  /** Credentials that may fit, best first; looked up only when a pull is needed. */
+  readonly image: string;
+  readonly pullPolicy: string | undefined;
+  /** Credentials that may fit, best first; looked up only when they matter. */
   readonly credentials: () => Promise<readonly RegistryAuth[]>;
   readonly event: (type: 'Normal' | 'Warning', reason: string, message: string) => void;
 }
 
 const pullsAtOnce = 5;
+/** After a failed pull the pod is looked at again, as any other news of it would make the kubelet do: then it says that it backs off. */
+const lookAgainMs = 2_000;
 
 export class ImageManager {
   readonly #runtime: ContainerRuntime;
   readonly #clock: Clock;
+  readonly #records: PulledRecords;
   readonly #backoff: StartBackoff;
   readonly #lastError = new Map<string, string>();
   readonly #lastFailureMs = new Map<string, number>();
   readonly #limiter = new Limiter(pullsAtOnce);
 
-  constructor(runtime: ContainerRuntime, clock: Clock) {
+  constructor(runtime: ContainerRuntime, clock: Clock, records: PulledRecords) {
     this.#runtime = runtime;
     this.#clock = clock;
+    this.#records = records;
     this.#backoff = new StartBackoff(clock, { initialMs: 10_000, maxMs: 300_000 });
   }
 
   /** Throws ImageUnavailable. */
   async ensure(request: ImageRequest): Promise<ImageStatus | undefined> {
-    const { pod, container, event } = request;
-    const image = container.image ?? '';
+    const { pod, image, event } = request;
     if (!isValidReference(image)) {
       const message = `Failed to apply default image tag ${JSON.stringify(image)}: couldn't parse image name ${JSON.stringify(image)}: invalid reference format`;
       event('Warning', 'InspectFailed', message);
       throw new ImageUnavailable('InvalidImageName', message, undefined);
     }
     let present: ImageStatus | undefined;
+    let accessible: boolean;
     try {
       present = await this.#runtime.imageStatus(image);
+      accessible = present !== undefined && (await this.#accessible(request, present));
     } catch (error) {
       const message = `Failed to inspect image ${JSON.stringify(image)}: ${messageOf(error)}`;
       event('Warning', 'InspectFailed', message);
       throw new ImageUnavailable('ImageInspectError', message, 10_000, { cause: error });
     }
-    const policy = container.imagePullPolicy ?? 'IfNotPresent';
-    if (present !== undefined && (policy !== 'Always' || (await this.#runtime.status()).runsOnHostFiles)) {
+    if (present !== undefined && accessible) {
       event('Normal', 'Pulled', `Container image ${JSON.stringify(image)} already present on machine and can be accessed by the pod`);
       return present;
     }
-    if (policy === 'Never') {
+    if (request.pullPolicy === 'Never') {
       const message = `Container image ${JSON.stringify(image)} is not present with pull policy of Never`;
       event('Warning', 'ErrImageNeverPull', message);
       throw new ImageUnavailable('ErrImageNeverPull', message, 10_000);
     }
-    const key = `${pod.metadata.uid}_${container.name}_${image}`;
+    const key = `${pod.metadata.uid}_${image}`;
     const failedMs = this.#lastFailureMs.get(key);
     const remaining = failedMs === undefined ? 0 : this.#backoff.remainingMs(key, failedMs);
     if (remaining > 0) {
@@ -81,7 +87,7 @@ export class ImageManager {
       const last = this.#lastError.get(key);
       throw new ImageUnavailable('ImagePullBackOff', last === undefined ? message : `${message}: ${last}`, remaining);
     }
-    return this.#pull(request, image, key);
+    return this.#pull(request, key);
   }
 
   forgetPod(uid: string): void {
@@ -90,8 +96,14 @@ export class ImageManager {
     for (const key of this.#lastFailureMs.keys()) if (key.startsWith(`${uid}_`)) this.#lastFailureMs.delete(key);
   }
 
-  async #pull(request: ImageRequest, image: string, key: string): Promise<ImageStatus | undefined> {
-    const { event } = request;
+  /** Whether the pod may start with the image that is there. */
+  async #accessible(request: ImageRequest, present: ImageStatus): Promise<boolean> {
+    if ((await this.#runtime.status()).runsOnHostFiles) return true;
+    return request.pullPolicy !== 'Always' && this.#records.mayUse(present.id, request.image, request.credentials);
+  }
+
+  async #pull(request: ImageRequest, key: string): Promise<ImageStatus | undefined> {
+    const { image, event } = request;
     event('Normal', 'Pulling', `Pulling image ${JSON.stringify(image)}`);
     const askedMs = this.#clock.monotonicMs();
     try {
@@ -111,34 +123,46 @@ export class ImageManager {
         return status;
       });
     } catch (error) {
-      const reason = error instanceof PullError ? error.reason : 'ErrImagePull';
       event('Warning', 'Failed', `Failed to pull image ${JSON.stringify(image)}: ${messageOf(error)}`);
+      const { reason, message } = explainFailure(image, error);
       const now = this.#clock.now();
       this.#backoff.next(key, now);
       this.#lastFailureMs.set(key, now);
-      this.#lastError.set(key, `${reason}: ${messageOf(error)}`);
-      throw new ImageUnavailable(reason, messageOf(error), this.#backoff.delayMs(key), { cause: error });
+      this.#lastError.set(key, `${reason}: ${message}`);
+      throw new ImageUnavailable(reason, message, Math.min(lookAgainMs, this.#backoff.delayMs(key)), { cause: error });
     }
   }
 
   async #pullWithAny(image: string, credentials: readonly RegistryAuth[]): Promise<void> {
-    if (credentials.length === 0) {
-      await this.#runtime.pullImage(image, undefined);
-      return;
-    }
     const failures: unknown[] = [];
-    for (const auth of credentials) {
+    await this.#records.begin(image);
+    for (const auth of credentials.length === 0 ? [undefined] : credentials) {
       try {
-        await this.#runtime.pullImage(image, auth);
+        await this.#records.pulled(await this.#runtime.pullImage(image, auth), image, auth);
         return;
       } catch (error) {
         failures.push(error);
       }
     }
-    throw failures.length === 1
-      ? failures[0]
-      : new PullError('ErrImagePull', `[${failures.map(messageOf).join(', ')}]`, { cause: failures[0] });
+    await this.#records.abandon(image);
+    const messages = [...new Set(failures.map(messageOf))];
+    throw messages.length === 1 ? failures[0] : new PullError('ErrImagePull', `[${messages.join(', ')}]`, { cause: failures[0] });
   }
+}
+
+/** What the container says while it waits; some reasons have words of their own. */
+function explainFailure(image: string, error: unknown): { readonly reason: string; readonly message: string } {
+  const reason = error instanceof PullError ? error.reason : 'ErrImagePull';
+  const message = messageOf(error);
+  const causes: Readonly<Record<string, string>> = {
+    RegistryUnavailable: 'the registry is unavailable',
+    SignatureValidationFailed: 'the signature validation failed',
+  };
+  const cause = causes[reason];
+  return {
+    reason,
+    message: cause === undefined ? message : `image pull failed for ${image} because ${cause}${message.slice(reason.length)}`,
+  };
 }
 
 function duration(ms: number): string {

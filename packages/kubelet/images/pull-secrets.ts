@@ -66,7 +66,8 @@ function candidate(server: string, entry: Readonly<Record<string, unknown>>): Ca
       username,
       password,
       auth: '',
-      serverAddress: server,
+      // Which registry they are for was decided here; a runtime that is told one compares it in ways of its own.
+      serverAddress: '',
       identityToken: text('identitytoken'),
       registryToken: text('registrytoken'),
     },

@@ -6,7 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, readFile, realpath, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ContainerConfig, ImageStatus, Mount } from '@coffer/cri/runtime/container-runtime';
+import type { ContainerConfig, ImageMount, ImageStatus, Mount } from '@coffer/cri/runtime/container-runtime';
 import { containerEnv } from '../env/container-env.ts';
 import { envFileValue } from '../env/env-file.ts';
 import { expand } from '../env/expand.ts';
@@ -38,6 +38,8 @@ export interface ContainerConfigRequest {
   readonly kind: ContainerKind;
   readonly attempt: number;
   readonly image: ImageStatus | undefined;
+  /** Image of each image volume that this container mounts, by volume. */
+  readonly volumeImages: ReadonlyMap<string, string>;
   readonly objects: ObjectSource;
   readonly identity: HostIdentity;
   readonly podIps: readonly string[];
@@ -60,6 +62,7 @@ export async function buildContainerConfig(deps: ContainerConfigDeps, request: C
   });
   const variables = new Map(env.variables.map(({ name, value }) => [name, Buffer.from(value).toString('utf8')]));
   const mounts = await volumeMounts(deps, request, variables);
+  const imageMounts = imageVolumeMounts(request, variables);
   if (!mounts.some((mount) => mount.containerPath === '/etc/hosts')) mounts.push(await hostsMount(deps, request));
   const messagePath = container.terminationMessagePath ?? '/dev/termination-log';
   const messageFile = await terminationMessageFile(deps, pod, container);
@@ -73,6 +76,7 @@ export async function buildContainerConfig(deps: ContainerConfigDeps, request: C
     workingDir: container.workingDir ?? '',
     env: env.variables,
     mounts,
+    ...(imageMounts.length > 0 ? { imageMounts } : {}),
     logPath: join(container.name, `${attempt}.log`),
     stdin: container.stdin === true,
     stdinOnce: container.stdinOnce === true,
@@ -100,6 +104,7 @@ async function volumeMounts(
   const mounts: Mount[] = [];
   for (const [index, mount] of (container.volumeMounts ?? []).entries()) {
     const volume = (pod.spec.volumes ?? []).find((v) => v.name === mount.name);
+    if (volume?.image !== undefined) continue;
     const path = deps.volumes.path(pod.metadata.uid, mount.name);
     if (volume === undefined || path === undefined) {
       throw new Error(`cannot find volume ${JSON.stringify(mount.name)} to mount into container ${JSON.stringify(container.name)}`);
@@ -107,8 +112,7 @@ async function volumeMounts(
     if (mount.recursiveReadOnly === 'Enabled') {
       throw new Error(`volume mount ${JSON.stringify(mount.name)}: recursiveReadOnly Enabled is not supported by this runtime`);
     }
-    const subPath =
-      mount.subPathExpr !== undefined && mount.subPathExpr !== '' ? expandStrictly(mount.subPathExpr, variables) : (mount.subPath ?? '');
+    const subPath = subPathOf(mount, variables);
     let hostPath = path;
     if (subPath !== '') {
       refuseUnsafe(subPath);
@@ -127,7 +131,7 @@ async function volumeMounts(
       volume.configMap !== undefined || volume.secret !== undefined || volume.projected !== undefined || volume.downwardAPI !== undefined;
     mounts.push({
       hostPath,
-      containerPath: mount.mountPath.startsWith('/') ? mount.mountPath : `/${mount.mountPath}`,
+      containerPath: absolute(mount.mountPath),
       // What the kubelet writes is read-only for containers, whatever the spec says.
       readOnly: mount.readOnly === true || written,
       propagation:
@@ -139,6 +143,26 @@ async function volumeMounts(
     });
   }
   return mounts;
+}
+
+/** Image volumes are the runtime's: it mounts the image's files itself, read-only. */
+function imageVolumeMounts(request: ContainerConfigRequest, variables: ReadonlyMap<string, string>): ImageMount[] {
+  return (request.container.volumeMounts ?? []).flatMap((mount) => {
+    const image = request.volumeImages.get(mount.name);
+    if (image === undefined) return [];
+    const subPath = subPathOf(mount, variables);
+    if (subPath !== '') refuseUnsafe(subPath);
+    return [{ image, containerPath: absolute(mount.mountPath), subPath }];
+  });
+}
+
+function subPathOf(mount: NonNullable<Container['volumeMounts']>[number], variables: ReadonlyMap<string, string>): string {
+  const { subPathExpr = '', subPath = '' } = mount;
+  return subPathExpr !== '' ? expandStrictly(subPathExpr, variables) : subPath;
+}
+
+function absolute(path: string): string {
+  return path.startsWith('/') ? path : `/${path}`;
 }
 
 /** Expands `$(VAR)`; a variable that is not defined is an error here. */

@@ -5,10 +5,11 @@
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isReason } from '@coffer/api/errors/status-error';
+import type { KubeObject } from '@coffer/api/meta/object';
 import type { Clock } from '@coffer/base/time/clock';
-import type { ContainerRuntime, ImageStatus, RegistryAuth } from '@coffer/cri/runtime/container-runtime';
+import type { ContainerConfig, ContainerRuntime, ImageStatus } from '@coffer/cri/runtime/container-runtime';
 import { RuntimeRefusal } from '@coffer/cri/runtime/container-runtime';
-import { type ImageManager, ImageUnavailable } from '../images/image-manager.ts';
+import { type ImageManager, type ImageRequest, ImageUnavailable } from '../images/image-manager.ts';
 import { pullCredentials } from '../images/pull-secrets.ts';
 import type { ObjectSource } from '../objects/source-record.ts';
 import { factsOf } from '../runtime/labels.ts';
@@ -34,7 +35,10 @@ export interface ContainerStarterDeps {
   readonly directories: PodDirectories;
   readonly starting: Limiter;
   readonly event: ContainerEvent;
+  readonly podEvent: PodEvent;
 }
+
+export type PodEvent = (pod: Pod, type: 'Normal' | 'Warning', reason: string, message: string) => void;
 
 export type ContainerEvent = (
   pod: Pod,
@@ -86,9 +90,11 @@ export class ContainerStarter {
     const { runtime, cache, event } = this.#deps;
     const uid = pod.metadata.uid;
     this.#backOff(request);
-    const image = await this.#image(request);
+    const secrets = await this.#pullSecrets(request);
+    const volumeImages = await this.#imageVolumes(request, secrets);
+    const image = await this.#image(request, secrets);
     const attempt = await this.#nextAttempt(request);
-    const config = await this.#configure(request, attempt, image);
+    const config = await this.#configure(request, attempt, image, volumeImages);
     await mkdir(join(this.#deps.directories.logs(pod), container.name), { recursive: true, mode: 0o755 });
     // The pod may have to go by now: nothing is started any more then.
     if (request.signal.aborted) return;
@@ -133,45 +139,71 @@ export class ContainerStarter {
     backoff.next(key, sinceMs);
   }
 
-  async #image(request: StartRequest): Promise<ImageStatus | undefined> {
-    const { pod, kind, container, objects } = request;
-    const event = (type: 'Normal' | 'Warning', reason: string, message: string) =>
-      this.#deps.event(pod, kind, container, type, reason, message);
+  #image(request: StartRequest, secrets: readonly KubeObject[]): Promise<ImageStatus | undefined> {
+    const { pod, kind, container } = request;
+    const event: ImageRequest['event'] = (type, reason, message) => this.#deps.event(pod, kind, container, type, reason, message);
+    return this.#ensureImage(request, { image: container.image ?? '', pullPolicy: container.imagePullPolicy, event }, secrets);
+  }
+
+  /** Images of the image volumes that the container mounts, by volume. What happens to them is told of the pod, as upstream does. */
+  async #imageVolumes(request: StartRequest, secrets: readonly KubeObject[]): Promise<ReadonlyMap<string, string>> {
+    const { pod, container } = request;
+    const images = new Map<string, string>();
+    const mounted = new Set((container.volumeMounts ?? []).map(({ name }) => name));
+    for (const { name, image: source } of pod.spec.volumes ?? []) {
+      if (source === undefined || !mounted.has(name)) continue;
+      const image = source.reference ?? '';
+      const event: ImageRequest['event'] = (type, reason, message) => this.#deps.podEvent(pod, type, reason, message);
+      const found = await this.#ensureImage(request, { image, pullPolicy: source.pullPolicy, event }, secrets);
+      images.set(name, found?.id ?? image);
+    }
+    return images;
+  }
+
+  async #ensureImage(
+    request: StartRequest,
+    wanted: Pick<ImageRequest, 'image' | 'pullPolicy' | 'event'>,
+    secrets: readonly KubeObject[],
+  ): Promise<ImageStatus | undefined> {
+    const { pod, kind, container } = request;
     try {
-      return await this.#deps.images.ensure({ pod, container, event, credentials: () => this.#credentials(pod, container, objects) });
+      return await this.#deps.images.ensure({ pod, ...wanted, credentials: async () => pullCredentials(secrets, wanted.image) });
     } catch (error) {
       if (!(error instanceof ImageUnavailable)) throw error;
-      event('Warning', 'Failed', `Error: ${error.reason}`);
+      this.#deps.event(pod, kind, container, 'Warning', 'Failed', `Error: ${error.reason}`);
       throw new StartError(error.reason, error.message, error.retryInMs ?? retryMs, { cause: error });
     }
   }
 
-  async #credentials(pod: Pod, container: Container, objects: ObjectSource): Promise<readonly RegistryAuth[]> {
-    const secrets = [];
+  /** The pod's pull Secrets that exist. A pull may work without the others; when it does not, the pull's failure is what counts. */
+  async #pullSecrets({ pod, objects }: StartRequest): Promise<readonly KubeObject[]> {
+    const found: KubeObject[] = [];
+    const missing: string[] = [];
     for (const { name } of pod.spec.imagePullSecrets ?? []) {
       if (name === undefined || name === '') continue;
       try {
-        secrets.push(await objects.secret(name));
+        found.push(await objects.secret(name));
       } catch (error) {
-        // The pull may work without it; when it does not, the pull's failure is what counts.
         if (!isReason(error, 'NotFound')) throw error;
-        this.#deps.event(
-          pod,
-          'regular',
-          container,
-          'Warning',
-          'FailedToRetrieveImagePullSecret',
-          `Unable to retrieve some image pull secrets (${name}); attempting to pull the image may not succeed.`,
-        );
+        missing.push(name);
       }
     }
-    return pullCredentials(secrets, container.image ?? '');
+    if (missing.length > 0) {
+      const text = `Unable to retrieve some image pull secrets (${missing.join(', ')}); attempting to pull the image may not succeed.`;
+      this.#deps.podEvent(pod, 'Warning', 'FailedToRetrieveImagePullSecret', text);
+    }
+    return found;
   }
 
-  async #configure(request: StartRequest, attempt: number, image: ImageStatus | undefined) {
+  async #configure(
+    request: StartRequest,
+    attempt: number,
+    image: ImageStatus | undefined,
+    volumeImages: ReadonlyMap<string, string>,
+  ): Promise<ContainerConfig> {
     const { pod, kind, container } = request;
     try {
-      return await buildContainerConfig(this.#deps.config, { ...request, attempt, image });
+      return await buildContainerConfig(this.#deps.config, { ...request, attempt, image, volumeImages });
     } catch (error) {
       this.#deps.event(pod, kind, container, 'Warning', 'Failed', `Error: ${messageOf(error)}`);
       throw new StartError('CreateContainerConfigError', messageOf(error), retryMs, { cause: error });

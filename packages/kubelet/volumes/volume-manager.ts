@@ -319,7 +319,8 @@ function volumesToMount(pod: Pod): readonly Volume[] {
       if (variable.valueFrom?.fileKeyRef !== undefined) used.add(variable.valueFrom.fileKeyRef.volumeName);
     }
   }
-  return (pod.spec.volumes ?? []).filter((volume) => used.has(volume.name));
+  // Image volumes are the runtime's.
+  return (pod.spec.volumes ?? []).filter((volume) => used.has(volume.name) && volume.image === undefined);
 }
 
 async function makeVolumeDirectory(path: string): Promise<void> {
