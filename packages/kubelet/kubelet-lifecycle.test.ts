@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StatusError } from '@coffer/api/errors/status-error';
-import { CONFIG_MAPS, PODS, SECRETS } from '@coffer/client/rest/well-known';
+import { CONFIG_MAPS, NODES, PODS, SECRETS } from '@coffer/client/rest/well-known';
 import { PullError, RuntimeRefusal } from '@coffer/cri/runtime/container-runtime';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { TestNode } from './testing/test-node.ts';
@@ -182,9 +182,30 @@ describe('lifecycle', () => {
     await phase('a', 'Running');
     node.createPod('b', {});
     await phase('b', 'Failed');
-    expect(node.pod('b').status).toMatchObject({
+    const { startTime, ...status } = node.pod('b').status;
+    expect(startTime).toBeDefined();
+    expect(status).toEqual({
+      observedGeneration: 1,
+      phase: 'Failed',
       reason: 'OutOfpods',
       message: "Pod was rejected: Node didn't have enough resource: pods, requested: 1, used: 1, capacity: 1",
+      qosClass: 'BestEffort',
+    });
+    expect(node.events('b')).toContain("Warning OutOfpods Node didn't have enough resource: pods, requested: 1, used: 1, capacity: 1");
+    node.deletePod('b');
+    await node.until(() => expect(node.hasPod('b')).toBe(false));
+  });
+
+  it('looks at the newest labels of its node before it refuses a pod for them', async () => {
+    const object = node.node();
+    node.api.put(NODES, { ...object, metadata: { ...object?.metadata, labels: { ...object?.metadata.labels, disk: 'ssd' } } });
+    node.createPod('a', { nodeSelector: { disk: 'ssd' } });
+    node.createPod('b', { nodeSelector: { disk: 'hdd' } });
+    await phase('a', 'Running');
+    await phase('b', 'Failed');
+    expect(node.pod('b').status).toMatchObject({
+      reason: 'NodeAffinity',
+      message: "Pod was rejected: Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector",
     });
   });
 

@@ -21,6 +21,7 @@ import { ObjectManager } from './objects/object-manager.ts';
 import { podReferences } from './objects/pod-references.ts';
 import type { ObjectSource } from './objects/source-record.ts';
 import type { KubeletOptions } from './options.ts';
+import { AdmissionDesk } from './pods/admission-desk.ts';
 import { ContainerKiller } from './pods/container-killer.ts';
 import { ContainerStarter } from './pods/container-starter.ts';
 import { parseResolvConf } from './pods/network-identity.ts';
@@ -83,6 +84,7 @@ export class NodeRunner {
   readonly #workers: PodWorkers;
   readonly #cleaner: PodCleaner;
   readonly #agent: NodeAgent;
+  readonly #admission: AdmissionDesk;
   readonly #hostIps: readonly string[];
   #podWatch: ObjectWatch | undefined;
 
@@ -231,6 +233,19 @@ export class NodeRunner {
       rootDir: deps.rootDir,
       labels: options.nodeLabels,
     });
+    this.#admission = new AdmissionDesk({
+      logger,
+      node: () => this.#agent.node,
+      freshNode: () => this.#agent.readNode(),
+      others: (pod) => this.#workers.pods().filter((other) => other !== pod && this.#workers.mayRun(other.metadata.uid)),
+      allocatable: () => nodeAllocatable,
+      allowedUnsafeSysctls: options.allowedUnsafeSysctls,
+      accept: (pod) => this.#follow(pod),
+      reject: (pod, { reason, message }) => {
+        this.#podEvent(pod, 'Warning', reason, message);
+        this.#workers.reject(pod, reason, `Pod was rejected: ${message}`);
+      },
+    });
     this.nodeApi = new KubeletNodeApi({
       runtime,
       cache: this.#cache,
@@ -328,9 +343,17 @@ export class NodeRunner {
 
   #onPod(pod: Pod): void {
     if (this.#statics.takeMirror(pod)) return;
-    const uid = pod.metadata.uid;
-    const before = this.#workers.pod(uid);
-    if (before === undefined && !isTerminalPhase(pod.status.phase) && this.#tooMany(pod)) return;
+    const { uid } = pod.metadata;
+    // A pod that this node has accepted before stays, whatever has changed since.
+    const isNew = this.#workers.pod(uid) === undefined && this.#cache.get(uid).containers.length === 0;
+    if (isNew && pod.status.startTime === undefined && pod.metadata.deletionTimestamp === undefined && !isTerminalPhase(pod.status.phase))
+      this.#admission.take(pod);
+    else this.#follow(pod);
+  }
+
+  /** Takes the state of a pod that belongs to this node. */
+  #follow(pod: Pod): void {
+    const before = this.#workers.pod(pod.metadata.uid);
     const references = podReferences(pod);
     this.#configMaps.setPod(pod, references.configMaps);
     this.#secrets.setPod(pod, references.secrets);
@@ -346,18 +369,8 @@ export class NodeRunner {
 
   #onPodDeleted(pod: Pod): void {
     if (this.#statics.dropMirror(pod)) return;
+    this.#admission.forget(pod.metadata.uid);
     this.#workers.remove(pod);
-  }
-
-  /** Refuses a pod for which the node has no place; the scheduler counts too, but pods may name a node themselves. */
-  #tooMany(pod: Pod): boolean {
-    const active = this.#workers.pods().filter((other) => this.#workers.mayRun(other.metadata.uid)).length;
-    const { maxPods } = this.#deps.options;
-    if (active < maxPods || this.#cache.get(pod.metadata.uid).containers.length > 0) return false;
-    const message = `Node didn't have enough resource: pods, requested: 1, used: ${active}, capacity: ${maxPods}`;
-    this.#podEvent(pod, 'Warning', 'OutOfpods', message);
-    this.#workers.fail(pod, 'OutOfpods', `Pod was rejected: ${message}`);
-    return true;
   }
 
   #onObjectChange(podUids: readonly string[]): void {

@@ -4,6 +4,8 @@ import type { RotationLimits } from './logs/log-rotation.ts';
 
 export interface KubeletOptions {
   readonly maxPods: number;
+  /** Sysctls, or patterns of them ending in `*`, that pods may set beyond the safe ones. */
+  readonly allowedUnsafeSysctls: readonly string[];
   /** Upper bound between two looks at a pod or its volumes; changes are followed at once anyway. */
   readonly syncFrequencyMs: number;
   /** Addresses of this node; the first is its primary one. Empty: found from the machine. */
@@ -29,6 +31,7 @@ export interface KubeletOptions {
 
 export const defaultOptions: KubeletOptions = {
   maxPods: 110,
+  allowedUnsafeSysctls: [],
   syncFrequencyMs: 60_000,
   nodeIps: [],
   nodeLabels: {},

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
-import { type Command, Option } from 'commander';
-import { parseDurationMs, parseInteger } from './parse.ts';
+import { dottedSysctl, sysctlNamespace } from '@coffer/kubelet/pods/sysctl-allowlist';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { parseDurationMs, parseInteger, parseList } from './parse.ts';
 
 /** Flags of a node, in `coffer up` and on its own. Names are the kubelet's where one exists. */
 export interface NodeFlags {
@@ -8,6 +9,7 @@ export interface NodeFlags {
   readonly containerRuntimeEndpoint?: string;
   readonly nodeName: string;
   readonly maxPods: number;
+  readonly allowedUnsafeSysctls: readonly string[];
   readonly syncFrequency: number;
   readonly podManifestPath?: string;
   readonly keep: boolean;
@@ -19,7 +21,18 @@ export function addNodeFlags(command: Command): void {
     .option('--container-runtime-endpoint <url>', 'CRI socket, e.g. unix:///run/containerd/containerd.sock')
     .option('--node-name <name>', 'name of the Node object', hostname().toLowerCase())
     .option('--max-pods <n>', 'pods this node takes', parseInteger(1, 10_000), 110)
+    .option('--allowed-unsafe-sysctls <list>', 'sysctls or patterns (ending in *) that pods may set beyond the safe ones', parseSysctls, [])
     .option('--sync-frequency <duration>', 'upper bound between two looks at every pod', parseDurationMs, 60_000)
     .option('--pod-manifest-path <dir>', 'directory with manifests of static pods')
     .option('--keep', 'leave pods running on Ctrl-C', false);
+}
+
+/** Only sysctls of a pod's own namespaces: others would change the machine. */
+function parseSysctls(text: string): readonly string[] {
+  return parseList(text).map((given) => {
+    const pattern = dottedSysctl(given);
+    if (sysctlNamespace(pattern.replace(/\*$/, '')) === undefined)
+      throw new InvalidArgumentError(`the sysctl ${JSON.stringify(pattern)} is not known to be namespaced`);
+    return pattern;
+  });
 }

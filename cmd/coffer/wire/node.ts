@@ -35,9 +35,9 @@ export interface RunningNode {
 /** Starts the kubelet on its runtime; resolves when the node is registered. */
 export async function startNode(options: NodeOptions, signal: AbortSignal): Promise<RunningNode> {
   const { flags, rootDir, runtime, transport, logger, apiServer } = options;
-  const { nodeName, maxPods, syncFrequency: syncFrequencyMs, podManifestPath: staticPodDir } = flags;
+  const { nodeName, maxPods, allowedUnsafeSysctls, syncFrequency: syncFrequencyMs, podManifestPath: staticPodDir } = flags;
   const { kubeletPort, nodeIps = [] } = options;
-  const kubeletOptions = { maxPods, syncFrequencyMs, staticPodDir, apiServer, kubeletPort, nodeIps };
+  const kubeletOptions = { maxPods, allowedUnsafeSysctls, syncFrequencyMs, staticPodDir, apiServer, kubeletPort, nodeIps };
   const kubelet = await startKubelet(
     { nodeName, transport, runtime, rootDir, clock: systemClock, logger, options: kubeletOptions },
     signal,

@@ -1,11 +1,11 @@
 /** Why a pod cannot run on a node: the filters in order; the first that objects decides. */
 import type { V1Node, V1Pod } from '@coffer/api/generated/types';
-import { tolerates, UNSCHEDULABLE } from '../common/taints.ts';
-import { matchesRequiredNodeAffinity } from './node-affinity.ts';
+import { matchesRequiredNodeAffinity } from '@coffer/api/scheduling/node-affinity';
+import { requestedAmounts } from '@coffer/api/scheduling/resource-amounts';
+import { tolerates, UNSCHEDULABLE } from '@coffer/api/scheduling/taints';
 import type { NodeState } from './node-state.ts';
 import type { PodAffinityContext } from './pod-affinity.ts';
 import { PodAffinityCheck } from './pod-affinity.ts';
-import { requestedAmounts } from './resource-amounts.ts';
 import { TopologySpreadCheck } from './topology-spread.ts';
 
 export interface FilterResult {

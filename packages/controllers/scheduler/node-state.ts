@@ -1,10 +1,10 @@
 /** What the scheduler knows of one node: the object, and the pods that run or will run there. */
 import type { V1Node, V1Pod, V1Taint } from '@coffer/api/generated/types';
-import { podPorts } from '@coffer/api/kinds/pod-state';
+import { hostPorts, hostPortsCollide } from '@coffer/api/scheduling/host-ports';
+import type { Amounts } from '@coffer/api/scheduling/resource-amounts';
+import { amountsOf, requestedAmounts } from '@coffer/api/scheduling/resource-amounts';
+import { NOT_READY } from '@coffer/api/scheduling/taints';
 import { keyOf } from '@coffer/client/rest/api-object';
-import { NOT_READY } from '../common/taints.ts';
-import type { Amounts } from './resource-amounts.ts';
-import { amountsOf, requestedAmounts } from './resource-amounts.ts';
 
 export class NodeState {
   readonly name: string;
@@ -58,39 +58,10 @@ export class NodeState {
     for (const [name, amount] of requestedAmounts(pod)) this.#requested.set(name, this.requested(name) - amount);
   }
 
-  /** True when a host port the pod wants is taken: same port and protocol, and an address in common. */
+  /** True when a host port the pod wants is taken. */
   hasPortConflict(pod: V1Pod): boolean {
-    const wanted = hostPorts(pod);
-    if (wanted.length === 0) return false;
-    for (const other of this.pods.values()) {
-      for (const taken of hostPorts(other)) {
-        if (wanted.some((port) => port.port === taken.port && port.protocol === taken.protocol && sharesAddress(port.ip, taken.ip)))
-          return true;
-      }
-    }
+    if (hostPorts(pod).length === 0) return false;
+    for (const other of this.pods.values()) if (hostPortsCollide(pod, other)) return true;
     return false;
   }
-}
-
-interface HostPort {
-  readonly ip: string;
-  readonly port: number;
-  readonly protocol: string;
-}
-
-const ANY_ADDRESS = '0.0.0.0';
-
-function hostPorts(pod: V1Pod): HostPort[] {
-  if (pod.spec === undefined) return [];
-  return podPorts(pod.spec)
-    .filter((port) => (port.hostPort ?? 0) > 0)
-    .map((port) => ({
-      ip: port.hostIP === undefined || port.hostIP === '' ? ANY_ADDRESS : port.hostIP,
-      port: port.hostPort ?? 0,
-      protocol: port.protocol ?? 'TCP',
-    }));
-}
-
-function sharesAddress(a: string, b: string): boolean {
-  return a === b || a === ANY_ADDRESS || b === ANY_ADDRESS;
 }

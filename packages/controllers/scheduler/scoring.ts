@@ -1,11 +1,11 @@
 /** Which of the nodes a pod fits on is the best: compared criterion by criterion. */
 import type { V1Node, V1Pod } from '@coffer/api/generated/types';
+import { preferredNodeWeight } from '@coffer/api/scheduling/node-affinity';
+import { requestedAmounts } from '@coffer/api/scheduling/resource-amounts';
+import { tolerates } from '@coffer/api/scheduling/taints';
 import { namespaceOf } from '@coffer/client/rest/api-object';
 import { controllerOf } from '../common/controller-ref.ts';
-import { tolerates } from '../common/taints.ts';
-import { preferredNodeWeight } from './node-affinity.ts';
 import type { NodeState } from './node-state.ts';
-import { requestedAmounts } from './resource-amounts.ts';
 
 export interface Candidate {
   readonly state: NodeState;

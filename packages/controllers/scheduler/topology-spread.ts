@@ -1,11 +1,11 @@
 /** Topology spread constraints that forbid placement (`DoNotSchedule`). */
 import type { V1Pod, V1TopologySpreadConstraint } from '@coffer/api/generated/types';
 import { getOwn } from '@coffer/api/meta/safe-object';
+import { matchesRequiredNodeAffinity } from '@coffer/api/scheduling/node-affinity';
+import { tolerates } from '@coffer/api/scheduling/taints';
 import { fromLabelSelector } from '@coffer/api/selectors/labels';
 import { namespaceOf } from '@coffer/client/rest/api-object';
-import { tolerates } from '../common/taints.ts';
 import type { FilterResult } from './filters.ts';
-import { matchesRequiredNodeAffinity } from './node-affinity.ts';
 import type { NodeState } from './node-state.ts';
 
 interface Spread {

@@ -4,7 +4,7 @@
  */
 import { statfs } from 'node:fs/promises';
 import { isReason } from '@coffer/api/errors/status-error';
-import type { V1NodeCondition, V1NodeStatus } from '@coffer/api/generated/types';
+import type { V1Node, V1NodeCondition, V1NodeStatus } from '@coffer/api/generated/types';
 import type { KubeObject } from '@coffer/api/meta/object';
 import { equalJson, isRecord } from '@coffer/api/meta/safe-object';
 import { type BackoffOptions, backoffDelayMs } from '@coffer/base/backoff';
@@ -48,6 +48,19 @@ export class NodeAgent {
   /** UID of the Node object, once it is registered. */
   get nodeUid(): string | undefined {
     return this.#node?.metadata.uid;
+  }
+
+  /** The Node object as last read or written; a bare one before the node is registered. */
+  get node(): V1Node {
+    return this.#node ?? { metadata: { name: this.#deps.facts.nodeName } };
+  }
+
+  /** The Node object as it is now. */
+  async readNode(): Promise<V1Node> {
+    const { api, facts } = this.#deps;
+    const node = await api.get({ resource: resources.nodes, namespace: undefined, name: facts.nodeName });
+    this.#node = node;
+    return node;
   }
 
   /** Registers the node; resolves when the API has it, ready status included. */

@@ -136,8 +136,12 @@ describe('computePodStatus phase', () => {
   });
 
   it('takes the verdict of the kubelet', () => {
-    const verdict = { reason: 'DeadlineExceeded', message: 'too long' };
-    expect(compute(pod({}), [container('c', 'running')], { verdict })).toMatchObject({ phase: 'Failed', ...verdict });
+    const verdict = { reason: 'DeadlineExceeded', message: 'too long', rejected: false };
+    expect(compute(pod({}), [container('c', 'running')], { verdict })).toMatchObject({
+      phase: 'Failed',
+      reason: 'DeadlineExceeded',
+      message: 'too long',
+    });
   });
 });
 

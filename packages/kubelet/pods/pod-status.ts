@@ -26,13 +26,22 @@ export interface PodStatusInput {
   readonly messages: ReadonlyMap<string, string>;
   readonly hostIps: readonly string[];
   readonly nowMs: number;
-  /** Set when the kubelet itself ends the pod (deadline, rejection). */
-  readonly verdict: { readonly reason: string; readonly message: string } | undefined;
+  /** Set when the kubelet itself ends the pod. */
+  readonly verdict: Verdict | undefined;
+}
+
+/** The kubelet's own decision that a pod has failed: its deadline has passed, or this node does not take it. */
+export interface Verdict {
+  readonly reason: string;
+  readonly message: string;
+  /** The pod was never accepted: there is nothing to say of its containers. */
+  readonly rejected: boolean;
 }
 
 /** Conditions come without times; the status manager adds them. */
 export function computePodStatus(input: PodStatusInput): PodStatus {
-  const { pod, previous, runtime } = input;
+  const { pod, previous, runtime, verdict } = input;
+  if (verdict?.rejected === true) return rejectedStatus(input, verdict);
   const hasInitContainers = (pod.spec.initContainers ?? []).length > 0;
   const common = {
     pod,
@@ -73,11 +82,11 @@ export function computePodStatus(input: PodStatusInput): PodStatus {
     if (isTerminalPhase(previous.phase)) phase = previous.phase ?? phase;
     else if (isTerminalPhase(pod.status.phase)) phase = pod.status.phase ?? phase;
   }
-  if (input.verdict !== undefined) phase = 'Failed';
+  if (verdict !== undefined) phase = 'Failed';
   if (isTerminalPhase(pod.status.phase)) phase = pod.status.phase ?? phase;
   const kept = phase === previous.phase ? previous : {};
-  const reason = input.verdict?.reason ?? kept.reason ?? (phase === pod.status.phase ? pod.status.reason : undefined);
-  const message = input.verdict?.message ?? kept.message ?? (phase === pod.status.phase ? pod.status.message : undefined);
+  const reason = verdict?.reason ?? kept.reason ?? (phase === pod.status.phase ? pod.status.reason : undefined);
+  const message = verdict?.message ?? kept.message ?? (phase === pod.status.phase ? pod.status.message : undefined);
   const foreign = (pod.status.conditions ?? []).filter((condition) => !kubeletConditions.has(condition.type));
   const generation = pod.metadata.generation;
   const conditions = podConditions({ pod, phase, statuses: [...init, ...regular], hasSandbox, foreign }).map((condition) =>
@@ -96,6 +105,19 @@ export function computePodStatus(input: PodStatusInput): PodStatus {
     ...(init.length === 0 ? {} : { initContainerStatuses: init }),
     containerStatuses: regular,
     ...(ephemeral.length === 0 ? {} : { ephemeralContainerStatuses: ephemeral }),
+    qosClass: pod.status.qosClass ?? qosClassOf(pod),
+  };
+}
+
+function rejectedStatus({ pod, previous, nowMs }: PodStatusInput, { reason, message }: Verdict): PodStatus {
+  const { generation } = pod.metadata;
+  return {
+    ...(generation === undefined ? {} : { observedGeneration: generation }),
+    phase: 'Failed',
+    conditions: (pod.status.conditions ?? []).filter((condition) => !kubeletConditions.has(condition.type)),
+    reason,
+    message,
+    startTime: previous.startTime ?? rfc3339(nowMs),
     qosClass: pod.status.qosClass ?? qosClassOf(pod),
   };
 }

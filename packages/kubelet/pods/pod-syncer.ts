@@ -22,7 +22,7 @@ import { type ContainerKiller, containerGraceMs } from './container-killer.ts';
 import { type ContainerStarter, StartError } from './container-starter.ts';
 import type { StartFailure } from './container-statuses.ts';
 import { type DnsEnvironment, podDns, podHostname } from './network-identity.ts';
-import { computePodStatus, podIpsOf } from './pod-status.ts';
+import { computePodStatus, podIpsOf, type Verdict } from './pod-status.ts';
 import type { StatusManager } from './status-manager.ts';
 import { terminationMessage } from './termination-message.ts';
 
@@ -55,8 +55,7 @@ export interface PodState {
   readonly startFailures: Map<string, StartFailure>;
   /** Termination messages by container ID; read once. */
   readonly messages: Map<string, string>;
-  /** The kubelet's own verdict that the pod has failed. */
-  verdict: { readonly reason: string; readonly message: string } | undefined;
+  verdict: Verdict | undefined;
   /** Some volume is not there yet. */
   waitsForVolumes: boolean;
   volumeTries: number;
@@ -88,8 +87,9 @@ export class PodSyncer {
     if (isTerminalPhase(status.phase)) return { terminal: true, againInMs: undefined };
     const deadlineMs = this.#deadlineMs(state, status);
     if (deadlineMs !== undefined && deadlineMs <= 0) {
-      state.verdict = { reason: 'DeadlineExceeded', message: 'Pod was active on the node longer than the specified deadline' };
-      this.#deps.podEvent(state.pod, 'Normal', 'DeadlineExceeded', state.verdict.message);
+      const message = 'Pod was active on the node longer than the specified deadline';
+      state.verdict = { reason: 'DeadlineExceeded', message, rejected: false };
+      this.#deps.podEvent(state.pod, 'Normal', 'DeadlineExceeded', message);
       await this.#report(state, 'active');
       return { terminal: true, againInMs: undefined };
     }
@@ -144,7 +144,7 @@ export class PodSyncer {
       nowMs: clock.now(),
       verdict: state.verdict,
     });
-    return statuses.set(state.pod, status, progress !== 'ended');
+    return statuses.set(state.pod, status, progress !== 'ended' && state.verdict?.rejected !== true);
   }
 
   async #readMessages(state: PodState, runtime: RuntimePod): Promise<void> {

@@ -8,6 +8,7 @@ import type { Clock } from '@coffer/base/time/clock';
 import { isTerminalPhase, type Pod } from '../types.ts';
 import { messageOf } from '../volumes/payloads.ts';
 import type { ContainerKiller } from './container-killer.ts';
+import type { Verdict } from './pod-status.ts';
 import type { PodState, PodSyncer } from './pod-syncer.ts';
 
 export interface PodWorkersDeps {
@@ -102,10 +103,14 @@ export class PodWorkers {
     return [...this.#workers.values()].map((worker) => worker.state.pod);
   }
 
-  /** Sets the kubelet's own verdict on a pod (rejected, evicted) and stops it. */
-  fail(pod: Pod, reason: string, message: string): void {
+  /** The node does not take the pod: it fails without ever being started. */
+  reject(pod: Pod, reason: string, message: string): void {
+    this.#fail(pod, { reason, message, rejected: true });
+  }
+
+  #fail(pod: Pod, verdict: Verdict): void {
     const worker = this.#worker(pod);
-    worker.state.verdict = { reason, message };
+    worker.state.verdict = verdict;
     this.#terminate(worker, undefined);
     this.#wake(worker);
   }

@@ -268,5 +268,8 @@ function conditionsPatch(from: readonly PodCondition[], to: readonly PodConditio
     }
     if (Object.keys(changed).length > 0) patches.push({ ...changed, type: condition.type });
   }
+  for (const { type } of from) {
+    if (kubeletConditions.has(type) && !to.some((condition) => condition.type === type)) patches.push({ $patch: 'delete', type });
+  }
   return patches;
 }

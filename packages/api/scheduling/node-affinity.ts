@@ -1,7 +1,6 @@
 /** Which nodes a pod asks for by labels and fields. */
-import type { V1Node, V1NodeSelectorRequirement, V1NodeSelectorTerm, V1Pod } from '@coffer/api/generated/types';
-import { getOwn } from '@coffer/api/meta/safe-object';
-import { nameOf } from '@coffer/client/rest/api-object';
+import type { V1Node, V1NodeSelectorRequirement, V1NodeSelectorTerm, V1Pod } from '../generated/types.ts';
+import { getOwn } from '../meta/safe-object.ts';
 
 /** `nodeSelector` and the required terms: every label, and at least one term. */
 export function matchesRequiredNodeAffinity(pod: V1Pod, node: V1Node): boolean {
@@ -25,7 +24,7 @@ function matchesTerm(term: V1NodeSelectorTerm, node: V1Node): boolean {
   if (expressions.length === 0 && fields.length === 0) return false;
   return (
     expressions.every((requirement) => matchesRequirement(requirement, getOwn(node.metadata?.labels, requirement.key))) &&
-    fields.every((requirement) => matchesRequirement(requirement, requirement.key === 'metadata.name' ? nameOf(node) : undefined))
+    fields.every((requirement) => matchesRequirement(requirement, requirement.key === 'metadata.name' ? node.metadata?.name : undefined))
   );
 }
 

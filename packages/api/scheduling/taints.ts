@@ -1,5 +1,5 @@
 /** Taints and tolerations by the rules of the API. */
-import type { V1Taint, V1Toleration } from '@coffer/api/generated/types';
+import type { V1Taint, V1Toleration } from '../generated/types.ts';
 
 export const NOT_READY = 'node.kubernetes.io/not-ready';
 export const UNREACHABLE = 'node.kubernetes.io/unreachable';

@@ -1,7 +1,7 @@
 /** Amounts of resources as numbers that add and compare quickly: thousandths of a CPU, whole units of everything else. */
-import type { V1Pod } from '@coffer/api/generated/types';
-import { podRequests } from '@coffer/api/kinds/pod-state';
-import { parseQuantity, quantityMilliValue, quantityValue } from '@coffer/api/quantity/quantity';
+import type { V1Pod } from '../generated/types.ts';
+import { podRequests } from '../kinds/pod-state.ts';
+import { parseQuantity, quantityMilliValue, quantityValue } from '../quantity/quantity.ts';
 
 export type Amounts = ReadonlyMap<string, number>;
 
