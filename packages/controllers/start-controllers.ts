@@ -5,6 +5,8 @@
 import { setMaxListeners } from 'node:events';
 import { hostname } from 'node:os';
 import type { UserInfo } from '@coffer/base/http/handler';
+import { runBootstrapSigner } from './bootstrap-tokens/bootstrap-signer.ts';
+import { runTokenCleaner } from './bootstrap-tokens/token-cleaner.ts';
 import type { CertificateSigner } from './certificates/certificate-controller.ts';
 import { runCertificateController } from './certificates/certificate-controller.ts';
 import { runClusterRoleAggregation } from './clusterrole-aggregation/cluster-role-aggregation.ts';
@@ -22,6 +24,7 @@ import { runReplicaSetController } from './replicaset/replica-set-controller.ts'
 import { runRootCaPublisher } from './root-ca/root-ca-publisher.ts';
 import { runScheduler, SCHEDULER_IDENTITY } from './scheduler/scheduler.ts';
 import { runServiceAccountController } from './serviceaccount/service-account-controller.ts';
+import { runLegacyTokenCleaner } from './token/legacy-token-cleaner.ts';
 import type { SecretTokenIssuer } from './token/token-controller.ts';
 import { runTokenController } from './token/token-controller.ts';
 
@@ -39,6 +42,8 @@ export interface ControllersOptions {
   readonly eventTtlMs?: number;
   readonly terminatedPodThreshold?: number;
   readonly nodeMonitorGracePeriodMs?: number;
+  /** How long a token in a Secret may be unused before it is taken out of use. */
+  readonly legacyTokenCleanUpPeriodMs?: number;
 }
 
 /** Running loops. */
@@ -71,6 +76,10 @@ export function startControllers(deps: ControllersDeps, signal: AbortSignal): Ru
     'clusterrole-aggregation-controller': runClusterRoleAggregation,
     'endpointslice-controller': runEndpointSliceController,
     'endpoint-controller': runEndpointsController,
+    'bootstrap-signer': runBootstrapSigner,
+    'token-cleaner': runTokenCleaner,
+    'legacy-service-account-token-cleaner': (loop, stop) =>
+      runLegacyTokenCleaner(loop, { periodMs: options.legacyTokenCleanUpPeriodMs ?? 365 * 86_400_000 }, stop),
   };
   if (signer !== undefined) loops['certificate-controller'] = (loop, stop) => runCertificateController({ ...loop, signer }, stop);
   if (tokenIssuer !== undefined) loops['token-controller'] = (loop, stop) => runTokenController({ ...loop, tokenIssuer, caBundle }, stop);
