@@ -13,6 +13,7 @@ export interface AccessFlags {
   readonly serviceAccountKeyFile: readonly string[];
   readonly serviceAccountSigningKeyFile?: string;
   readonly serviceAccountMaxTokenExpiration: number;
+  readonly serviceAccountExtendTokenExpiration: boolean;
   readonly serviceAccountJwksUri?: string;
   readonly apiAudiences: readonly string[];
   readonly oidcIssuerUrl?: string;
@@ -78,6 +79,12 @@ function addAuthenticationFlags(command: Command): void {
     )
     .option('--service-account-signing-key-file <file>', 'PEM private key that signs ServiceAccount tokens (default one of its own)')
     .option('--service-account-max-token-expiration <duration>', 'longest life of a token on request, 0 for no limit', parseDurationMs, 0)
+    .option(
+      '--service-account-extend-token-expiration <bool>',
+      'tokens that admission puts into pods live for a year; use after the hour they are asked for is recorded by audit',
+      parseBoolean,
+      true,
+    )
     .option('--service-account-jwks-uri <url>', 'address of the key set shown in the discovery document')
     .option('--api-audiences <list>', 'audiences of tokens for this server (default the issuer)', parseList, [])
     .option('--authentication-token-webhook-config-file <file>', 'kubeconfig of a webhook that knows tokens')

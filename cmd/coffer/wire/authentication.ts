@@ -7,6 +7,7 @@ import { bootstrapTokenAuthenticator } from '@coffer/apiserver/authentication/bo
 import { clientCertificateAuthenticator } from '@coffer/apiserver/authentication/client-certificate';
 import { inProcessAuthenticator } from '@coffer/apiserver/authentication/in-process';
 import type { IssuerConfig } from '@coffer/apiserver/authentication/oidc/issuer-config';
+import type { RecordLegacyUse } from '@coffer/apiserver/authentication/service-account/legacy-token-use';
 import { loadSigningKeys, type SigningKeys, splitPemKeys } from '@coffer/apiserver/authentication/service-account/signing-keys';
 import { ServiceAccountTokenAuthenticator } from '@coffer/apiserver/authentication/service-account/token-authenticator';
 import { ServiceAccountTokenIssuer } from '@coffer/apiserver/authentication/service-account/token-issuer';
@@ -28,6 +29,7 @@ export interface AuthenticationDeps {
   readonly logger: Logger;
   /** Stores by their prefix. */
   readonly store: (prefix: string) => ResourceStore;
+  readonly recordLegacyUse: RecordLegacyUse;
 }
 
 export interface Authentication {
@@ -56,6 +58,7 @@ export async function wireAuthentication(flags: AccessFlags, deps: Authenticatio
       apiAudiences,
       clock,
       objects: { get: (resource, namespace, name) => store(resource === 'nodes' ? 'minions' : resource).get(namespace, name) },
+      recordLegacyUse: deps.recordLegacyUse,
     }),
   );
   if (flags.enableBootstrapTokenAuth) {
@@ -78,6 +81,7 @@ export async function wireAuthentication(flags: AccessFlags, deps: Authenticatio
       keys,
       issuer,
       apiAudiences,
+      extendExpiration: flags.serviceAccountExtendTokenExpiration,
       clock,
       ...(maxExpirationSeconds > 0 ? { maxExpirationSeconds } : {}),
     }),

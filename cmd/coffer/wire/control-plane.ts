@@ -53,6 +53,7 @@ import { wireAudit } from './audit.ts';
 import { wireAuthentication } from './authentication.ts';
 import { wireAuthorization } from './authorization.ts';
 import { ensureSystemNamespaces } from './bootstrap-objects.ts';
+import { legacyTokenTracker, startLegacyTokenTracking } from './legacy-token-tracking.ts';
 import { writeAsServer } from './write-as-server.ts';
 
 export interface ControlPlaneOptions {
@@ -111,12 +112,14 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
   const rbac = new RbacAuthorizer(rbacIndex);
   const { authorizer, ruleResolvers } = await wireAuthorization(options.access, { node: nodeAuthorizer(nodeGraph), rbac, clock, logger });
 
+  const legacyTokens = legacyTokenTracker(logger);
   const authentication = await wireAuthentication(options.access, {
     serviceAccountKeyPem: options.keys.serviceAccountKeyPem,
     serverAddress: options.serverAddress,
     clock,
     logger,
     store,
+    recordLegacyUse: legacyTokens.record,
   });
 
   const admission = new AdmissionChain([
@@ -187,6 +190,8 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
     }),
   });
   await ensureSystemNamespaces(handler, store('namespaces'));
+  legacyTokens.handler = handler;
+  await startLegacyTokenTracking(handler, store('configmaps'), clock);
   await reconcileBootstrapPolicy({
     ...rbacStores,
     write: (collection, object, existing) => writeAsServer(handler, collection, object, existing),

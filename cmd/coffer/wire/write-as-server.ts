@@ -1,7 +1,7 @@
 import type { Handler } from '@coffer/base/http/handler';
 import { inProcessTransport } from '@coffer/client/transport/in-process';
 
-/** The API server's own identity, as kube-apiserver's loopback client has it. Used for bootstrap objects only. */
+/** The API server's own identity, as kube-apiserver's loopback client has it. Used for what the server itself writes only. */
 const serverIdentity = { name: 'system:apiserver', groups: ['system:masters', 'system:authenticated'] };
 
 /** Creates (`POST` to the collection) or replaces (`PUT`) one object; an object that is there already is fine. */
@@ -18,4 +18,13 @@ export async function writeAsServer(handler: Handler, collection: string, object
   if (response.status >= 300 && response.status !== 409) {
     throw new Error(`cannot write ${collection}/${name}: ${Buffer.from(response.body).toString('utf8').slice(0, 500)}`);
   }
+}
+
+/** Merges a patch into one object. */
+export async function patchAsServer(handler: Handler, path: string, patch: object): Promise<void> {
+  const transport = inProcessTransport({ handler, identity: serverIdentity, userAgent: 'kube-apiserver/v1.36.0' });
+  const headers = { 'content-type': 'application/merge-patch+json' };
+  const response = await transport.request({ method: 'PATCH', path, headers, body: JSON.stringify(patch) });
+  transport.close();
+  if (response.status >= 300) throw new Error(`cannot patch ${path}: ${response.status}`);
 }

@@ -4,6 +4,10 @@ export interface AuthenticationResult {
   readonly user: UserInfo;
   /** Those of the accepted audiences that the credential is good for. */
   readonly audiences?: readonly string[];
+  /** What audit records about how this was decided. */
+  readonly annotations?: Readonly<Record<string, string>>;
+  /** Texts the client is warned with. */
+  readonly warnings?: readonly string[];
 }
 
 /** Finds out who sends a request. Undefined: no credentials of this kind. Throws `CredentialsError` for bad ones. */

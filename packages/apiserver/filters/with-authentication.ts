@@ -9,6 +9,8 @@ export function withAuthentication(authenticator: Authenticator): Filter {
     const result = pending instanceof Promise ? await pending : pending;
     if (!result) throw unauthorized();
     context.user = result.user;
+    for (const [key, value] of Object.entries(result.annotations ?? {})) context.auditAnnotations.set(key, value);
+    for (const text of result.warnings ?? []) context.warnings.add(text);
     return next(context);
   };
 }

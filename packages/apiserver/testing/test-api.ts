@@ -91,7 +91,9 @@ export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi
     nodeApiFor: options.nodeApiFor ?? (() => undefined),
     tokenIssuer: {
       apiAudiences: ['https://kubernetes.default.svc'],
-      issue: async (request) => ({ token: JSON.stringify(request), expirationTimestamp: '2030-01-01T00:00:00Z' }),
+      maxExpirationSeconds: 100_000,
+      extendExpiration: true,
+      issue: async (request) => ({ token: JSON.stringify(request), jti: 'id' }),
     },
     reviews: new Map(),
   });

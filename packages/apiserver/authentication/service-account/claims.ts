@@ -8,6 +8,8 @@ export interface KubernetesClaims {
   readonly pod?: ObjectClaim;
   readonly secret?: ObjectClaim;
   readonly node?: ObjectClaim;
+  /** Seconds since 1970 after which use of the token is recorded. */
+  readonly warnAfter?: number;
 }
 
 export interface ObjectClaim {
@@ -33,7 +35,11 @@ export function boundClaims(payload: JWTPayload): KubernetesClaims | undefined {
   const serviceaccount = objectClaim(own.serviceaccount);
   if (typeof namespace !== 'string' || !serviceaccount) return undefined;
   if (payload.sub !== `system:serviceaccount:${namespace}:${serviceaccount.name}`) return undefined;
-  const claims: { -readonly [K in keyof KubernetesClaims]: KubernetesClaims[K] } = { namespace, serviceaccount };
+  const claims: { -readonly [K in keyof KubernetesClaims]: KubernetesClaims[K] } = {
+    namespace,
+    serviceaccount,
+    ...(typeof own.warnafter === 'number' ? { warnAfter: own.warnafter } : {}),
+  };
   for (const kind of ['pod', 'secret', 'node'] as const) {
     if (own[kind] === undefined) continue;
     const claim = objectClaim(own[kind]);

@@ -5,6 +5,7 @@ import type { StoredObject } from '@coffer/storage/store/store';
 import { decodeJwt, decodeProtectedHeader, type JWTPayload, jwtVerify } from 'jose';
 import { type AuthenticationResult, CredentialsError, type TokenAuthenticator } from '../authenticator.ts';
 import { boundClaims, type KubernetesClaims, legacyClaims, legacyIssuer, type ObjectClaim } from './claims.ts';
+import { type LegacyUse, legacyTokenUse, type RecordLegacyUse } from './legacy-token-use.ts';
 import type { SigningKeys } from './signing-keys.ts';
 
 /** Looks up what a token is bound to, in the watch cache. */
@@ -18,6 +19,7 @@ export interface TokenAuthenticatorOptions {
   readonly apiAudiences: readonly string[];
   readonly clock: Clock;
   readonly objects: TokenObjects;
+  readonly recordLegacyUse: RecordLegacyUse;
 }
 
 const maxCachedTokens = 4096;
@@ -50,8 +52,8 @@ export class ServiceAccountTokenAuthenticator implements TokenAuthenticator {
     }
     const claims = issuer === legacyIssuer ? legacyClaims(payload) : boundClaims(payload);
     if (!claims) throw new CredentialsError('service account token has no valid claims');
-    this.#checkObjects(claims, issuer === legacyIssuer ? token : undefined);
-    return { user: userOf(claims, payload), audiences: accepted };
+    const use = this.#checkObjects(claims, issuer === legacyIssuer ? token : undefined);
+    return { user: userOf(claims, payload), audiences: accepted, ...(use ?? this.#staleUse(claims, payload)) };
   }
 
   /** The token's issuer when it is one of ours: only then a failure is ours to tell. */
@@ -94,7 +96,18 @@ export class ServiceAccountTokenAuthenticator implements TokenAuthenticator {
     }
   }
 
-  #checkObjects({ namespace, serviceaccount, pod, secret, node }: KubernetesClaims, legacyToken: string | undefined): void {
+  /** Use of a token after the time it was asked for, while it lives on. */
+  #staleUse({ warnAfter }: KubernetesClaims, { sub }: JWTPayload): Pick<AuthenticationResult, 'annotations'> {
+    const nowSeconds = Math.floor(this.#options.clock.now() / 1000);
+    if (warnAfter === undefined || nowSeconds <= warnAfter) return {};
+    const late = `subject: ${sub}, seconds after warning threshold: ${nowSeconds - warnAfter}`;
+    return { annotations: { 'authentication.k8s.io/stale-token': late } };
+  }
+
+  #checkObjects(
+    { namespace, serviceaccount, pod, secret, node }: KubernetesClaims,
+    legacyToken: string | undefined,
+  ): LegacyUse | undefined {
     const { objects } = this.#options;
     const account = objects.get('serviceaccounts', namespace, serviceaccount.name);
     if (!account) throw new CredentialsError(`serviceaccounts ${JSON.stringify(serviceaccount.name)} not found`);
@@ -103,19 +116,20 @@ export class ServiceAccountTokenAuthenticator implements TokenAuthenticator {
     }
     if (this.#isDeleted(account, deletionGraceMs)) throw new CredentialsError('service account has been deleted');
     if (pod) this.#checkBound('pod', objects.get('pods', namespace, pod.name), pod, deletionGraceMs);
-    if (secret) this.#checkSecret(objects.get('secrets', namespace, secret.name), secret, legacyToken);
     if (node && !pod) this.#checkBound('node', objects.get('nodes', '', node.name), node, deletionGraceMs);
+    if (!secret) return undefined;
+    const object = objects.get('secrets', namespace, secret.name);
+    if (legacyToken !== undefined) return this.#useLegacy(account, object, legacyToken);
+    this.#checkBound('secret', object, secret, deletionGraceMs);
+    return undefined;
   }
 
-  #checkSecret(object: StoredObject | undefined, claim: ObjectClaim, legacyToken: string | undefined): void {
-    if (legacyToken === undefined) {
-      this.#checkBound('secret', object, claim, deletionGraceMs);
-      return;
-    }
+  #useLegacy(account: StoredObject, object: StoredObject | undefined, legacyToken: string): LegacyUse {
     const data = object?.peek().data as Readonly<Record<string, string>> | undefined;
     if (!object || this.#isDeleted(object, 0) || !equalSecrets(Buffer.from(data?.token ?? '', 'base64'), Buffer.from(legacyToken))) {
       throw new CredentialsError('service account token has been invalidated');
     }
+    return legacyTokenUse(account, object, this.#options.clock.now(), this.#options.recordLegacyUse);
   }
 
   #checkBound(kind: string, object: StoredObject | undefined, claim: ObjectClaim, graceMs: number): void {

@@ -17,6 +17,8 @@ export interface IssueRequest {
   /** Empty: the server's own audiences. */
   readonly audiences: readonly string[];
   readonly expirationSeconds: number;
+  /** Use of the token later than this is recorded by audit. */
+  readonly warnAfterSeconds?: number;
   readonly boundObject?: BoundObject;
   /** The node of a pod-bound token's pod. */
   readonly node?: { readonly name: string; readonly uid: string };
@@ -24,8 +26,6 @@ export interface IssueRequest {
 
 export interface IssuedToken {
   readonly token: string;
-  /** RFC 3339, whole seconds. */
-  readonly expirationTimestamp: string;
   readonly jti: string;
 }
 
@@ -35,6 +35,8 @@ export interface ServiceAccountTokenOptions {
   readonly apiAudiences: readonly string[];
   /** `--service-account-max-token-expiration`: longer requests get this; absent for no limit. */
   readonly maxExpirationSeconds?: number;
+  /** `--service-account-extend-token-expiration`. */
+  readonly extendExpiration?: boolean;
   readonly clock: Clock;
 }
 
@@ -50,10 +52,17 @@ export class ServiceAccountTokenIssuer {
     return this.#options.apiAudiences;
   }
 
+  get extendExpiration(): boolean {
+    return this.#options.extendExpiration ?? false;
+  }
+
+  get maxExpirationSeconds(): number | undefined {
+    return this.#options.maxExpirationSeconds;
+  }
+
   async issue(request: IssueRequest): Promise<IssuedToken> {
-    const { keys, issuer, apiAudiences, maxExpirationSeconds, clock } = this.#options;
+    const { keys, issuer, apiAudiences, clock } = this.#options;
     const nowSeconds = Math.floor(clock.now() / 1000);
-    const expiresAt = nowSeconds + Math.min(request.expirationSeconds, maxExpirationSeconds ?? Number.POSITIVE_INFINITY);
     const jti = randomUUID();
     const token = await new SignJWT({
       'kubernetes.io': {
@@ -61,18 +70,19 @@ export class ServiceAccountTokenIssuer {
         ...(request.node ? { node: request.node } : {}),
         ...bound(request.boundObject),
         serviceaccount: { name: request.name, uid: request.uid },
+        ...(request.warnAfterSeconds === undefined ? {} : { warnafter: nowSeconds + request.warnAfterSeconds }),
       },
     })
       .setProtectedHeader({ alg: keys.signing.algorithm, kid: keys.signing.id })
       .setAudience([...(request.audiences.length > 0 ? request.audiences : apiAudiences)])
-      .setExpirationTime(expiresAt)
+      .setExpirationTime(nowSeconds + request.expirationSeconds)
       .setIssuedAt(nowSeconds)
       .setIssuer(issuer)
       .setJti(jti)
       .setNotBefore(nowSeconds)
       .setSubject(`system:serviceaccount:${request.namespace}:${request.name}`)
       .sign(keys.signing.privateKey);
-    return { token, expirationTimestamp: new Date(expiresAt * 1000).toISOString().replace('.000Z', 'Z'), jti };
+    return { token, jti };
   }
 
   /** A token for a Secret of type `kubernetes.io/service-account-token`: it lasts as long as the Secret holds it. */

@@ -152,6 +152,31 @@ describe('token', () => {
     expect(json.metadata).toMatchObject({ name: 'default', namespace: 'ns' });
   });
 
+  it('lives for a year in pods that get it from admission, though its answer says an hour', async () => {
+    await createPod('aged', { nodeName: 'n1' });
+    const boundObjectRef = { kind: 'Pod', apiVersion: 'v1', name: 'aged' };
+    const issued = async (spec: object) => JSON.parse((await api.request('POST', url, { spec })).json.status.token);
+    expect(await issued({ expirationSeconds: 3607, boundObjectRef })).toMatchObject({
+      expirationSeconds: 31_536_000,
+      warnAfterSeconds: 3607,
+    });
+    const { json } = await api.request('POST', url, { spec: { expirationSeconds: 3607, boundObjectRef } });
+    expect(Date.parse(json.status.expirationTimestamp) - api.clock.now()).toBeLessThanOrEqual(3_607_000);
+    for (const spec of [
+      { expirationSeconds: 3607 },
+      { expirationSeconds: 3600, boundObjectRef },
+      { expirationSeconds: 3607, boundObjectRef, audiences: ['x'] },
+    ]) {
+      expect(await issued(spec)).toMatchObject({ expirationSeconds: spec.expirationSeconds });
+    }
+  });
+
+  it('lives no longer than the server allows, and the client is told', async () => {
+    const { json, headers } = await api.request('POST', url, { spec: { expirationSeconds: 200_000 } });
+    expect(json.spec.expirationSeconds).toBe(100_000);
+    expect(String(headers.warning)).toContain('requested expiration of 200000 seconds shortened to 100000 seconds');
+  });
+
   it.each([
     [
       { expirationSeconds: 10 },

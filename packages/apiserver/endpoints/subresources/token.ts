@@ -19,15 +19,21 @@ import { admissionAttributes, type Scope } from '../scope.ts';
 export interface TokenIssuer {
   /** The server's own audiences: what a request gets that names none. */
   readonly apiAudiences: readonly string[];
+  /** `--service-account-max-token-expiration`: longer requests get this; undefined for no limit. */
+  readonly maxExpirationSeconds: number | undefined;
+  /** `--service-account-extend-token-expiration`: see `extendedSeconds`. */
+  readonly extendExpiration: boolean;
   issue(request: {
     readonly namespace: string;
     readonly name: string;
     readonly uid: string;
     readonly audiences: readonly string[];
     readonly expirationSeconds: number;
+    /** Use later than this is recorded by audit; absent for no such time. */
+    readonly warnAfterSeconds?: number;
     readonly boundObject?: { readonly kind: 'Pod' | 'Secret' | 'Node'; readonly name: string; readonly uid: string };
     readonly node?: { readonly name: string; readonly uid: string };
-  }): Promise<{ readonly token: string; readonly expirationTimestamp: string }>;
+  }): Promise<{ readonly token: string; readonly jti: string }>;
 }
 
 type Scopes = ReadonlyMap<string, Scope>;
@@ -37,6 +43,10 @@ const schemaName = 'io.k8s.api.authentication.v1.TokenRequest';
 const defaultSeconds = 3600;
 const minSeconds = 600;
 const maxSeconds = 2 ** 32;
+/** What ServiceAccount admission asks for in the token volume it adds to pods. */
+const injectedSeconds = 3607;
+/** Such tokens live on for a year, for programs that read theirs once; use after the time asked for is recorded. */
+const extendedSeconds = 365 * 24 * 3600;
 
 /** POST `serviceaccounts/…/token`: a token for the account, bound to what the request names. */
 export async function createToken(context: RequestContext, scope: Scope, issuer: TokenIssuer, scopes: Scopes): Promise<HttpResponse> {
@@ -72,32 +82,43 @@ export async function createToken(context: RequestContext, scope: Scope, issuer:
     );
   }
   const audiences = (spec?.audiences ?? []).length > 0 ? (spec?.audiences ?? []) : issuer.apiAudiences;
-  const expirationSeconds = spec?.expirationSeconds ?? defaultSeconds;
-  refuse(expirationErrors(expirationSeconds));
+  const requestedSeconds = spec?.expirationSeconds ?? defaultSeconds;
+  refuse(expirationErrors(requestedSeconds));
+  const expirationSeconds = Math.min(requestedSeconds, issuer.maxExpirationSeconds ?? requestedSeconds);
+  if (expirationSeconds < requestedSeconds) {
+    context.warnings.add(`requested expiration of ${requestedSeconds} seconds shortened to ${expirationSeconds} seconds`);
+  }
   await scope.tools.admission.validate(admissionAttributes(context, scope, 'CREATE', subject));
 
   const reference = spec?.boundObjectRef ?? undefined;
   const bound = reference === undefined ? undefined : findBound(scopes, reference, name, namespace);
-  const status = options.dryRun
+  const extend =
+    issuer.extendExpiration &&
+    bound?.object.kind === 'Pod' &&
+    expirationSeconds === injectedSeconds &&
+    audiences.every((audience) => issuer.apiAudiences.includes(audience));
+  const issued = options.dryRun
     ? undefined
     : await issuer.issue({
         namespace,
         name,
         uid: account.uid,
         audiences,
-        expirationSeconds,
+        expirationSeconds: extend ? extendedSeconds : expirationSeconds,
+        ...(extend ? { warnAfterSeconds: expirationSeconds } : {}),
         ...(bound === undefined ? {} : { boundObject: bound.object }),
         ...(bound?.node === undefined ? {} : { node: bound.node }),
       });
+  if (issued !== undefined) context.auditAnnotations.set('authentication.kubernetes.io/issued-credential-id', `JTI=${issued.jti}`);
   const answer = {
     kind: body.kind,
     apiVersion: `${body.group}/${body.version}`,
     metadata: { name, namespace, uid: account.uid, creationTimestamp: now, managedFields },
     spec: { audiences, expirationSeconds, ...(reference === undefined ? {} : { boundObjectRef: reference }) },
     status:
-      status === undefined
+      issued === undefined
         ? { token: '', expirationTimestamp: null }
-        : { token: status.token, expirationTimestamp: status.expirationTimestamp },
+        : { token: issued.token, expirationTimestamp: rfc3339(scope.tools.clock.now() + expirationSeconds * 1000) },
   };
   return respondObject(context, 201, canonicalize(answer, schema, scope.tools.table), format);
 }
