@@ -9,12 +9,13 @@ import type { Clock } from '@coffer/base/time/clock';
 import type { ContainerRuntime } from '@coffer/cri/runtime/container-runtime';
 import { type EventRecorder, type EventTarget, type KubeletApi, type ObjectWatch, resources } from './deps.ts';
 import { WatchedServices } from './env/watched-services.ts';
+import { ImageCollector } from './images/image-collector.ts';
 import { ImageManager } from './images/image-manager.ts';
 import { PulledRecords } from './images/pulled-records.ts';
 import type { KubeletMetrics, PodSources } from './kubelet.ts';
 import { Housekeeping } from './node/housekeeping.ts';
 import { KubeletNodeApi } from './node/kubelet-node-api.ts';
-import type { Machine } from './node/machine.ts';
+import { filesystemUsage, type Machine } from './node/machine.ts';
 import { NodeAgent } from './node/node-agent.ts';
 import { allocatable, type NodeFacts } from './node/node-status.ts';
 import { ObjectManager } from './objects/object-manager.ts';
@@ -208,6 +209,15 @@ export class NodeRunner {
       logger,
       cleaner: this.#cleaner,
       volumes: this.#volumes,
+      images: new ImageCollector({
+        runtime,
+        clock,
+        policy: options.imageCollection,
+        records,
+        volumeImages: () => this.#workers.pods().flatMap((pod) => (pod.spec.volumes ?? []).flatMap(({ image }) => image?.reference ?? [])),
+        diskUsage: filesystemUsage,
+        event: (reason, message) => this.#agent.event('Warning', reason, message),
+      }),
       directories,
       logLimits: options.containerLogs,
       syncFrequencyMs: options.syncFrequencyMs,

@@ -1,5 +1,6 @@
 /** What may be set of a kubelet, with upstream's defaults. */
 import type { ApiServerAddress } from './env/watched-services.ts';
+import type { ImageCollectionPolicy } from './images/image-collector.ts';
 import type { RotationLimits } from './logs/log-rotation.ts';
 
 export interface KubeletOptions {
@@ -15,6 +16,7 @@ export interface KubeletOptions {
   readonly clusterDomain: string;
   readonly crashLoopBackOff: { readonly initialMs: number; readonly maxMs: number };
   readonly containerLogs: RotationLimits;
+  readonly imageCollection: ImageCollectionPolicy;
   /** Containers and sandboxes that are started at the same time. */
   readonly parallelStarts: number;
   /** As it shows in the Node object. */
@@ -39,6 +41,7 @@ export const defaultOptions: KubeletOptions = {
   clusterDomain: 'cluster.local',
   crashLoopBackOff: { initialMs: 10_000, maxMs: 300_000 },
   containerLogs: { maxBytes: 10 * 1024 * 1024, maxFiles: 5 },
+  imageCollection: { highThresholdPercent: 85, lowThresholdPercent: 80, minAgeMs: 120_000 },
   parallelStarts: 10,
   kubeletVersion: 'v1.36.0',
   kubeletPort: undefined,

@@ -1,6 +1,6 @@
 /** The CRI client against a real containerd and a real registry: needs root on Linux and Debian's packages. */
 import { spawnSync } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, statfs } from 'node:fs/promises';
 import { silentLogger } from '@coffer/base/log/logger';
 import { systemClock } from '@coffer/base/time/clock';
 import { connectRemoteRuntime } from '@coffer/cri/remote/remote-runtime';
@@ -88,6 +88,11 @@ describe.skipIf(skip !== undefined).each(containerdVersions)('images of containe
   it('that do not exist are a failed pull, and a name that is none is told apart', async () => {
     await expect(runtime.pullImage(`${registry.address}/team/none:v1`, auth)).rejects.toMatchObject({ reason: 'ErrImagePull' });
     await expect(runtime.pullImage('Not A Name', undefined)).rejects.toMatchObject({ reason: 'InvalidImageName' });
+  });
+
+  it('lie on a filesystem that can be asked for its room', async () => {
+    const path = (await runtime.imageFilesystem()) ?? '';
+    expect((await statfs(path)).blocks).toBeGreaterThan(0);
   });
 
   it('leave containers running when the runtime is restarted', async () => {

@@ -12,6 +12,9 @@ export interface NodeFlags {
   readonly allowedUnsafeSysctls: readonly string[];
   readonly syncFrequency: number;
   readonly podManifestPath?: string;
+  readonly imageGcHighThreshold: number;
+  readonly imageGcLowThreshold: number;
+  readonly minimumImageTtlDuration: number;
   readonly keep: boolean;
 }
 
@@ -24,6 +27,9 @@ export function addNodeFlags(command: Command): void {
     .option('--allowed-unsafe-sysctls <list>', 'sysctls or patterns (ending in *) that pods may set beyond the safe ones', parseSysctls, [])
     .option('--sync-frequency <duration>', 'upper bound between two looks at every pod', parseDurationMs, 60_000)
     .option('--pod-manifest-path <dir>', 'directory with manifests of static pods')
+    .option('--image-gc-high-threshold <percent>', 'use of the images’ disk that removes unused images', parseInteger(0, 100), 85)
+    .option('--image-gc-low-threshold <percent>', 'use of that disk down to which they are removed', parseInteger(0, 100), 80)
+    .option('--minimum-image-ttl-duration <duration>', 'age below which an unused image is kept', parseDurationMs, 120_000)
     .option('--keep', 'leave pods running on Ctrl-C', false);
 }
 

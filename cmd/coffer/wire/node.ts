@@ -2,6 +2,7 @@ import type { Logger } from '@coffer/base/log/logger';
 import { systemClock } from '@coffer/base/time/clock';
 import type { Transport } from '@coffer/client/transport/transport';
 import type { ContainerRuntime } from '@coffer/cri/runtime/container-runtime';
+import type { ImageCollectionPolicy } from '@coffer/kubelet/images/image-collector';
 import { type Kubelet, startKubelet } from '@coffer/kubelet/kubelet';
 import type { NodeFlags } from '../config/node-flags.ts';
 import type { ApiAddress } from './api-service.ts';
@@ -37,7 +38,8 @@ export async function startNode(options: NodeOptions, signal: AbortSignal): Prom
   const { flags, rootDir, runtime, transport, logger, apiServer } = options;
   const { nodeName, maxPods, allowedUnsafeSysctls, syncFrequency: syncFrequencyMs, podManifestPath: staticPodDir } = flags;
   const { kubeletPort, nodeIps = [] } = options;
-  const kubeletOptions = { maxPods, allowedUnsafeSysctls, syncFrequencyMs, staticPodDir, apiServer, kubeletPort, nodeIps };
+  const imageCollection = imageCollectionPolicy(flags);
+  const kubeletOptions = { maxPods, allowedUnsafeSysctls, syncFrequencyMs, staticPodDir, apiServer, kubeletPort, nodeIps, imageCollection };
   const kubelet = await startKubelet(
     { nodeName, transport, runtime, rootDir, clock: systemClock, logger, options: kubeletOptions },
     signal,
@@ -53,4 +55,12 @@ export async function startNode(options: NodeOptions, signal: AbortSignal): Prom
       await runtime.close();
     },
   };
+}
+
+function imageCollectionPolicy(flags: NodeFlags): ImageCollectionPolicy {
+  const { imageGcHighThreshold, imageGcLowThreshold, minimumImageTtlDuration } = flags;
+  if (imageGcLowThreshold >= imageGcHighThreshold) {
+    throw new Error('--image-gc-low-threshold must be lower than --image-gc-high-threshold');
+  }
+  return { highThresholdPercent: imageGcHighThreshold, lowThresholdPercent: imageGcLowThreshold, minAgeMs: minimumImageTtlDuration };
 }

@@ -121,6 +121,8 @@ message AuthConfig {
 message PullImageRequest { ImageSpec image = 1; AuthConfig auth = 2; PodSandboxConfig sandbox_config = 3; }
 message PullImageResponse { string image_ref = 1; }
 message RemoveImageRequest { ImageSpec image = 1; }
+message ImageFsInfoRequest {}
+message ImageFsInfoResponse { repeated FilesystemUsage image_filesystems = 1; }
 
 message RuntimeCondition { string type = 1; bool status = 2; string reason = 3; string message = 4; }
 message RuntimeStatus { repeated RuntimeCondition conditions = 1; }
@@ -131,7 +133,8 @@ message ListContainerStatsRequest {}
 message ContainerAttributes { string id = 1; }
 message CpuUsage { int64 timestamp = 1; UInt64Value usage_core_nano_seconds = 2; }
 message MemoryUsage { int64 timestamp = 1; UInt64Value working_set_bytes = 2; }
-message FilesystemUsage { int64 timestamp = 1; UInt64Value used_bytes = 3; }
+message FilesystemIdentifier { string mountpoint = 1; }
+message FilesystemUsage { int64 timestamp = 1; FilesystemIdentifier fs_id = 2; UInt64Value used_bytes = 3; }
 message ContainerStats { ContainerAttributes attributes = 1; CpuUsage cpu = 2; MemoryUsage memory = 3; FilesystemUsage writable_layer = 4; }
 message ListContainerStatsResponse { repeated ContainerStats stats = 1; }
 

@@ -265,6 +265,12 @@ class RemoteRuntime implements ContainerRuntime {
     await ignoreNotFound(this.#images('RemoveImage', ['RemoveImageRequest', 'Empty'], { image: { image: imageRef } }));
   }
 
+  async imageFilesystem(): Promise<string | undefined> {
+    const answer = await this.#images('ImageFsInfo', ['ImageFsInfoRequest', 'ImageFsInfoResponse'], {});
+    const path = (answer.imageFilesystems as CriMessage[])[0]?.fsId?.mountpoint;
+    return path || undefined;
+  }
+
   async containerStats(): Promise<readonly ContainerStats[]> {
     const answer = await this.#runtime('ListContainerStats', ['ListContainerStatsRequest', 'ListContainerStatsResponse'], {});
     return ((answer.stats ?? []) as CriMessage[]).map((stats) => ({

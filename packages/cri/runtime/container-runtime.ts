@@ -37,6 +37,8 @@ export interface ContainerRuntime {
   pullImage(image: string, auth: RegistryAuth | undefined): Promise<string>;
   listImages(): Promise<readonly ImageStatus[]>;
   removeImage(imageRef: string): Promise<void>;
+  /** A path on the filesystem that holds the images; undefined for a runtime without images. */
+  imageFilesystem(): Promise<string | undefined>;
   containerStats(): Promise<readonly ContainerStats[]>;
   reopenContainerLog(containerId: string): Promise<void>;
 

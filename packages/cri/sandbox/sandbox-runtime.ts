@@ -258,6 +258,10 @@ class SandboxRuntime implements SandboxContainerRuntime {
     return { id: image, repoTags: [image], repoDigests: [], sizeBytes: 0, uid: 0, username: '', pinned: true };
   }
 
+  async imageFilesystem(): Promise<undefined> {
+    return undefined;
+  }
+
   async pullImage(image: string): Promise<string> {
     return image;
   }

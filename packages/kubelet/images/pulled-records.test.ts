@@ -62,8 +62,13 @@ describe('PulledRecords', () => {
   it('forgets images that are gone', async () => {
     await records.pulled('sha256:1', 'r.io/app', mine);
     await records.pulled('sha256:2', 'r.io/app', mine);
-    await records.keepOnly(new Set(['sha256:2']));
-    expect(await readdir(join(directory, 'pulled'))).toHaveLength(1);
+    const list = async () => {
+      await records.pulled('sha256:3', 'r.io/meanwhile', mine);
+      return ['sha256:2'];
+    };
+    await records.forgetOthers(list, (ids) => ids);
+    expect(await readdir(join(directory, 'pulled'))).toHaveLength(2);
     expect(await mayUse('r.io/app')).toBe(true);
+    expect(await records.mayUse('sha256:3', 'r.io/meanwhile', async () => [])).toBe(false);
   });
 });

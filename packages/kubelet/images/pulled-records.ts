@@ -61,12 +61,13 @@ export class PulledRecords {
     return (await credentials()).some((auth) => name.digests.includes(digestOf(auth, record.salt)));
   }
 
-  /** Forgets every image but these. */
-  async keepOnly(imageRefs: ReadonlySet<string>): Promise<void> {
-    const kept = new Set([...imageRefs].map(nameOf));
-    for (const name of await readdir(this.#pulled).catch(() => [])) {
-      if (!kept.has(name)) await rm(join(this.#pulled, name), { force: true });
-    }
+  /** Forgets the images that are not there. `list` is asked after the records are read: a pull in between loses nothing. */
+  async forgetOthers<T>(list: () => Promise<T>, idsOf: (listed: T) => readonly string[]): Promise<T> {
+    const names = await readdir(this.#pulled).catch(() => []);
+    const listed = await list();
+    const kept = new Set(idsOf(listed).map(nameOf));
+    for (const name of names) if (!kept.has(name)) await rm(join(this.#pulled, name), { force: true });
+    return listed;
   }
 
   async #beingPulled(image: string): Promise<boolean> {

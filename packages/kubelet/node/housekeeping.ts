@@ -1,7 +1,8 @@
-/** What the kubelet does from time to time: rotate logs, remove dead containers, look at every volume once more. */
+/** What the kubelet does from time to time: rotate logs, remove dead containers and unused images, look at every volume once more. */
 import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
 import type { ContainerRuntime } from '@coffer/cri/runtime/container-runtime';
+import type { ImageCollector } from '../images/image-collector.ts';
 import { type RotationLimits, rotateLog } from '../logs/log-rotation.ts';
 import type { PodCleaner } from '../pods/pod-cleaner.ts';
 import type { RuntimeCache } from '../runtime/runtime-cache.ts';
@@ -16,6 +17,7 @@ export interface HousekeepingDeps {
   readonly logger: Logger;
   readonly cleaner: PodCleaner;
   readonly volumes: VolumeManager;
+  readonly images: ImageCollector;
   readonly directories: PodDirectories;
   readonly logLimits: RotationLimits;
   readonly syncFrequencyMs: number;
@@ -25,6 +27,7 @@ export interface HousekeepingDeps {
 
 const logsMs = 10_000;
 const deadContainersMs = 60_000;
+const imagesMs = 300_000;
 
 export class Housekeeping {
   readonly #deps: HousekeepingDeps;
@@ -35,9 +38,11 @@ export class Housekeeping {
 
   /** Works until the signal is aborted; a task that fails is logged and done again the next time. */
   async run(signal: AbortSignal): Promise<void> {
+    await this.#deps.images.detect().catch((error: unknown) => this.#deps.logger.warn('the images could not be listed', { err: error }));
     await Promise.all([
       this.#every(logsMs, signal, () => this.#rotateLogs()),
       this.#every(deadContainersMs, signal, () => this.#deps.cleaner.removeDead()),
+      this.#every(imagesMs, signal, () => this.#deps.images.collect()),
       this.#every(this.#deps.syncFrequencyMs, signal, () => this.#refreshVolumes()),
     ]);
   }

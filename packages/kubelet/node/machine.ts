@@ -58,6 +58,12 @@ export async function availableMemoryBytes(): Promise<number | undefined> {
   return kib === undefined ? undefined : Number(kib) * 1024;
 }
 
+/** Of the filesystem that holds a path: its size, and what may still be written to it. */
+export async function filesystemUsage(path: string): Promise<{ readonly capacityBytes: number; readonly availableBytes: number }> {
+  const { blocks, bavail, bsize } = await statfs(path);
+  return { capacityBytes: blocks * bsize, availableBytes: bavail * bsize };
+}
+
 function umaskOf(status: string): number | undefined {
   const text = /^Umask:\s+([0-7]+)$/m.exec(status)?.[1];
   return text === undefined ? undefined : Number.parseInt(text, 8);

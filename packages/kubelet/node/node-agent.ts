@@ -63,6 +63,12 @@ export class NodeAgent {
     return node;
   }
 
+  /** Records an event about this node. */
+  event(type: 'Normal' | 'Warning', reason: string, message: string): void {
+    const name = this.#deps.facts.nodeName;
+    this.#deps.events.event({ apiVersion: 'v1', kind: 'Node', namespace: '', name, uid: name }, type, reason, message);
+  }
+
   /** Registers the node; resolves when the API has it, ready status included. */
   async register(signal: AbortSignal): Promise<void> {
     for (let attempt = 0; ; attempt++) {
@@ -203,13 +209,11 @@ export class NodeAgent {
   }
 
   #announce(): void {
-    const { events, facts } = this.#deps;
-    const node = { apiVersion: 'v1', kind: 'Node', namespace: '', name: facts.nodeName, uid: facts.nodeName };
-    events.event(node, 'Normal', 'Starting', 'Starting kubelet.');
+    this.event('Normal', 'Starting', 'Starting kubelet.');
     void this.#deps.runtime.status().then(
       (status) => {
-        for (const limitation of status.limitations) events.event(node, 'Warning', 'RuntimeLimitation', limitation);
-        if (status.ready) events.event(node, 'Normal', 'NodeReady', `Node ${facts.nodeName} status is now: NodeReady`);
+        for (const limitation of status.limitations) this.event('Warning', 'RuntimeLimitation', limitation);
+        if (status.ready) this.event('Normal', 'NodeReady', `Node ${this.#deps.facts.nodeName} status is now: NodeReady`);
       },
       () => {},
     );

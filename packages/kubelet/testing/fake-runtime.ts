@@ -44,6 +44,9 @@ export class FakeRuntime implements ContainerRuntime {
     username: '',
     pinned: false,
   });
+  /** What `listImages` shows. */
+  readonly images = new Map<string, ImageStatus>();
+  onRemoveImage: (id: string) => void = () => {};
   onPull: (image: string, auth: RegistryAuth | undefined) => void = () => {};
   onCreate: (config: ContainerConfig) => void = () => {};
   limitations: readonly string[] = [];
@@ -189,10 +192,17 @@ export class FakeRuntime implements ContainerRuntime {
   }
 
   async listImages(): Promise<readonly ImageStatus[]> {
-    return [];
+    return [...this.images.values()];
   }
 
-  async removeImage(): Promise<void> {}
+  async removeImage(id: string): Promise<void> {
+    this.onRemoveImage(id);
+    this.images.delete(id);
+  }
+
+  async imageFilesystem(): Promise<string | undefined> {
+    return '/';
+  }
 
   async containerStats() {
     return [];
