@@ -129,6 +129,33 @@ describe('lifecycle', () => {
     await node.until(() => expect(node.runtime.calls.some((call) => call.startsWith('stopPodSandbox'))).toBe(true));
   });
 
+  it('shows what readiness probes find while a pod is being stopped', async () => {
+    let release: () => void = () => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    let healthy = true;
+    node.runtime.execResult = () => ({ exitCode: healthy ? 0 : 1 });
+    const stop = node.runtime.stopContainer.bind(node.runtime);
+    let asked = false;
+    node.runtime.stopContainer = async (id, timeoutMs) => {
+      asked = true;
+      await held;
+      await stop(id, timeoutMs);
+    };
+    const readinessProbe = { exec: { command: ['check'] }, periodSeconds: 1, failureThreshold: 1 };
+    node.createPod('p', { containers: [{ name: 'c', image: 'i', command: ['app'], readinessProbe }] });
+    await node.until(() => expect(first('p')?.ready).toBe(true));
+    node.deletePod('p');
+    await node.until(() => expect(asked).toBe(true));
+    healthy = false;
+    await node.clock.advance(1000);
+    await node.until(() => expect(first('p')?.ready).toBe(false));
+    expect(first('p')?.state?.running).toBeDefined();
+    release();
+    await node.until(() => expect(node.hasPod('p')).toBe(false));
+  });
+
   it('shows the end of a pod only when nothing of it runs any more', async () => {
     let release: () => void = () => {};
     const held = new Promise<void>((resolve) => {

@@ -152,7 +152,7 @@ export class NodeRunner {
       runtime,
       clock,
       hostOf,
-      onResult: wake,
+      onResult: (uid) => this.#workers.probed(uid),
       event: (pod, container, type, reason, message) =>
         this.#containerEvent(pod, findContainer(pod, container.name)?.kind ?? 'regular', container, type, reason, message),
     });

@@ -116,6 +116,11 @@ export class PodSyncer {
     }
   }
 
+  /** Shows what probes found while the pod is being stopped. */
+  showProbes(state: PodState): void {
+    this.#show(state, 'active');
+  }
+
   /** After everything has stopped: the last status, volumes and directories gone, then the API may forget the pod. */
   async finish(state: PodState): Promise<void> {
     await this.#report(state, 'ended');
@@ -128,9 +133,13 @@ export class PodSyncer {
    * in the runtime, so that the API may see it end.
    */
   async #report(state: PodState, progress: 'active' | 'stopped' | 'ended'): Promise<PodStatus> {
+    await this.#readMessages(state, this.#deps.cache.get(state.uid));
+    return this.#show(state, progress);
+  }
+
+  #show(state: PodState, progress: 'active' | 'stopped' | 'ended'): PodStatus {
     const { cache, statuses, probes, hostIps, clock, runtimeName } = this.#deps;
     const runtime = cache.get(state.uid);
-    await this.#readMessages(state, runtime);
     const status = computePodStatus({
       pod: state.pod,
       previous: statuses.get(state.uid) ?? state.pod.status,

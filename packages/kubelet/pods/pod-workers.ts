@@ -14,7 +14,7 @@ import type { PodState, PodSyncer } from './pod-syncer.ts';
 export interface PodWorkersDeps {
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly syncer: Pick<PodSyncer, 'sync' | 'terminate' | 'finish'>;
+  readonly syncer: Pick<PodSyncer, 'sync' | 'terminate' | 'showProbes' | 'finish'>;
   readonly killer: Pick<ContainerKiller, 'hurry'>;
   /** Upper bound between two looks at a pod that nothing woke. */
   readonly syncFrequencyMs: number;
@@ -79,6 +79,14 @@ export class PodWorkers {
   wake(uid: string): void {
     const worker = this.#workers.get(uid);
     if (worker !== undefined) this.#wake(worker);
+  }
+
+  /** A probe has a new result, which shows even while the pod is being stopped. */
+  probed(uid: string): void {
+    const worker = this.#workers.get(uid);
+    if (worker === undefined) return;
+    if (worker.phase === 'terminating' && worker.running !== undefined) this.#deps.syncer.showProbes(worker.state);
+    else this.#wake(worker);
   }
 
   /** A referenced object changed: pods that wait for something, or are about to, look again. */

@@ -1,46 +1,58 @@
 /** The grpc.health.v1 Check call, with the two messages it needs written out by hand. The gRPC library is loaded on first use. */
+import { goDuration } from '../pods/time-format.ts';
 import type { ProbeResult } from './probers.ts';
 
 const servingStatus = 1;
+const userAgent = 'kube-probe/1.36';
 const statusNames = ['UNKNOWN', 'SERVING', 'NOT_SERVING', 'SERVICE_UNKNOWN'];
 
+/** Waits for a connection, then asks, all within the timeout. Everything but a healthy answer is a failure. */
 export async function grpcHealth(host: string, port: number, service: string, timeoutMs: number): Promise<ProbeResult> {
   const grpc = await import('@grpc/grpc-js');
   const address = `${host.includes(':') ? `[${host}]` : host}:${port}`;
-  const client = new grpc.Client(address, grpc.credentials.createInsecure());
+  const client = new grpc.Client(address, grpc.credentials.createInsecure(), { 'grpc.primary_user_agent': userAgent });
+  const deadline = Date.now() + timeoutMs;
+  const within = goDuration(timeoutMs);
   try {
+    const connected = await new Promise<boolean>((resolve) => client.waitForReady(deadline, (error) => resolve(error === undefined)));
+    if (!connected) {
+      const output = `timeout: failed to connect service ${JSON.stringify(address)} within ${within}: context deadline exceeded`;
+      return { kind: 'failure', output };
+    }
     return await new Promise<ProbeResult>((resolve) => {
+      const fail = (output: string) => resolve({ kind: 'failure', output });
       client.makeUnaryRequest(
         '/grpc.health.v1.Health/Check',
         (name: string) => encodeRequest(name),
         decodeStatus,
         service,
         new grpc.Metadata(),
-        { deadline: Date.now() + timeoutMs },
+        { deadline },
         (error, status) => {
           if (error === null) {
             if (status === servingStatus) resolve({ kind: 'success', output: 'service healthy' });
-            else
-              resolve({
-                kind: 'failure',
-                output: `service unhealthy (responded with ${JSON.stringify(statusNames[status ?? 0] ?? String(status))})`,
-              });
-          } else if (error.code === grpc.status.UNIMPLEMENTED) {
-            resolve({
-              kind: 'failure',
-              output: `error: this server does not implement the grpc health protocol (grpc.health.v1.Health): ${error.details}`,
-            });
-          } else if (error.code === grpc.status.DEADLINE_EXCEEDED) {
-            resolve({ kind: 'failure', output: `timeout: health rpc did not complete within ${timeoutMs / 1000}s` });
-          } else if (error.code === grpc.status.UNAVAILABLE) {
-            resolve({ kind: 'failure', output: `error: connecting to grpc server ${JSON.stringify(address)}: ${error.details}` });
-          } else resolve({ kind: 'failure', output: `error: health rpc probe failed: ${error.message}` });
+            else fail(`service unhealthy (responded with ${JSON.stringify(statusNames[status ?? 0] ?? String(status))})`);
+            return;
+          }
+          switch (error.code) {
+            case grpc.status.UNIMPLEMENTED:
+              return fail(`error: this server does not implement the grpc health protocol (grpc.health.v1.Health): ${error.details}`);
+            case grpc.status.DEADLINE_EXCEEDED:
+              return fail(`timeout: health rpc did not complete within ${within}`);
+            default:
+              return fail(`error: health rpc probe failed: rpc error: code = ${codeName(grpc.status[error.code])} desc = ${error.details}`);
+          }
         },
       );
     });
   } finally {
     client.close();
   }
+}
+
+/** `NOT_FOUND` as Go writes it: `NotFound`. */
+function codeName(constant: string): string {
+  return constant.toLowerCase().replace(/(^|_)([a-z])/g, (_, _separator, letter: string) => letter.toUpperCase());
 }
 
 /** HealthCheckRequest: field 1 is the service name. */

@@ -79,6 +79,13 @@ describe('runProbe tcpSocket', () => {
 });
 
 describe('runProbe grpc', () => {
+  it('waits for a connection as long as it may', async () => {
+    expect(await run({ grpc: { port: 1 }, timeoutSeconds: 0.1 })).toEqual({
+      kind: 'failure',
+      output: 'timeout: failed to connect service "127.0.0.1:1" within 100ms: context deadline exceeded',
+    });
+  });
+
   it('reads the health status of a service', async () => {
     const health = new grpc.Server();
     const method = {
@@ -91,7 +98,9 @@ describe('runProbe grpc', () => {
       responseDeserialize: decodeStatus,
     } as const;
     const check: grpc.handleUnaryCall<{ service: string }, number> = (call, callback) =>
-      callback(null, call.request.service === 'down' ? 2 : 1);
+      call.request.service === 'nobody'
+        ? callback({ code: grpc.status.NOT_FOUND, details: 'unknown service' })
+        : callback(null, call.request.service === 'down' ? 2 : 1);
     health.addService({ check: method }, { check });
     const bound = await new Promise<number>((resolve, reject) =>
       health.bindAsync('127.0.0.1:0', grpc.ServerCredentials.createInsecure(), (error, at) =>
@@ -103,6 +112,10 @@ describe('runProbe grpc', () => {
       expect(await run({ grpc: { port: bound, service: 'down' }, timeoutSeconds: 5 })).toEqual({
         kind: 'failure',
         output: 'service unhealthy (responded with "NOT_SERVING")',
+      });
+      expect(await run({ grpc: { port: bound, service: 'nobody' }, timeoutSeconds: 5 })).toEqual({
+        kind: 'failure',
+        output: 'error: health rpc probe failed: rpc error: code = NotFound desc = unknown service',
       });
     } finally {
       health.forceShutdown();
