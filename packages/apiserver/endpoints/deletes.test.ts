@@ -49,7 +49,26 @@ describe('delete', () => {
     expect(more.status).toBe(422);
     const last = await api.request('PATCH', `${configMaps}/held`, { metadata: { finalizers: null } }, merge);
     expect(last.status).toBe(200);
+    expect(last.json.metadata).not.toHaveProperty('finalizers');
     expect((await api.request('GET', `${configMaps}/held`)).status).toBe(404);
+  });
+
+  it('shows watchers the last state that was stored, live and replayed alike', async () => {
+    const created = await create('shown', { finalizers: ['x.io/hold'] });
+    const watched = `${configMaps}?watch=1&fieldSelector=metadata.name%3Dshown&resourceVersion=${created.metadata.resourceVersion}`;
+    const live = await api.watch(watched);
+    const { json: marked } = await api.request('DELETE', `${configMaps}/shown`);
+    const { json: answer } = await api.request('PATCH', `${configMaps}/shown`, { metadata: { finalizers: null } }, merge);
+    expect(answer.metadata).toMatchObject({ resourceVersion: marked.metadata.resourceVersion });
+    const replayed = await api.watch(watched);
+    await api.clock.advance(0);
+    expect(replayed.summary).toEqual(['MODIFIED shown', 'DELETED shown']);
+    const { resourceVersion, ...metadata } = replayed.events[1]?.object.metadata ?? {};
+    expect({ ...metadata, resourceVersion: marked.metadata.resourceVersion }).toEqual(marked.metadata);
+    expect(Number(resourceVersion)).toBeGreaterThan(Number(marked.metadata.resourceVersion));
+    expect(live.events).toEqual(replayed.events);
+    live.close();
+    replayed.close();
   });
 
   it.each([
@@ -117,6 +136,19 @@ describe('delete of what cannot be read', () => {
 });
 
 describe('delete of pods', () => {
+  it('shows watchers that the grace period is over, and then the deletion', async () => {
+    const { metadata } = await createPod('short');
+    const watch = await api.watch(`${pods}?watch=1&fieldSelector=metadata.name%3Dshort&resourceVersion=${metadata.resourceVersion}`);
+    const { json: answer } = await api.request('DELETE', `${pods}/short`);
+    await api.clock.advance(0);
+    expect(watch.summary).toEqual(['MODIFIED short', 'DELETED short']);
+    const [marked, deleted] = watch.events;
+    expect(marked?.object.metadata).toMatchObject({ deletionGracePeriodSeconds: 0, deletionTimestamp: expect.any(String) });
+    expect(deleted?.object).toEqual(answer);
+    expect({ ...answer.metadata, resourceVersion: marked?.object.metadata.resourceVersion }).toEqual(marked?.object.metadata);
+    watch.close();
+  });
+
   it('removes one that no node has at once and shows it', async () => {
     await createPod('fresh');
     const { status, json } = await api.request('DELETE', `${pods}/fresh`);

@@ -1,5 +1,6 @@
 import type { Catalog } from '@coffer/api/catalog/catalog';
 import type { ResourceInfo } from '@coffer/api/catalog/resource';
+import { badRequest } from '@coffer/api/errors/status-error';
 import type { HttpResponse } from '@coffer/base/http/handler';
 import type { RequestContext } from '../request/context.ts';
 import { splitPath } from '../request/parse-request-info.ts';
@@ -82,6 +83,7 @@ export class Dispatcher {
     const { info } = context;
     const handlers = this.#deps.subresources.get(`${info.group}/${info.resource}/${info.subresource}`);
     if (handlers === undefined || !scope.resource.subresources.some((s) => s.name === info.subresource)) throw genericStatus(404);
+    if (info.name === '') throw badRequest('name must be provided');
     const handler = context.http.method === 'HEAD' ? undefined : handlers[info.verb];
     if (handler === undefined) throw genericStatus(405);
     return handler(context, scope);

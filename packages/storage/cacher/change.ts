@@ -14,14 +14,12 @@ export class Change {
   readonly before: ObjectVersion | undefined;
   /** State after; undefined when it was deleted. */
   readonly after: ObjectVersion | undefined;
-  /** What a DELETED event shows: the last state, under the revision of the deletion. */
-  readonly #last: ObjectVersion | undefined;
   #added: StoreEvent | undefined;
   #modified: StoreEvent | undefined;
   #deleted: StoreEvent | undefined;
 
-  constructor(revision: number, before: ObjectVersion | undefined, after: ObjectVersion | undefined, final?: ObjectVersion) {
-    const subject = after ?? before ?? final;
+  constructor(revision: number, before: ObjectVersion | undefined, after: ObjectVersion | undefined) {
+    const subject = after ?? before;
     if (subject === undefined) throw new Error('a change has a state before or after it');
     this.revision = revision;
     this.path = subject.path;
@@ -29,7 +27,6 @@ export class Change {
     this.name = subject.name;
     this.before = before;
     this.after = after;
-    this.#last = final ?? before;
   }
 
   /** The event for a selection with this predicate; undefined when it sees nothing of the change. */
@@ -45,8 +42,8 @@ export class Change {
       return this.#added;
     }
     if (!matchedBefore || this.before === undefined) return undefined;
-    const last = this.after === undefined ? (this.#last ?? this.before) : this.before;
-    this.#deleted ??= new ObjectEvent('DELETED', last.at(this.revision));
+    // A DELETED event shows the last state that matched, under the revision at which that ended.
+    this.#deleted ??= new ObjectEvent('DELETED', this.before.at(this.revision));
     return this.#deleted;
   }
 

@@ -32,8 +32,6 @@ export class Feed {
   readonly #targets = new Map<string, FeedTarget>();
   /** Objects this process has made, by the very bytes given to the backend: no need to decode those when they come back. */
   readonly #drafts = new WeakMap<Uint8Array, ObjectVersion>();
-  /** Last states of objects this process is deleting, by key. */
-  readonly #finals = new Map<string, { readonly expected: number; readonly final: ObjectVersion }>();
   #backlog: BackendBatch[] = [];
   #busy = false;
 
@@ -56,14 +54,6 @@ export class Feed {
   /** The object behind bytes that are about to be written. */
   expect(value: Uint8Array, draft: ObjectVersion): void {
     this.#drafts.set(value, draft);
-  }
-
-  /** The last state to show when version `expected` of `key` is deleted. The returned function takes it back. */
-  expectDelete(key: string, expected: number, final: ObjectVersion): () => void {
-    this.#finals.set(key, { expected, final });
-    return () => {
-      if (this.#finals.get(key)?.final === final) this.#finals.delete(key);
-    };
   }
 
   receive(batch: BackendBatch): void {
@@ -156,14 +146,9 @@ export class Feed {
       cache.forgetUnreadable(path, modRevision);
       return undefined;
     }
-    const change = new Change(modRevision, before, after, after === undefined ? this.#finalOf(key, before) : undefined);
+    const change = new Change(modRevision, before, after);
     cache.apply(change);
     return change;
-  }
-
-  #finalOf(key: string, before: ObjectVersion | undefined): ObjectVersion | undefined {
-    const known = this.#finals.get(key);
-    return known !== undefined && known.expected === before?.revision ? known.final : undefined;
   }
 
   /** The resource a key belongs to: its prefix is one to three segments long. */

@@ -132,7 +132,7 @@ describe('ResourceStore.guaranteedUpdate', () => {
     await expect(store.guaranteedUpdate('ns', 'a', refuse)).rejects.toThrow('immutable');
   });
 
-  it('deletes, and shows the final state under the revision of the deletion', async () => {
+  it('deletes, and shows the last state under the revision of the deletion', async () => {
     const { store } = await setup();
     await store.create(configMap('ns', 'a', { k: '1' }));
     const { seen, sink } = recorder();
@@ -141,10 +141,11 @@ describe('ResourceStore.guaranteedUpdate', () => {
       { afterRevision: 2 },
       { ...sink, events: (events) => lines.push(...events.map((event) => Buffer.from(event.line()).toString())) },
     );
-    const result = await store.guaranteedUpdate('ns', 'a', () => ({ action: 'delete', final: configMap('ns', 'a', { k: 'final' }) }));
-    expect(result).toMatchObject({ outcome: 'deleted', object: { revision: 3 } });
+    const result = await store.guaranteedUpdate('ns', 'a', () => ({ action: 'delete', answer: configMap('ns', 'a', { k: 'answer' }) }));
+    expect(result).toMatchObject({ outcome: 'deleted', object: { revision: 2 } });
+    expect(result.object.peek().data).toEqual({ k: 'answer' });
     expect(lines).toEqual([
-      '{"type":"DELETED","object":{"kind":"ConfigMap","apiVersion":"v1","metadata":{"resourceVersion":"3","name":"a","namespace":"ns","uid":"uid-a"},"data":{"k":"final"}}}\n',
+      '{"type":"DELETED","object":{"kind":"ConfigMap","apiVersion":"v1","metadata":{"resourceVersion":"3","name":"a","namespace":"ns","uid":"uid-a"},"data":{"k":"1"}}}\n',
     ]);
     expect(seen).toEqual([]);
     expect(store.get('ns', 'a')).toBeUndefined();

@@ -197,7 +197,7 @@ export class CachedResourceStore implements ResourceStore {
       case 'keep':
         return this.#keep(path, current);
       case 'delete':
-        return this.#delete(path, current, decision.final, dryRun);
+        return this.#delete(path, current, decision.answer, dryRun);
       case 'write':
         return this.#write(path, current, decision.object, dryRun);
     }
@@ -225,20 +225,16 @@ export class CachedResourceStore implements ResourceStore {
   async #delete(
     path: string,
     current: ObjectVersion | undefined,
-    final: KubeObject | undefined,
+    answer: KubeObject | undefined,
     dryRun: boolean,
   ): Promise<UpdateResult | undefined> {
     if (current === undefined) throw keyNotFound(this.#key(path));
-    const last = final === undefined ? current : this.#draft(final);
-    if (dryRun) return { outcome: 'deleted', object: last.at(current.revision) };
-    const takeBack = this.#deps.feed.expectDelete(current.key, current.revision, last);
-    try {
-      const result = await this.#deps.backend.delete(current.key, current.revision);
-      if (!result.ok) return await this.#lost(result);
-      return { outcome: 'deleted', object: await this.#committed(last, result.revision) };
-    } finally {
-      takeBack();
-    }
+    const shown = (answer === undefined ? current : this.#draft(answer)).at(current.revision);
+    if (dryRun) return { outcome: 'deleted', object: shown };
+    const result = await this.#deps.backend.delete(current.key, current.revision);
+    if (!result.ok) return this.#lost(result);
+    const last = await this.#committed(current, result.revision);
+    return { outcome: 'deleted', object: answer === undefined ? last : shown };
   }
 
   /** Another writer won: waits until the cache shows it. */

@@ -103,12 +103,12 @@ export type UpdateDecision =
   | { readonly action: 'write'; readonly object: KubeObject }
   /** Leave the stored version as it is and return it. */
   | { readonly action: 'keep' }
-  /** `final` is the object's last state (what the DELETED event and the answer show); default the current version. */
-  | { readonly action: 'delete'; readonly final?: KubeObject };
+  /** The DELETED event shows the current version. `answer` is what the result shows instead: a state that was never stored. */
+  | { readonly action: 'delete'; readonly answer?: KubeObject };
 
 export interface UpdateResult {
   readonly outcome: 'created' | 'updated' | 'unchanged' | 'deleted';
-  /** The version after the call; for `deleted` the last one, with the deletion's revision. */
+  /** The version after the call; for `deleted` the last one, with the deletion's revision, or the `answer`, with the revision before it. */
   readonly object: StoredObject;
 }
 

@@ -44,6 +44,17 @@ describe('status', () => {
   });
 });
 
+describe('a subresource of no object', () => {
+  it.each([
+    ['POST', `${pods}//exec`],
+    ['GET', `${pods}//log`],
+    ['GET', `${deployments}//scale`],
+  ])('is refused: %s %s', async (method, path) => {
+    const { status, json } = await api.request(method, path);
+    expect([status, json.message]).toEqual([400, 'name must be provided']);
+  });
+});
+
 describe('scale', () => {
   it('shows and sets the replicas of its parent', async () => {
     await createDeployment('s');

@@ -1,8 +1,9 @@
 import { conflict } from '@coffer/api/errors/status-error';
 import type { KubeObject } from '@coffer/api/meta/object';
 import { equalJson } from '@coffer/api/meta/safe-object';
+import { StorageError } from '@coffer/storage/errors';
 import type { StoredObject, UpdateDecision } from '@coffer/storage/store/store';
-import { translatingErrors } from '../../endpoints/errors.ts';
+import { toStatusError, translatingErrors } from '../../endpoints/errors.ts';
 import type { DeleteOptions } from '../../endpoints/options/delete-options.ts';
 import { finalizersForDeletion } from './deletion-finalizers.ts';
 import type { Registry } from './registry.ts';
@@ -27,12 +28,14 @@ export interface DeleteOutcome {
 
 type Plan =
   | { readonly kind: 'already-deleting' }
-  | { readonly kind: 'delete'; readonly final: KubeObject | undefined }
-  | { readonly kind: 'mark'; readonly object: KubeObject };
+  | { readonly kind: 'delete' }
+  /** `ends`: its grace period is over and nothing holds it, so that the deletion follows at once. */
+  | { readonly kind: 'mark'; readonly object: KubeObject; readonly ends: boolean };
 
 /**
  * Deletes an object at once, or marks it: with a grace period where the kind has one, and as long as finalizers (the caller's, the
- * garbage collector's by propagation policy) hold it. One read-modify-write, so that preconditions and admission see what is deleted.
+ * garbage collector's by propagation policy) hold it. One read-modify-write, so that preconditions and admission see what is deleted. Where
+ * a grace period is cut to nothing, watchers see that mark and then the deletion, as upstream.
  */
 export async function deleteObject(registry: Registry, request: DeleteRequest): Promise<DeleteOutcome> {
   let plan: Plan | undefined;
@@ -47,7 +50,7 @@ export async function deleteObject(registry: Registry, request: DeleteRequest): 
           case 'already-deleting':
             return { action: 'keep' };
           case 'delete':
-            return plan.final === undefined ? { action: 'delete' } : { action: 'delete', final: registry.toStored(plan.final) };
+            return { action: 'delete' };
           case 'mark':
             return equalJson(plan.object, registry.served(current))
               ? { action: 'keep' }
@@ -58,7 +61,23 @@ export async function deleteObject(registry: Registry, request: DeleteRequest): 
     ),
   );
   const returnsObject = registry.strategy.returnDeletedObject === true;
-  return { deleted: plan?.kind === 'delete', object: result.object, showObject: plan?.kind === 'mark' || returnsObject };
+  if (plan?.kind !== 'mark') return { deleted: plan?.kind === 'delete', object: result.object, showObject: returnsObject };
+  if (!plan.ends) return { deleted: false, object: result.object, showObject: true };
+  const object = request.options.dryRun ? result.object : await removeMarked(registry, request, result.object);
+  return { deleted: true, object, showObject: returnsObject };
+}
+
+/** Deletes what was marked just now; others, who saw the mark, may have done so already. */
+async function removeMarked(registry: Registry, { namespace, name }: DeleteRequest, marked: StoredObject): Promise<StoredObject> {
+  try {
+    const result = await registry.store.guaranteedUpdate(namespace, name, (current) => ({
+      action: current?.uid === marked.uid ? 'delete' : 'keep',
+    }));
+    return result.outcome === 'deleted' ? result.object : marked;
+  } catch (error) {
+    if (error instanceof StorageError && error.code === 'key-not-found') return marked;
+    throw toStatusError(error, registry.gr, name);
+  }
 }
 
 async function planDeletion(registry: Registry, request: DeleteRequest, current: StoredObject): Promise<Plan> {
@@ -76,13 +95,11 @@ async function planDeletion(registry: Registry, request: DeleteRequest, current:
   if (finalizers !== undefined) setFinalizers(object, finalizers);
   const held = (object.metadata.finalizers ?? []).length > 0 || strategy.holdsDeletion?.(object) === true;
   if (!grace.graceful) {
-    if (!held) return { kind: 'delete', final: undefined };
+    if (!held) return { kind: 'delete' };
     markDeleting(object, nowMs);
-  } else if (!held && grace.seconds === 0) {
-    return { kind: 'delete', final: object };
   }
   strategy.markDeleting?.(object);
-  return { kind: 'mark', object };
+  return { kind: 'mark', object, ends: !held && grace.seconds === 0 };
 }
 
 /** Preconditions name the kind, not the resource, as upstream's early check does. */

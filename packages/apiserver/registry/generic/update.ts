@@ -77,7 +77,7 @@ async function decide(
   }
   await request.validateUpdate(object, existing);
   const stored = registry.toStored(object);
-  return endsDeletion(registry, object, existing) ? { action: 'delete', final: stored } : { action: 'write', object: stored };
+  return endsDeletion(registry, object, existing) ? { action: 'delete', answer: stored } : { action: 'write', object: stored };
 }
 
 async function decideCreate(registry: Registry, request: UpdateRequest, draft: KubeObject): Promise<UpdateDecision> {
