@@ -10,7 +10,7 @@ import { validateAnnotations, validateLabelSelector, validateLabels } from '../v
 import type { Draft } from './core/pod/pod-defaults.ts';
 import { applyPodSpecDefaults } from './core/pod/pod-defaults.ts';
 import { validatePodSpec } from './core/pod/pod-spec-validation.ts';
-import { podWarnings } from './core/pod/pod-warnings.ts';
+import { nameWarnings, podWarnings } from './core/pod/pod-warnings.ts';
 
 type PodSpec = NonNullable<V1PodTemplateSpec['spec']>;
 const emptySpec: PodSpec = { containers: [] };
@@ -57,7 +57,8 @@ export function validateReplicatedTemplate(template: V1PodTemplateSpec, selector
 export function templateWarnings(object: KubeObject, old: KubeObject | undefined): string[] {
   const template = templateOf(object);
   if (old !== undefined && JSON.stringify(old.spec) === JSON.stringify(object.spec)) return [];
-  return podWarnings(template.spec ?? emptySpec, template.metadata as ObjectMeta | undefined, 'spec.template.');
+  const ofName = old === undefined ? nameWarnings(object, 'Pod names and hostnames') : [];
+  return [...ofName, ...podWarnings(template.spec ?? emptySpec, template.metadata as ObjectMeta | undefined, 'spec.template.')];
 }
 
 /** Names and images of containers, as two cells. */

@@ -377,9 +377,65 @@ describe('Pod warnings', () => {
     expect(pod.warnings(object, undefined)).toEqual([
       'spec.nodeSelector[beta.kubernetes.io/os]: deprecated since v1.14; use "kubernetes.io/os" instead',
       'spec.imagePullSecrets[1].name: duplicate name "r"',
-      'spec.containers[0].env[2]: hides previous definition of "A", which may be unexpected',
+      'spec.containers[0].env[2]: hides previous definition of "A", which may be dropped when using apply',
       'spec.containers[0].ports[1]: duplicate port definition with spec.containers[0].ports[0]',
     ]);
     expect(pod.warnings(object, object)).toEqual([]);
+  });
+
+  it('names paths of a volume that hide each other', () => {
+    const item = (path: string) => ({ key: 'k', path });
+    const object = build({
+      volumes: [
+        { name: 'c', configMap: { name: 'cfg', items: [item('a'), item('a/b'), item('ab'), item('a/')] } },
+        { name: 's', secret: { secretName: 'sec', items: [item('x'), item('x')] } },
+        { name: 'd', downwardAPI: { items: [item('p/q'), item('p')] } },
+        {
+          name: 'p',
+          projected: { sources: [{ configMap: { name: 'cfg', items: [item('t')] } }, { serviceAccountToken: { path: 't/u' } }, {}] },
+        },
+      ],
+    });
+    expect(pod.warnings(object, undefined)).toEqual([
+      'volume "c" (ConfigMap "cfg"): overlapping paths: "a/b" with "a"',
+      'volume "c" (ConfigMap "cfg"): overlapping paths: "a" with "a"',
+      'volume "c" (ConfigMap "cfg"): overlapping paths: "a" with "a/b"',
+      'volume "s" (Secret "sec"): overlapping paths: "x" with "x"',
+      'volume "d" (DownwardAPI): overlapping paths: "p" with "p/q"',
+      'volume "p" (Projected) has no sources provided',
+      'volume "p" (Projected): overlapping paths: "t/u" (ServiceAccountToken) with "t" (ConfigMap "cfg")',
+    ]);
+  });
+
+  it('names port names that are taken, addresses without ports, and affinity that selects nobody', () => {
+    const object = build(
+      {
+        affinity: {
+          nodeAffinity: {
+            preferredDuringSchedulingIgnoredDuringExecution: [
+              { weight: 1, preference: { matchExpressions: [{ key: 'k', operator: 'In', values: ['-x'] }] } },
+            ],
+          },
+          podAntiAffinity: {
+            requiredDuringSchedulingIgnoredDuringExecution: [{ topologyKey: 'zone' }],
+            preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 1, podAffinityTerm: { topologyKey: 'zone' } }],
+          },
+        },
+        dnsConfig: { nameservers: ['FD00::1'] },
+      },
+      { ports: [{ containerPort: 80, name: 'web' }, { containerPort: 81, name: 'web', protocol: 'TCP', hostIP: '10.0.0.1' }] },
+    );
+    object.metadata.name = 'a.b';
+    const preference = 'spec.affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].preference.matchExpressions[0]';
+    const nobody = 'labelSelector: a null labelSelector results in matching no pod';
+    expect(pod.warnings(object, undefined)).toEqual([
+      expect.stringMatching(/^metadata\.name: this is used in the Pod's hostname, .* a DNS label is recommended: \[must not contain dots\]$/),
+      expect.stringContaining(`${preference}.values[0]: -x is invalid, a valid label must be`),
+      'spec.containers[0].ports[1]: hostIP set without hostPort: {Name:web HostPort:0 ContainerPort:81 Protocol:TCP HostIP:10.0.0.1}',
+      'spec.containers[0].ports[1]: duplicate port name "web" with spec.containers[0].ports[0], services and probes that select ports by name will use spec.containers[0].ports[0]',
+      `spec.affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].${nobody}`,
+      `spec.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].podAffinityTerm.${nobody}`,
+      'spec.dnsConfig.nameservers[0]: IPv6 address "FD00::1" should be in RFC 5952 canonical format ("fd00::1")',
+    ]);
   });
 });

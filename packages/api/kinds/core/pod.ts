@@ -13,7 +13,7 @@ import { applyPodDefaults, applyPodSpecDefaults, useServiceAccountAlias } from '
 import { validatePodSpec } from './pod/pod-spec-validation.ts';
 import { podTable } from './pod/pod-table.ts';
 import { validatePodStatusUpdate, validatePodUpdate } from './pod/pod-update-validation.ts';
-import { podWarnings } from './pod/pod-warnings.ts';
+import { nameWarnings, podWarnings } from './pod/pod-warnings.ts';
 
 export const pod = defineKind('', 'pods', {
   schema: 'io.k8s.api.core.v1.Pod',
@@ -26,7 +26,10 @@ export const pod = defineKind('', 'pods', {
   updateOrder: ['meta-update', 'meta', 'object', 'update'],
   validateStatusUpdate: validatePodStatusUpdate,
   // Pods are mostly changed by programs; evaluating warnings would cost more than it helps.
-  warnings: (object, old) => (old === undefined ? podWarnings(specOf(object), object.metadata, '') : []),
+  warnings: (object, old) => {
+    if (old !== undefined) return [];
+    return [...nameWarnings(object, "the Pod's hostname"), ...podWarnings(specOf(object), object.metadata, '')];
+  },
   selectableFields,
   hasStatus: true,
   hasGeneration: true,
