@@ -122,3 +122,29 @@ it('every answer about Endpoints says that they are deprecated', async () => {
   expect(answers.map(({ status }) => status)).toEqual([201, 200, 404]);
   for (const { headers } of answers) expect(headers.warning).toEqual([text]);
 });
+
+describe('writes at the same time', () => {
+  it('never get the same address or port', async () => {
+    const all = { type: 'LoadBalancer', externalTrafficPolicy: 'Local', ports: [{ port: 80 }] };
+    const created = await Promise.all(Array.from({ length: 40 }, (_, i) => create(`many-${i}`, all)));
+    expect(created.map((answer) => answer.status)).toEqual(created.map(() => 201));
+    const specs = created.map((answer) => answer.json.spec);
+    expect(new Set(specs.map((spec) => spec.clusterIP)).size).toBe(40);
+    expect(new Set(specs.flatMap((spec) => [spec.ports[0].nodePort, spec.healthCheckNodePort])).size).toBe(80);
+  });
+
+  it('cannot choose the same one', async () => {
+    const same = { type: 'NodePort', clusterIP: '10.96.7.7', ports: [{ port: 80, nodePort: 30_777 }] };
+    const answers = await Promise.all(Array.from({ length: 8 }, (_, i) => create(`same-${i}`, same)));
+    expect(answers.map((answer) => answer.status).sort()).toEqual([201, ...answers.slice(1).map(() => 422)]);
+  });
+
+  it('can have what a refused or dry one asked for', async () => {
+    const chosen = { clusterIP: '10.96.8.8' };
+    const dry = await api.request('POST', `${services}?dryRun=All`, { metadata: { name: 'dry' }, spec: { ports, ...chosen } });
+    expect(dry.status).toBe(201);
+    await create('taken-name', {});
+    expect((await create('taken-name', chosen)).status).toBe(409);
+    expect((await create('gets-it', chosen)).status).toBe(201);
+  });
+});

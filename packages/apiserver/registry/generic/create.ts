@@ -31,6 +31,8 @@ export async function createObject(registry: Registry, request: CreateRequest): 
     } catch (error) {
       if (!generated || !isReason(error, 'AlreadyExists')) throw error;
       if (attempt >= maxNameAttempts) throw generateNameConflict(registry.gr, metadata.name ?? '');
+    } finally {
+      registry.strategy.settled?.(request.context);
     }
   }
 }

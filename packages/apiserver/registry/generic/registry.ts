@@ -58,8 +58,13 @@ export class Registry {
 
   /** The object in the served version; shared, not to be changed. */
   served(stored: StoredObject): KubeObject {
+    return this.servedObject(stored.peek());
+  }
+
+  /** An object of the stored version in the served one: the same object where the two are one version. */
+  servedObject(stored: KubeObject): KubeObject {
     const { kind } = this;
-    return kind.fromStored === undefined ? stored.peek() : this.canonicalize(kind.fromStored(stored.peek()));
+    return kind.fromStored === undefined ? stored : this.canonicalize(kind.fromStored(stored));
   }
 
   /** The object in the served version; a copy of the caller's own. */

@@ -13,8 +13,13 @@ export interface Strategy {
   readonly prepareForCreate?: (object: KubeObject, context: WriteContext) => void;
   /** Restores what an update of the main resource may not change (status, …) and counts the generation. */
   readonly prepareForUpdate?: (object: KubeObject, old: KubeObject, context: WriteContext) => void;
-  /** Last changes of a create after validation passed (allocation of addresses); may refuse with field errors. */
+  /**
+   * Last changes of a write after validation passed (allocation of addresses); may refuse with field errors. What it gives away must
+   * stay reserved until `settled`, because other writes run in between.
+   */
   readonly allocate?: (object: KubeObject, old: KubeObject | undefined, context: WriteContext) => FieldError[];
+  /** The write with this context is over, whatever came of it; what it stored is visible. */
+  readonly settled?: (context: WriteContext) => void;
   /** PUT and apply of a missing object create it. Server-side apply creates for every kind. */
   readonly allowCreateOnUpdate?: boolean;
   /** PUT without resourceVersion is last-writer-wins (the default); false demands a resourceVersion. */

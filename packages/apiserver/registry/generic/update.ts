@@ -44,13 +44,17 @@ export interface UpdateOutcome {
 export async function updateObject(registry: Registry, request: UpdateRequest): Promise<UpdateOutcome> {
   const { namespace, name, context } = request;
   const mayCreate = request.rules.allowCreateOnUpdate || request.forceCreate === true;
-  const result = await translatingErrors(registry.gr, name, () =>
-    registry.store.guaranteedUpdate(namespace, name, (current) => decide(registry, request, mayCreate, current), {
-      mayCreate,
-      dryRun: context.dryRun,
-    }),
-  );
-  return { created: result.outcome === 'created', object: result.object };
+  try {
+    const result = await translatingErrors(registry.gr, name, () =>
+      registry.store.guaranteedUpdate(namespace, name, (current) => decide(registry, request, mayCreate, current), {
+        mayCreate,
+        dryRun: context.dryRun,
+      }),
+    );
+    return { created: result.outcome === 'created', object: result.object };
+  } finally {
+    registry.strategy.settled?.(context);
+  }
 }
 
 async function decide(
