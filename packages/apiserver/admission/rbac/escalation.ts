@@ -1,5 +1,5 @@
 import { forbidden, notFound } from '@coffer/api/errors/status-error';
-import type { V1RoleRef } from '@coffer/api/generated/types';
+import type { V1PolicyRule, V1RoleRef } from '@coffer/api/generated/types';
 import type { KubeObject } from '@coffer/api/meta/object';
 import { equalJson } from '@coffer/api/meta/safe-object';
 import type { Authorizer } from '../../authorization/authorizer.ts';
@@ -7,6 +7,7 @@ import { formatRule, type PolicyRule } from '../../authorization/rbac/policy-rul
 import type { RbacAuthorizer } from '../../authorization/rbac/rbac-authorizer.ts';
 import type { RbacIndex } from '../../authorization/rbac/rbac-index.ts';
 import { uncoveredRules } from '../../authorization/rbac/rule-covers.ts';
+import { untypedError } from '../../endpoints/generic-status.ts';
 import type { AdmissionAttributes, AdmissionPlugin } from '../plugin.ts';
 
 const rbacGroup = 'rbac.authorization.k8s.io';
@@ -19,12 +20,13 @@ export interface EscalationDeps {
 
 /**
  * Nobody grants what he does not have: whoever writes a role must hold every rule in it (or the verb `escalate`), whoever
- * writes a binding every rule of the role it refers to (or the verb `bind` on that role).
+ * writes a binding every rule of the role it refers to (or the verb `bind` on that role). It changes nothing, but runs as the last
+ * mutating plugin: a refusal comes before the object is validated, as upstream has it.
  */
 export function rbacEscalationPlugin(deps: EscalationDeps): AdmissionPlugin {
   return {
     name: 'RBACEscalation',
-    async validate(attributes) {
+    async admit(attributes) {
       if (
         attributes.resource.group !== rbacGroup ||
         (attributes.operation !== 'CREATE' && attributes.operation !== 'UPDATE') ||
@@ -43,7 +45,7 @@ async function checkRole(deps: EscalationDeps, attributes: AdmissionAttributes, 
   if (attributes.oldObject && onlyLetsGo(attributes.oldObject, role)) return;
   if (await may(deps.authorizer, attributes, 'escalate', attributes.resource.resource, attributes.namespace, requestName(attributes)))
     return;
-  const rules = (role.rules as readonly PolicyRule[] | undefined) ?? [];
+  const rules = ((role.rules as readonly V1PolicyRule[] | null | undefined) ?? []).map(withVerbs);
   // An aggregated role may come to hold anything: only who holds everything may write one.
   const wanted =
     role.aggregationRule !== undefined
@@ -55,6 +57,7 @@ async function checkRole(deps: EscalationDeps, attributes: AdmissionAttributes, 
 async function checkBinding(deps: EscalationDeps, attributes: AdmissionAttributes, binding: KubeObject): Promise<void> {
   if (attributes.oldObject && onlyLetsGo(attributes.oldObject, binding)) return;
   const ref = binding.roleRef as V1RoleRef;
+  if (ref.kind !== 'Role' && ref.kind !== 'ClusterRole') throw untypedError(`unsupported role reference kind: ${JSON.stringify(ref.kind)}`);
   const roleNamespace = ref.kind === 'Role' ? attributes.namespace : '';
   const resource = ref.kind === 'Role' ? 'roles' : 'clusterroles';
   if (await may(deps.authorizer, attributes, 'bind', resource, attributes.namespace, ref.name)) return;
@@ -101,6 +104,11 @@ function refuseUncovered(deps: EscalationDeps, attributes: AdmissionAttributes, 
   );
 }
 
+/** The role has not been validated: its rules may have no verbs. */
+function withVerbs(rule: V1PolicyRule): PolicyRule {
+  return { ...rule, verbs: (rule.verbs as readonly string[] | null) ?? [] };
+}
+
 /** True when a change touches only what garbage collection needs to remove the object: owners and finalizers. */
 function onlyLetsGo(oldObject: KubeObject, object: KubeObject): boolean {
   const { ownerReferences: _owners, finalizers: _finalizers, managedFields: _managed, ...metadata } = object.metadata;
@@ -113,7 +121,7 @@ function requestName(attributes: AdmissionAttributes): string {
   return attributes.operation === 'CREATE' ? '' : attributes.name;
 }
 
-/** The object's own name: a generated one is known by now. */
+/** The object's own name; empty when it is still to be generated. */
 function nameOf(attributes: AdmissionAttributes): string {
   return attributes.name || (attributes.object?.metadata.name ?? '');
 }
