@@ -35,7 +35,8 @@ beforeAll(async () => {
   const connection = resolveConnection(loadKubeconfig(coffer.kubeconfig), systemClock);
   transport = httpsTransport({ connection, clock: systemClock, userAgent: 'loops-test/1' });
   api = new ApiClient({ transport, clock: systemClock });
-  const node = await api.resource(NODES).create({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'paper' } });
+  const node = { apiVersion: 'v1', kind: 'Node', metadata: { name: 'paper' } };
+  await api.resource(NODES).create(node);
   const resources = { cpu: '8', memory: '16Gi', pods: '110' };
   const conditions = [{ type: 'Ready', status: 'True', lastHeartbeatTime: apiTime() }];
   await api.resource(NODES).updateStatus({ ...node, status: { capacity: resources, allocatable: resources, conditions } });

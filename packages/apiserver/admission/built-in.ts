@@ -1,4 +1,5 @@
 import type { ResourceStore } from '@coffer/storage/store/store';
+import { nodeTaint } from './node/node-taint.ts';
 import type { AdmissionPlugin } from './plugin.ts';
 import { defaultTolerationSeconds } from './plugins/default-toleration-seconds.ts';
 import { namespaceLifecycle } from './plugins/namespace-lifecycle.ts';
@@ -18,6 +19,7 @@ export function builtInAdmission(deps: BuiltInAdmissionDeps): readonly Admission
     namespaceLifecycle(deps.namespaces),
     serviceAccountAdmission(deps.serviceAccounts),
     ...(deps.nodeRestriction === undefined ? [] : [deps.nodeRestriction]),
+    nodeTaint,
     priority,
     defaultTolerationSeconds,
   ];
