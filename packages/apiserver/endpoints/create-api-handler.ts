@@ -1,7 +1,8 @@
 import type { Catalog } from '@coffer/api/catalog/catalog';
 import type { ResourceInfo } from '@coffer/api/catalog/resource';
 import { canonicalize } from '@coffer/api/codec/canonicalize';
-import { apiVersionOf } from '@coffer/api/meta/object';
+import type { ConvertObject } from '@coffer/api/managedfields/ownership';
+import { apiVersionOf, type KubeObject } from '@coffer/api/meta/object';
 import type { NodeApi } from '@coffer/api/node/node-api';
 import type { BuiltInSchemaTable } from '@coffer/api/schema/schema-table';
 import type { HttpResponse } from '@coffer/base/http/handler';
@@ -49,7 +50,7 @@ export function createApiHandler(deps: ApiHandlerDeps): (context: RequestContext
   };
   const scopes = new Map<string, Scope>();
   for (const resource of deps.catalog.resources) {
-    const scope = createScope(deps, tools, resource);
+    const scope = createScope(deps, tools, resource, (object, apiVersion) => convertStored(scopes.values(), resource, object, apiVersion));
     if (scope !== undefined) scopes.set(`${resource.group}/${resource.version}/${resource.resource}`, scope);
   }
   const handlers = subresourceHandlers({ scopes, nodeApiFor: deps.nodeApiFor, tokenIssuer: deps.tokenIssuer });
@@ -65,7 +66,7 @@ export function createApiHandler(deps: ApiHandlerDeps): (context: RequestContext
 }
 
 /** undefined for rows without storage. */
-function createScope(deps: ApiHandlerDeps, tools: EndpointTools, resource: ResourceInfo): Scope | undefined {
+function createScope(deps: ApiHandlerDeps, tools: EndpointTools, resource: ResourceInfo, convert: ConvertObject): Scope | undefined {
   const store = deps.stores.get(resource.storagePrefix);
   const kind = deps.kinds(resource.group, resource.resource);
   if (store === undefined || kind === undefined) return undefined;
@@ -78,5 +79,14 @@ function createScope(deps: ApiHandlerDeps, tools: EndpointTools, resource: Resou
     clock: deps.clock,
     canonicalize: (object) => canonicalize(object, schema, deps.table),
   });
-  return { resource, apiVersion: apiVersionOf(resource), registry, schema, tools };
+  return { resource, apiVersion: apiVersionOf(resource), registry, schema, tools, convert };
+}
+
+/** The object of one resource in the version of another one that serves the same stored objects; undefined when there is none. */
+function convertStored(scopes: Iterable<Scope>, resource: ResourceInfo, object: KubeObject, apiVersion: string): ReturnType<ConvertObject> {
+  const siblings = [...scopes].filter((scope) => scope.resource.storagePrefix === resource.storagePrefix);
+  const from = siblings.find((scope) => scope.apiVersion === object.apiVersion);
+  const to = siblings.find((scope) => scope.apiVersion === apiVersion);
+  if (from === undefined || to === undefined) return undefined;
+  return { object: to.registry.servedObject(from.registry.toStored(object)), schema: to.schema };
 }

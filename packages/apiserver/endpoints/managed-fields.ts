@@ -22,6 +22,7 @@ export function trackFields(scope: Scope, live: KubeObject | undefined, next: Ku
     schema: scope.schema,
     table: scope.tools.table,
     resetFields: resetFieldsFor(scope, write.subresource),
+    convert: scope.convert,
   });
   if (entries.length === 0) delete next.metadata.managedFields;
   else next.metadata.managedFields = entries;

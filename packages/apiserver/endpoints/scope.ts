@@ -1,4 +1,5 @@
 import type { ResourceInfo, SubresourceInfo } from '@coffer/api/catalog/resource';
+import type { ConvertObject } from '@coffer/api/managedfields/ownership';
 import type { BuiltInSchemaTable, GoStructSchema } from '@coffer/api/schema/schema-table';
 import type { Clock } from '@coffer/base/time/clock';
 import type { AdmissionChain } from '../admission/chain.ts';
@@ -29,6 +30,8 @@ export interface Scope {
   readonly registry: Registry;
   readonly schema: GoStructSchema;
   readonly tools: EndpointTools;
+  /** The object in another served version of the same stored kind, which managers of fields may have used. */
+  readonly convert: ConvertObject;
 }
 
 /** The object or options a request on a resource or subresource carries. */

@@ -4,6 +4,7 @@ import { type FieldError, formatFieldError, invalid } from '@coffer/api/errors/f
 import { badRequest, notFound, StatusError } from '@coffer/api/errors/status-error';
 import { apply } from '@coffer/api/managedfields/apply';
 import type { FieldSet } from '@coffer/api/managedfields/field-set';
+import type { ConvertObject } from '@coffer/api/managedfields/ownership';
 import { apiVersionOf, type GroupResource, type KubeObject, parseApiVersion } from '@coffer/api/meta/object';
 import { formatGoValue } from '@coffer/api/patch/go-format';
 import { applyJsonPatch } from '@coffer/api/patch/json-patch';
@@ -26,6 +27,7 @@ export interface PatchTarget {
   readonly subresource: string;
   readonly now: string;
   readonly resetFields: FieldSet | undefined;
+  readonly convert: ConvertObject;
   readonly warnings: WarningList;
 }
 
@@ -122,6 +124,7 @@ function serverSideApply(live: KubeObject | undefined, patch: Patch, options: Pa
     schema: target.schema,
     table: target.table,
     resetFields: target.resetFields,
+    convert: target.convert,
   });
   if (patch.strictErrors.length > 0 && options.fieldValidation !== 'Ignore') {
     const text = patch.strictErrors.join(', ');

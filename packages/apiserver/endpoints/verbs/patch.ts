@@ -86,6 +86,7 @@ async function patchedObject(
     subresource,
     now: write.now,
     resetFields: resetFieldsFor(scope, subresource),
+    convert: scope.convert,
     warnings: context.warnings,
   };
   const patched = applyPatch(current, request.patch(), options, target);
