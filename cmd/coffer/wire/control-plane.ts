@@ -39,6 +39,7 @@ import { builtInStrategies } from '@coffer/apiserver/registry/strategies';
 import { createApiServer } from '@coffer/apiserver/server/api-server';
 import { discoveryEndpoint, openApiEndpoint } from '@coffer/apiserver/server/discovery-endpoints';
 import { createNonResourceHandler, type NonResourceEndpoint } from '@coffer/apiserver/server/non-resource-endpoints';
+import { rootIndexEndpoint } from '@coffer/apiserver/server/root-index';
 import { versionInfo } from '@coffer/apiserver/server/version';
 import type { Handler } from '@coffer/base/http/handler';
 import type { Logger } from '@coffer/base/log/logger';
@@ -139,6 +140,7 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
   });
 
   const health = new HealthChecks();
+  health.add({ name: 'etcd', check: async () => void (await storage.stats()) });
   for (const check of options.healthChecks ?? []) health.add(check);
   const inFlight = new InFlightLimiter({ maxReadOnly: options.maxRequestsInflight, maxMutating: options.maxMutatingRequestsInflight });
   const metrics = createServerMetrics({
@@ -182,6 +184,7 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
       version: versionInfo(build),
       metrics: () => metrics.render(),
       endpoints: [
+        rootIndexEndpoint(catalog, health),
         discoveryEndpoint(catalog, options.serverAddress),
         openApiEndpoint(catalog),
         authentication.issuerDiscovery,

@@ -86,6 +86,7 @@ export const builtInResources: readonly ResourceInfo[] = [
       { name: 'exec', kind: 'PodExecOptions', verbs: connect },
       { name: 'log', kind: 'Pod', verbs: ['get'] },
       { name: 'portforward', kind: 'PodPortForwardOptions', verbs: connect },
+      { name: 'resize', kind: 'Pod', verbs: readAndWrite },
       status('Pod'),
     ],
   }),

@@ -2,6 +2,7 @@ import { quoteGo } from '../errors/field-error.ts';
 import { setOwn } from '../meta/safe-object.ts';
 import type { TypeSchema } from '../schema/schema.ts';
 import type { BuiltInSchemaTable, GoFieldSchema, GoStructSchema } from '../schema/schema-table.ts';
+import { converterMessage } from './converter-wording.ts';
 import { canonicalizeBase64, canonicalizeMicroTime, canonicalizeTime, ScalarError } from './go-scalars.ts';
 import { type KeySequences, NumberLiteral, plainNumbers } from './json-text.ts';
 import { canonicalizeQuantity } from './quantity.ts';
@@ -18,6 +19,8 @@ export interface ConformOptions {
   readonly strict: boolean;
   /** Key sequences of objects that repeat a key, from the exact JSON reader. */
   readonly sequences?: KeySequences;
+  /** The tree is not from JSON text but the result of a strategic merge patch: other words, unknown fields in order of their texts. */
+  readonly patched?: boolean;
   /** False when the tree surely holds no `NumberLiteral`: free JSON in it is then taken as it is. */
   readonly mayHoldLiterals?: boolean;
 }
@@ -45,7 +48,8 @@ export function conform(value: Record<string, unknown>, schema: GoStructSchema, 
   const walk = new ConformWalk(options);
   walk.struct(value, schema);
   if (walk.firstError !== undefined) throw new DecodeError(walk.firstError);
-  return { strictErrors: [...walk.strictErrors], sawExactNumber: walk.sawExactNumber };
+  const strictErrors = [...walk.strictErrors];
+  return { strictErrors: options.patched === true ? strictErrors.sort() : strictErrors, sawExactNumber: walk.sawExactNumber };
 }
 
 class ConformWalk {
@@ -53,6 +57,7 @@ class ConformWalk {
   readonly #strict: boolean;
   readonly #sequences: KeySequences | undefined;
   readonly #mayHoldLiterals: boolean;
+  readonly #patched: boolean;
   readonly strictErrors = new Set<string>();
   sawExactNumber = false;
   firstError: string | undefined;
@@ -67,6 +72,7 @@ class ConformWalk {
     this.#strict = options.strict;
     this.#sequences = options.sequences;
     this.#mayHoldLiterals = options.mayHoldLiterals ?? true;
+    this.#patched = options.patched ?? false;
   }
 
   struct(object: Record<string, unknown>, schema: GoStructSchema): void {
@@ -112,68 +118,70 @@ class ConformWalk {
       case 'special':
         return this.#special(value, type.type);
       case 'struct': {
-        if (!isObject(value)) return this.#wrongType(value, goType);
+        if (!isObject(value)) return this.#wrongType(value, type, goType);
         this.struct(value, this.#table.struct(type.name));
         return value;
       }
       case 'list':
-        return this.#list(value, type.element, goType);
+        return this.#list(value, type, goType);
       case 'map':
-        return this.#map(value, type.value, goType);
+        return this.#map(value, type, goType);
     }
   }
 
   #scalar(value: unknown, type: TypeSchema & { kind: 'scalar' }, goType: string): unknown {
     switch (type.type) {
       case 'string':
-        if (type.format === 'byte') return this.#bytes(value, goType);
-        return typeof value === 'string' ? value : this.#wrongType(value, goType);
+        if (type.format === 'byte') return this.#bytes(value, type, goType);
+        return typeof value === 'string' ? value : this.#wrongType(value, type, goType);
       case 'boolean':
-        return typeof value === 'boolean' ? value : this.#wrongType(value, goType);
+        return typeof value === 'boolean' ? value : this.#wrongType(value, type, goType);
       case 'integer':
-        return this.#integer(value, type.format === 'int32', goType);
+        return this.#integer(value, type, goType);
       case 'number':
         if (value instanceof NumberLiteral) return Number(value.text);
-        return typeof value === 'number' ? value : this.#wrongType(value, goType);
+        return typeof value === 'number' ? value : this.#wrongType(value, type, goType);
     }
   }
 
-  #integer(value: unknown, is32Bit: boolean, goType: string): unknown {
+  #integer(value: unknown, type: TypeSchema & { kind: 'scalar' }, goType: string): unknown {
+    const is32Bit = type.format === 'int32';
     if (value instanceof NumberLiteral) {
       const large = /^-?\d+$/.test(value.text) ? BigInt(value.text) : undefined;
       if (large === undefined || is32Bit || large < -(2n ** 63n) || large >= 2n ** 63n) return this.#wrongNumber(value.text, goType);
       return Number(large);
     }
-    if (typeof value !== 'number') return this.#wrongType(value, goType);
+    if (typeof value !== 'number') return this.#wrongType(value, type, goType);
     this.sawExactNumber = true;
+    if (this.#patched) return Number.isInteger(value) ? (is32Bit ? value | 0 : value) : this.#wrongType(value, type, goType);
     if (!Number.isInteger(value) || (is32Bit && value !== (value | 0))) return this.#wrongNumber(String(value), goType);
     return value;
   }
 
-  #bytes(value: unknown, goType: string): unknown {
-    if (Array.isArray(value)) return this.#byteList(value, goType);
-    if (typeof value !== 'string') return this.#wrongType(value, goType);
+  #bytes(value: unknown, type: TypeSchema, goType: string): unknown {
+    if (Array.isArray(value)) return this.#byteList(value, type, goType);
+    if (typeof value !== 'string') return this.#wrongType(value, type, goType);
     try {
       return canonicalizeBase64(value);
     } catch (error) {
       if (!(error instanceof ScalarError)) throw error;
-      this.firstError ??= error.message;
+      this.firstError ??= this.#patched ? `error decoding from json: ${error.message}` : error.message;
       return '';
     }
   }
 
   /** Go reads a list of small whole numbers into bytes; null is zero. */
-  #byteList(list: readonly unknown[], goType: string): unknown {
+  #byteList(list: readonly unknown[], type: TypeSchema, goType: string): unknown {
     const bytes = Buffer.alloc(list.length);
     list.forEach((item, i) => {
       if (item === null) return;
       this.sawExactNumber ||= typeof item === 'number';
       if (item instanceof NumberLiteral) this.#wrongNumber(item.text, 'uint8');
-      else if (typeof item !== 'number') this.#wrongType(item, 'uint8');
+      else if (typeof item !== 'number') this.#wrongType(item, type, 'uint8');
       else if (item !== (item & 255)) this.#wrongNumber(String(item), 'uint8');
       else bytes[i] = item;
     });
-    return goType === '[]uint8' ? bytes.toString('base64') : this.#wrongType(list, goType);
+    return goType === '[]uint8' ? bytes.toString('base64') : this.#wrongType(list, type, goType);
   }
 
   #special(value: unknown, type: (TypeSchema & { kind: 'special' })['type']): unknown {
@@ -221,8 +229,9 @@ class ConformWalk {
     }
   }
 
-  #list(value: unknown, element: TypeSchema, goType: string): unknown {
-    if (!Array.isArray(value)) return this.#wrongType(value, goType);
+  #list(value: unknown, type: TypeSchema & { kind: 'list' }, goType: string): unknown {
+    if (!Array.isArray(value)) return this.#wrongType(value, type, goType);
+    const { element } = type;
     const elementGoType = goType.startsWith('[]') ? goType.slice(2) : goTypeOf(element);
     for (let i = 0; i < value.length; i++) {
       this.#path.push(`[${i}]`);
@@ -233,8 +242,9 @@ class ConformWalk {
     return value;
   }
 
-  #map(value: unknown, type: TypeSchema, goType: string): unknown {
-    if (!isObject(value)) return this.#wrongType(value, goType);
+  #map(value: unknown, map: TypeSchema & { kind: 'map' }, goType: string): unknown {
+    if (!isObject(value)) return this.#wrongType(value, map, goType);
+    const type = map.value;
     if (this.#strict && this.#sequences !== undefined) {
       const sequence = this.#sequences.get(value);
       if (sequence !== undefined) this.#repetitions(sequence, () => true, false);
@@ -269,8 +279,8 @@ class ConformWalk {
     this.strictErrors.add(`${what} field ${quoteGo(path)}`);
   }
 
-  #wrongType(value: unknown, goType: string): undefined {
-    this.firstError ??= this.#typeMessage(describe(value), goType);
+  #wrongType(value: unknown, type: TypeSchema, goType: string): undefined {
+    this.firstError ??= this.#patched ? converterMessage(value, type, goType) : this.#typeMessage(describe(value), goType);
     return undefined;
   }
 
@@ -280,7 +290,8 @@ class ConformWalk {
   }
 
   #typeMessage(what: string, goType: string): string {
-    if (this.#fields.length === 0) return `json: cannot unmarshal ${what} into Go value of type ${goType}`;
+    // A value that reads itself does not know where it stands when it is not part of a text.
+    if (this.#fields.length === 0 || this.#patched) return `json: cannot unmarshal ${what} into Go value of type ${goType}`;
     return `json: cannot unmarshal ${what} into Go struct field ${this.#structName}.${this.#fields.join('.')} of type ${goType}`;
   }
 }

@@ -1,5 +1,5 @@
 import { builtInResources } from '../catalog/built-in-resources.ts';
-import { badRequest, type StatusError, unsupportedMediaType } from '../errors/status-error.ts';
+import { badRequest, StatusError, unsupportedMediaType } from '../errors/status-error.ts';
 import { apiVersionOf, type GroupVersionKind, type KubeObject } from '../meta/object.ts';
 import { decodeEnvelope, decodeMessage } from '../protobuf/decode.ts';
 import { ProtobufError } from '../protobuf/reader.ts';
@@ -87,11 +87,16 @@ export function decodeDeleteOptions(body: Uint8Array, contentType: string, table
     const opened = open(body, format, false);
     const gvk = withDefaults(opened.gvk, { group: 'meta.k8s.io', version: 'v1', kind: 'DeleteOptions' });
     const schema = gvk.kind === 'DeleteOptions' && isServedVersion(gvk) ? table.kind(gvk.group, gvk.version, gvk.kind) : undefined;
-    if (schema === undefined) throw badRequest(notRegistered(gvk, metaScheme));
+    if (schema === undefined) throw untyped(notRegistered(gvk, metaScheme));
     return opened.read(schema, table).tree;
   } catch (error) {
-    throw isDecodeFailure(error) ? badRequest(error.message, { cause: error }) : error;
+    throw isDecodeFailure(error) ? untyped(error.message, error) : error;
   }
+}
+
+/** Upstream gives what is wrong with DeleteOptions to the client as it is, without a reason: its answer is 500. */
+function untyped(message: string, cause?: unknown): StatusError {
+  return new StatusError(500, '', message, undefined, { cause });
 }
 
 function isServedVersion({ group, version }: GroupVersionKind): boolean {

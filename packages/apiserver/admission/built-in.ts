@@ -4,6 +4,7 @@ import type { AdmissionPlugin } from './plugin.ts';
 import { defaultTolerationSeconds } from './plugins/default-toleration-seconds.ts';
 import { namespaceLifecycle } from './plugins/namespace-lifecycle.ts';
 import { priority } from './plugins/priority.ts';
+import { runtimeClass } from './plugins/runtime-class.ts';
 import { serviceAccountAdmission } from './plugins/service-account.ts';
 
 export interface BuiltInAdmissionDeps {
@@ -22,5 +23,6 @@ export function builtInAdmission(deps: BuiltInAdmissionDeps): readonly Admission
     nodeTaint,
     priority,
     defaultTolerationSeconds,
+    runtimeClass,
   ];
 }

@@ -4,6 +4,7 @@ import type { RequestContext } from '../request/context.ts';
 import { headerText } from './negotiation.ts';
 import type { WriteOptions } from './options/write-options.ts';
 import type { BodyKind, EndpointTools } from './scope.ts';
+import { addStrictWarnings } from './strict-warnings.ts';
 
 /** As kube-apiserver's `--max-request-bytes` default. */
 export const maxBodyBytes = 3 * 1024 * 1024;
@@ -25,6 +26,6 @@ export async function readObject(
     fieldValidation,
     table: tools.table,
   });
-  for (const text of strictErrors) context.warnings.add(text);
+  addStrictWarnings(context.warnings, strictErrors);
   return object;
 }

@@ -1,6 +1,8 @@
 import type { Catalog } from '@coffer/api/catalog/catalog';
 import type { ResourceInfo } from '@coffer/api/catalog/resource';
+import { quoteGo } from '@coffer/api/errors/field-error';
 import { badRequest } from '@coffer/api/errors/status-error';
+import { pathSegmentProblems } from '@coffer/api/validation/names';
 import type { HttpResponse } from '@coffer/base/http/handler';
 import type { RequestContext } from '../request/context.ts';
 import { splitPath } from '../request/parse-request-info.ts';
@@ -47,6 +49,7 @@ export class Dispatcher {
     const scope = this.#deps.scopes.get(key);
     if (scope === undefined) return this.#withoutStorage(context);
     if (!isWellPlaced(context, scope.resource)) throw genericStatus(404);
+    checkPathName(info.name);
     discourage(context, scope.registry.kind.deprecation);
     if (info.subresource !== '') return this.#subresource(context, scope);
     return serve(context, scope);
@@ -88,6 +91,12 @@ export class Dispatcher {
     if (handler === undefined) throw genericStatus(405);
     return handler(context, scope);
   }
+}
+
+/** What could never be part of a storage key is no name, whatever is asked of it. */
+function checkPathName(name: string): void {
+  const problems = name === '' ? [] : pathSegmentProblems(name);
+  if (problems.length > 0) throw badRequest(`Name parameter invalid: ${quoteGo(name)}: ${problems.join(';')}`);
 }
 
 /** Tells the client, and the audit log, that it uses a version that is going away. */

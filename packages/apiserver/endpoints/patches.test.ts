@@ -127,6 +127,47 @@ describe('patch', () => {
   });
 });
 
+describe('strategic merge patch of the wrong type', () => {
+  const secrets = '/api/v1/namespaces/ns/secrets';
+  const send = (body: object, url = `${configMaps}/wrong`) => api.request('PATCH', url, body, strategic);
+
+  beforeAll(async () => {
+    await create('wrong');
+    await api.request('POST', secrets, { metadata: { name: 'wrong' }, data: { a: 'YQ==' } });
+  });
+
+  it.each([
+    [{ data: { one: 5 } }, 'cannot convert int64 to string'],
+    [{ data: { one: 1.5 } }, 'unrecognized type: string'],
+    [{ data: { one: {} } }, 'unrecognized type: string'],
+    [{ data: 'x' }, 'cannot restore map from string'],
+    [{ metadata: 'x' }, 'cannot restore struct from: string'],
+    [{ metadata: { finalizers: 'x' } }, 'cannot restore slice from string'],
+    [{ metadata: { generation: 'x' } }, 'unrecognized type: int64'],
+    [{ metadata: { generation: 1.5 } }, 'cannot convert float64 to int64'],
+    [{ metadata: { creationTimestamp: 5 } }, 'json: cannot unmarshal number into Go value of type string'],
+    [{ immutable: 'x' }, 'unrecognized type: bool'],
+    [{ binaryData: { b: '***' } }, 'error decoding from json: illegal base64 data at input byte 0'],
+    [{ binaryData: { b: 5 } }, 'cannot restore slice from int64'],
+  ])('%j is refused in the words of the converter', async (patch, why) => {
+    const { json: refused } = await send(patch);
+    expect(refused.code).toBe(422);
+    expect(refused.message.endsWith(`": ${why}`), refused.message).toBe(true);
+  });
+
+  it('names the type as Go does', async () => {
+    expect((await send({ type: 5 }, `${secrets}/wrong`)).json.message).toContain('cannot convert int64 to v1.SecretType');
+  });
+
+  it('keeps the kind whatever the patch says it is', async () => {
+    const patched = await send({ kind: 'Secret', apiVersion: 'v2', data: { three: '3' } });
+    expect(patched.json).toMatchObject({ kind: 'ConfigMap', apiVersion: 'v1', data: { one: '1', three: '3' } });
+    const replaced = await send({ $patch: 'replace', metadata: { name: 'wrong' }, data: { only: '1' } });
+    expect(replaced.json).toMatchObject({ kind: 'ConfigMap', data: { only: '1' } });
+    expect(replaced.json.metadata).not.toHaveProperty('labels');
+  });
+});
+
 describe('server-side apply', () => {
   const config = (name: string, data: object) => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data });
 
@@ -164,10 +205,36 @@ describe('server-side apply', () => {
     expect(applied.data).toEqual({ true: 'yaml' });
   });
 
+  it('reports repeated keys one by one as warnings, together as a refusal', async () => {
+    const body = 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: rep}\ndata:\n  a: "1"\n  a: "2"\n  b: "1"\n  b: "2"\n';
+    const warned = await api.request('PATCH', `${configMaps}/rep?fieldManager=one&fieldValidation=Warn`, body, apply);
+    expect(warned.headers.warning).toEqual([
+      '299 - "line 6: key \\"a\\" already set in map"',
+      '299 - "line 8: key \\"b\\" already set in map"',
+    ]);
+    const refused = await api.request('PATCH', `${configMaps}/rep?fieldManager=one&fieldValidation=Strict`, body, apply);
+    expect(refused.json.message).toBe(
+      'error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n  line 6: key "a" already set in map\n  line 8: key "b" already set in map',
+    );
+  });
+
   it.each([
     ['', {}, 422, 'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch'],
     ['?fieldManager=one', { data: {} }, 400, 'invalid object type: /, Kind='],
     ['?fieldManager=one', { ...config('z', {}), metadata: { name: 'z', managedFields: [] } }, 400, 'metadata.managedFields must be nil'],
+    ['?fieldManager=one', '{', 400, 'error decoding YAML: error converting YAML to JSON: yaml: did not find expected node content'],
+    [
+      '?fieldManager=one',
+      '[]',
+      400,
+      'error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal array into Go value of type map[string]interface {}',
+    ],
+    [
+      '?fieldManager=one',
+      { ...config('z', {}), binaryData: { b: '***' } },
+      500,
+      'failed to convert new object (/z; /v1, Kind=ConfigMap) to proper version: unable to convert unstructured object to /v1, Kind=ConfigMap: error decoding from json: illegal base64 data at input byte 0',
+    ],
     ['?fieldManager=one', config('other', {}), 400, 'the name of the object (other) does not match the name on the URL (z)'],
   ])('refuses %s %j', async (query, body, code, message) => {
     expect((await api.request('PATCH', `${configMaps}/z${query}`, body, apply)).json).toMatchObject({ code, message });

@@ -298,3 +298,15 @@ describe('paths', () => {
 function token(content: object): string {
   return Buffer.from(JSON.stringify(content)).toString('base64url');
 }
+
+describe('a name that no object can have', () => {
+  it.each([
+    ['a%25b', 'Name parameter invalid: "a%b": may not contain \'%\''],
+    ['..', 'Name parameter invalid: "..": may not be \'..\''],
+  ])('%s is refused as a parameter', async (name, message) => {
+    for (const method of ['GET', 'DELETE']) {
+      const { json } = await api.request(method, `/api/v1/namespaces/ns/configmaps/${name}`);
+      expect(json).toMatchObject({ code: 400, reason: 'BadRequest', message });
+    }
+  });
+});

@@ -25,6 +25,7 @@ describe('HealthChecks', () => {
     expect(await ask(checks, '/readyz/etcd')).toBe('200 ok');
     expect(await ask(checks, '/livez/etcd')).toBe('404 404 page not found\n');
     expect(await ask(checks, '/readyzz')).toBe('not a health path');
+    expect(checks.paths()).toEqual(['/healthz', '/healthz/ping', '/livez', '/livez/ping', '/readyz', '/readyz/ping', '/readyz/etcd']);
   });
 
   it('names what failed and withholds why', async () => {

@@ -8,7 +8,9 @@ export interface HealthCheck {
   readonly endpoints?: readonly HealthEndpoint[];
 }
 
-export type HealthEndpoint = 'healthz' | 'livez' | 'readyz';
+const healthEndpoints = ['healthz', 'livez', 'readyz'] as const;
+
+export type HealthEndpoint = (typeof healthEndpoints)[number];
 
 /**
  * `/healthz`, `/livez` and `/readyz` as kube-apiserver serves them: `ok`, the list with `?verbose`, single checks as
@@ -21,14 +23,23 @@ export class HealthChecks {
     this.#checks.push(check);
   }
 
+  /** Every path that is answered. */
+  paths(): string[] {
+    return healthEndpoints.flatMap((endpoint) => [`/${endpoint}`, ...this.#of(endpoint).map(({ name }) => `/${endpoint}/${name}`)]);
+  }
+
   /** Answers a health path, or undefined when `path` is none. */
   async serve(path: string, query: URLSearchParams): Promise<HttpResponse | undefined> {
     const match = /^\/(healthz|livez|readyz)(?:\/(.+))?$/.exec(path);
     if (!match) return undefined;
     const endpoint = match[1] as HealthEndpoint;
-    const checks = this.#checks.filter((check) => check.endpoints === undefined || check.endpoints.includes(endpoint));
+    const checks = this.#of(endpoint);
     if (match[2] !== undefined) return this.#single(checks, match[2]);
     return this.#all(endpoint, checks, new Set(query.getAll('exclude')), query.has('verbose'));
+  }
+
+  #of(endpoint: HealthEndpoint): readonly HealthCheck[] {
+    return this.#checks.filter((check) => check.endpoints === undefined || check.endpoints.includes(endpoint));
   }
 
   async #all(endpoint: HealthEndpoint, checks: readonly HealthCheck[], excluded: Set<string>, verbose: boolean): Promise<HttpResponse> {

@@ -1,6 +1,8 @@
 import type { Catalog } from '@coffer/api/catalog/catalog';
 import { discoveryAnswer } from '@coffer/api/openapi/discovery';
 import type { HttpHeaders, HttpResponse } from '@coffer/base/http/handler';
+import { errorResponse } from '../endpoints/errors.ts';
+import { genericStatus } from '../endpoints/generic-status.ts';
 import { respondBytes } from '../endpoints/respond.ts';
 import type { RequestContext } from '../request/context.ts';
 import type { NonResourceEndpoint } from './non-resource-endpoints.ts';
@@ -11,6 +13,7 @@ export function discoveryEndpoint(catalog: Catalog, serverAddress: string): NonR
   return (context) => {
     const answer = discoveryAnswer(context.info.path, acceptOf(context), { catalog, serverAddress });
     if (!answer) return undefined;
+    if (context.http.method !== 'GET') return errorResponse(genericStatus(405), context);
     return respondBytes(context, 200, Buffer.from(`${JSON.stringify(answer.document)}\n`), {
       'content-type': answer.contentType,
       vary: 'Accept',

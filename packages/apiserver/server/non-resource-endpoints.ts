@@ -1,4 +1,6 @@
 import type { HttpHeaders, HttpResponse } from '@coffer/base/http/handler';
+import { errorResponse } from '../endpoints/errors.ts';
+import { genericStatus } from '../endpoints/generic-status.ts';
 import type { HealthChecks } from '../health/health-checks.ts';
 import type { RequestContext } from '../request/context.ts';
 import type { VersionInfo } from './version.ts';
@@ -15,7 +17,7 @@ export interface NonResourceDeps {
   readonly endpoints: readonly NonResourceEndpoint[];
 }
 
-/** Health, version, metrics, the root index and what else is no resource; anything unknown is Go's plain 404. */
+/** Health, version, metrics and what else is no resource; anything unknown is Go's plain 404. */
 export function createNonResourceHandler(deps: NonResourceDeps): (context: RequestContext) => Promise<HttpResponse> {
   const version = JSON.stringify(deps.version, null, 2);
   return async (context) => {
@@ -29,6 +31,7 @@ export function createNonResourceHandler(deps: NonResourceDeps): (context: Reque
     switch (path) {
       case '/version':
       case '/version/':
+        if (context.http.method !== 'GET') return errorResponse(genericStatus(405), context);
         return text(200, version, 'application/json');
       case '/metrics': {
         const { contentType, body } = await deps.metrics();

@@ -423,13 +423,20 @@ describe('Pod warnings', () => {
         },
         dnsConfig: { nameservers: ['FD00::1'] },
       },
-      { ports: [{ containerPort: 80, name: 'web' }, { containerPort: 81, name: 'web', protocol: 'TCP', hostIP: '10.0.0.1' }] },
+      {
+        ports: [
+          { containerPort: 80, name: 'web' },
+          { containerPort: 81, name: 'web', protocol: 'TCP', hostIP: '10.0.0.1' },
+        ],
+      },
     );
     object.metadata.name = 'a.b';
     const preference = 'spec.affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].preference.matchExpressions[0]';
     const nobody = 'labelSelector: a null labelSelector results in matching no pod';
     expect(pod.warnings(object, undefined)).toEqual([
-      expect.stringMatching(/^metadata\.name: this is used in the Pod's hostname, .* a DNS label is recommended: \[must not contain dots\]$/),
+      expect.stringMatching(
+        /^metadata\.name: this is used in the Pod's hostname, .* a DNS label is recommended: \[must not contain dots\]$/,
+      ),
       expect.stringContaining(`${preference}.values[0]: -x is invalid, a valid label must be`),
       'spec.containers[0].ports[1]: hostIP set without hostPort: {Name:web HostPort:0 ContainerPort:81 Protocol:TCP HostIP:10.0.0.1}',
       'spec.containers[0].ports[1]: duplicate port name "web" with spec.containers[0].ports[0], services and probes that select ports by name will use spec.containers[0].ports[0]',

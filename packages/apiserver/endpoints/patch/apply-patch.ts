@@ -6,6 +6,7 @@ import { apply } from '@coffer/api/managedfields/apply';
 import type { FieldSet } from '@coffer/api/managedfields/field-set';
 import type { ConvertObject } from '@coffer/api/managedfields/ownership';
 import { apiVersionOf, type GroupResource, type KubeObject, parseApiVersion } from '@coffer/api/meta/object';
+import { isRecord } from '@coffer/api/meta/safe-object';
 import { formatGoValue } from '@coffer/api/patch/go-format';
 import { applyJsonPatch } from '@coffer/api/patch/json-patch';
 import { applyMergePatch } from '@coffer/api/patch/merge-patch';
@@ -14,6 +15,7 @@ import type { BuiltInSchemaTable, GoStructSchema } from '@coffer/api/schema/sche
 import type { WarningList } from '../../request/context.ts';
 import type { PatchOptions } from '../options/write-options.ts';
 import type { BodyKind } from '../scope.ts';
+import { addStrictWarnings } from '../strict-warnings.ts';
 import { patchedText } from './patched-text.ts';
 import type { Patch } from './read-patch.ts';
 
@@ -61,20 +63,28 @@ function checked(tree: unknown, live: KubeObject, patch: Patch, options: PatchOp
   const refuse = (why: string): StatusError => invalidPatch(describePatched(tree, live, patch, target), why);
   if (typeof tree !== 'object' || tree === null || Array.isArray(tree)) throw refuse('the patched document is not an object');
   const object = tree as KubeObject;
-  if (object.kind !== target.body.kind || object.apiVersion !== apiVersionOf(target.body)) throw refuse(otherKind(object, target));
+  // A strategic merge patch ends in a struct of the kind, whatever the patch says the kind is.
+  const patched = patch.type === 'strategic';
+  if (!patched && (object.kind !== target.body.kind || object.apiVersion !== apiVersionOf(target.body))) {
+    throw refuse(otherKind(object, target));
+  }
   const strict = options.fieldValidation !== 'Ignore';
   let strictErrors: readonly string[];
   try {
-    strictErrors = conform(object, target.schema, { table: target.table, strict }).strictErrors;
+    strictErrors = conform(object, target.schema, { table: target.table, strict, patched }).strictErrors;
   } catch (error) {
     if (error instanceof DecodeError) throw refuse(error.message);
     throw error;
   }
   object.metadata ??= {};
+  if (patched) {
+    object.kind = target.body.kind;
+    object.apiVersion = apiVersionOf(target.body);
+  }
   const all = strict ? [...patch.strictErrors, ...strictErrors] : [];
   if (all.length > 0) {
     if (options.fieldValidation === 'Strict') throw refuse(`strict decoding error: ${all.join(', ')}`);
-    for (const text of all) target.warnings.add(text);
+    addStrictWarnings(target.warnings, all);
   }
   return object;
 }
@@ -127,24 +137,24 @@ function serverSideApply(live: KubeObject | undefined, patch: Patch, options: Pa
     convert: target.convert,
   });
   if (patch.strictErrors.length > 0 && options.fieldValidation !== 'Ignore') {
-    const text = patch.strictErrors.join(', ');
-    if (options.fieldValidation === 'Strict') throw badRequest(`error strict decoding YAML: ${text}`);
-    target.warnings.add(text);
+    if (options.fieldValidation === 'Strict') throw badRequest(`error strict decoding YAML: ${patch.strictErrors.join(', ')}`);
+    addStrictWarnings(target.warnings, patch.strictErrors);
   }
   try {
-    conform(object, target.schema, { table: target.table, strict: false });
+    conform(object, target.schema, { table: target.table, strict: false, patched: true });
   } catch (error) {
-    if (error instanceof DecodeError) {
-      throw new StatusError(
-        500,
-        '',
-        `failed to convert new object (${target.name}; ${apiVersionOf(target.body)}, Kind=${target.body.kind}) to smd typed: ${error.message}`,
-        undefined,
-        { cause: error },
-      );
-    }
+    if (error instanceof DecodeError) throw cannotConvert(patch.patch, error, target);
     throw error;
   }
   object.metadata ??= {};
   return object;
+}
+
+/** The applied configuration fits the merge schema, but not the types of the kind. */
+function cannotConvert(applied: unknown, error: DecodeError, target: PatchTarget): StatusError {
+  const { metadata } = isRecord(applied) ? applied : {};
+  const { namespace = '', name = '' } = isRecord(metadata) ? metadata : {};
+  const gvk = `${target.body.group}/${target.body.version}, Kind=${target.body.kind}`;
+  const text = `failed to convert new object (${namespace}/${name}; ${gvk}) to proper version: unable to convert unstructured object to ${gvk}: ${error.message}`;
+  return new StatusError(500, '', text, undefined, { cause: error });
 }

@@ -1,7 +1,8 @@
 import { JsonSyntaxError, type KeySequences, parseJsonExactly, plainNumbers } from '@coffer/api/codec/json-text';
 import { parseYaml } from '@coffer/api/codec/yaml-reader';
-import { badRequest } from '@coffer/api/errors/status-error';
+import { badRequest, StatusError } from '@coffer/api/errors/status-error';
 import { isRecord } from '@coffer/api/meta/safe-object';
+import { jsonWord } from '@coffer/api/patch/go-format';
 import { type DecodedJsonPatch, decodeJsonPatch } from '@coffer/api/patch/json-patch';
 
 /** The body of a PATCH, parsed. `strictErrors` are what strict field validation has against the patch itself. */
@@ -63,12 +64,21 @@ function collectDuplicates(value: unknown, sequences: KeySequences, path: string
   }
 }
 
+const yamlPrefix = 'error converting YAML to JSON: ';
+
+/** Upstream turns the YAML into JSON and decodes that; an empty body is an empty configuration. */
 function readApply(text: string): Patch {
   try {
     const { value, repeatedKeys } = parseYaml(text);
-    const strictErrors = repeatedKeys.length === 0 ? [] : [`yaml: unmarshal errors:\n  ${repeatedKeys.join('\n  ')}`];
+    if (value != null && !isRecord(value)) {
+      throw badRequest(
+        `error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal ${jsonWord(value)} into Go value of type map[string]interface {}`,
+      );
+    }
+    const strictErrors = repeatedKeys.length === 0 ? [] : [`${yamlPrefix}yaml: unmarshal errors:\n  ${repeatedKeys.join('\n  ')}`];
     return { type: 'apply', patch: value, strictErrors };
   } catch (error) {
-    throw badRequest(`error decoding YAML: ${error instanceof Error ? error.message : 'unreadable'}`, { cause: error });
+    if (error instanceof StatusError) throw error;
+    throw badRequest(`error decoding YAML: ${yamlPrefix}${error instanceof Error ? error.message : 'unreadable'}`, { cause: error });
   }
 }

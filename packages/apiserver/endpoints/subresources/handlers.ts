@@ -12,6 +12,7 @@ import { evictPod } from './eviction.ts';
 import { finalizeRules } from './finalize.ts';
 import { type ConnectDeps, podConnectHandlers } from './pod-connect.ts';
 import { podLogs } from './pod-log.ts';
+import { resizeRules } from './resize.ts';
 import { scaleHandlers } from './scale.ts';
 import { statusRulesFor } from './status.ts';
 import { createToken, type TokenIssuer } from './token.ts';
@@ -50,6 +51,8 @@ function handlersFor(scope: Scope, subresource: string, deps: SubresourceDeps): 
       return { update: (context, own) => updateFromBody(context, own, finalizeRules(own.registry.kind)) };
     case 'ephemeralcontainers':
       return wholeObject(ephemeralContainersRules(scope.registry.kind));
+    case 'resize':
+      return wholeObject(resizeRules(scope.registry.kind));
     case 'scale':
       return scaleHandlers(scope);
     case 'binding':

@@ -139,6 +139,67 @@ describe('ephemeralcontainers', () => {
     expect(first.json.spec.ephemeralContainers).toMatchObject([{ name: 'one', image: 'i' }]);
     const gone = await add(['two']);
     expect(gone.json.message).toContain('existing ephemeral containers "one" may not be removed');
+    const changed = await api.request(
+      'PATCH',
+      `${pods}/dbg/ephemeralcontainers`,
+      { spec: { ephemeralContainers: [{ name: 'one', image: 'other' }] } },
+      merge,
+    );
+    expect(changed.json.message).toContain('existing ephemeral containers "one" may not be changed\n@@');
+  });
+});
+
+describe('resize', () => {
+  const size = (requests: object, more: object = {}) => ({ name: 'c', image: 'i', resources: { requests }, ...more });
+  const resize = (name: string, containers: object[]) => api.request('PATCH', `${pods}/${name}/resize`, { spec: { containers } }, merge);
+
+  it('changes cpu and memory, and nothing else that was sent', async () => {
+    await createPod('big', { containers: [size({ cpu: '1', memory: '1Gi' })] });
+    const { status, json } = await api.request(
+      'PATCH',
+      `${pods}/big/resize`,
+      { metadata: { labels: { a: 'b' } }, spec: { nodeName: 'n', containers: [size({ cpu: '2', memory: '1Gi' }, { image: 'other' })] } },
+      merge,
+    );
+    expect(status).toBe(200);
+    expect(json.spec.containers[0]).toMatchObject({ image: 'i', resources: { requests: { cpu: '2', memory: '1Gi' } } });
+    expect(json.spec).not.toHaveProperty('nodeName');
+    expect(json.metadata).toMatchObject({ generation: 2 });
+    expect(json.metadata).not.toHaveProperty('labels');
+  });
+
+  it('keeps the quality of service, the containers and the kinds of resources', async () => {
+    await createPod('fix', { containers: [size({ cpu: '1', memory: '1Gi' }), { name: 'd', image: 'i' }] });
+    const messageOf = async (...containers: object[]) => (await resize('fix', containers)).json.message;
+    const other = { name: 'd', image: 'i' };
+    expect(await messageOf(size({}), other)).toContain(
+      'spec: Invalid value: "Burstable": Pod QOS Class may not change as a result of resizing',
+    );
+    expect(await messageOf(size({ cpu: '1' }), other)).toContain(
+      'spec.containers[0].resources.requests: Forbidden: resource requests cannot be removed',
+    );
+    expect(await messageOf(size({ cpu: '1', memory: '1Gi', 'example.com/x': '1' }), other)).toContain(
+      'only cpu and memory resources are mutable',
+    );
+    expect(await messageOf(size({ cpu: '1', memory: '1Gi' }))).toContain(
+      'spec.containers: Forbidden: containers may not be added or removed on resize',
+    );
+    expect(await messageOf(other, size({ cpu: '1', memory: '1Gi' }))).toContain(
+      'spec.containers[0].name: Forbidden: containers may not be renamed or reordered on resize',
+    );
+  });
+
+  it('is refused for what already runs: nodes do not change running containers', async () => {
+    await createPod('run', { nodeName: 'n1', containers: [size({ cpu: '1' })] });
+    await api.request(
+      'PATCH',
+      `${pods}/run/status`,
+      { status: { containerStatuses: [{ name: 'c', image: 'i', imageID: '', ready: true, restartCount: 0, state: { running: {} } }] } },
+      merge,
+    );
+    expect((await resize('run', [size({ cpu: '2' })])).json.message).toBe(
+      'Pod "run" is invalid: spec: Forbidden: Pod running on node without support for resize',
+    );
   });
 });
 

@@ -1,0 +1,88 @@
+/** What `pods/…/resize` may change: cpu and memory of containers, never so that the quality of service becomes another one. */
+
+import type { FieldError } from '../../../errors/field-error.ts';
+import { forbiddenField, invalid } from '../../../errors/field-error.ts';
+import type * as api from '../../../generated/types.ts';
+import type { KubeObject } from '../../../meta/object.ts';
+import { equalJson, getOwn, setOwn } from '../../../meta/safe-object.ts';
+import { viewAs } from '../../define-kind.ts';
+import { qosClass } from '../../pod-state.ts';
+
+type Amounts = Readonly<Record<string, string>> | undefined;
+
+/** `PUT` and `PATCH …/resize`. The rules of the new object are checked elsewhere. */
+export function validatePodResize(object: KubeObject, oldObject: KubeObject): FieldError[] {
+  const pod = viewAs<api.V1Pod>(object);
+  const old = viewAs<api.V1Pod>(oldObject);
+  const spec = pod.spec ?? { containers: [] };
+  const oldSpec = old.spec ?? { containers: [] };
+  if (getOwn(oldObject.metadata.annotations, 'kubernetes.io/config.mirror') !== undefined) {
+    return [forbiddenField('[]', 'static pods cannot be resized')];
+  }
+  if (oldSpec.os?.name === 'windows') return [forbiddenField('[]', 'windows pods cannot be resized')];
+  const errors: FieldError[] = [];
+  if ((old.status?.qosClass ?? qosClass(oldSpec)) !== qosClass(spec)) {
+    errors.push(invalid('spec', pod.status?.qosClass ?? '', 'Pod QOS Class may not change as a result of resizing'));
+  }
+  // The nodes here give a container its resources when it starts, and never later.
+  if ((old.status?.containerStatuses ?? []).some(({ state }) => state?.running != null)) {
+    errors.push(forbiddenField('spec', 'Pod running on node without support for resize'));
+  }
+  const order = orderErrors(spec, oldSpec);
+  if (order.length > 0) return [...errors, ...order];
+  for (const list of ['initContainers', 'containers'] as const) {
+    (spec[list] ?? []).forEach((container, i) => {
+      errors.push(...removalErrors(container, oldSpec[list]?.[i], `spec.${list}[${i}].resources`));
+    });
+  }
+  for (const list of ['containers', 'initContainers'] as const) {
+    (spec[list] ?? []).forEach((container, i) => {
+      if (sameBesideSizes(container, oldSpec[list]?.[i])) return;
+      errors.push(
+        list === 'containers'
+          ? forbiddenField('spec', 'only cpu and memory resources are mutable')
+          : forbiddenField(`spec.${list}[${i}]`, 'only cpu and memory resources for init or sidecar containers are mutable'),
+      );
+    });
+  }
+  return errors;
+}
+
+function orderErrors(spec: api.V1PodSpec, old: api.V1PodSpec): FieldError[] {
+  return (['containers', 'initContainers'] as const).flatMap((list) => {
+    const names = (of: api.V1PodSpec): readonly string[] => (of[list] ?? []).map(({ name }) => name);
+    const before = names(old);
+    const after = names(spec);
+    if (before.length !== after.length) return [forbiddenField(`spec.${list}`, `${list} may not be added or removed on resize`)];
+    return before.flatMap((name, i) =>
+      after[i] === name ? [] : [forbiddenField(`spec.${list}[${i}].name`, `${list} may not be renamed or reordered on resize`)],
+    );
+  });
+}
+
+function removalErrors({ resources }: api.V1Container, old: api.V1Container | undefined, path: string): FieldError[] {
+  return (['requests', 'limits'] as const).flatMap((list) => {
+    const removed = Object.keys(old?.resources?.[list] ?? {}).some((name) => getOwn(resources?.[list], name) === undefined);
+    return removed ? [forbiddenField(`${path}.${list}`, `resource ${list} cannot be removed`)] : [];
+  });
+}
+
+function sameBesideSizes(container: api.V1Container, old: api.V1Container | undefined): boolean {
+  const restored = (list: 'requests' | 'limits'): object => withSizesOf(container.resources?.[list], old?.resources?.[list]);
+  const rest = (of: api.V1Container | undefined): object => ({ ...of, resources: { ...of?.resources, requests: {}, limits: {} } });
+  return (
+    equalJson(rest(container), rest(old)) &&
+    equalJson(restored('requests'), old?.resources?.requests ?? {}) &&
+    equalJson(restored('limits'), old?.resources?.limits ?? {})
+  );
+}
+
+/** The amounts with cpu and memory as they were. */
+function withSizesOf(amounts: Amounts, old: Amounts): object {
+  const result: Record<string, string> = {};
+  for (const name of Object.keys({ ...amounts, ...old })) {
+    const amount = getOwn(name === 'cpu' || name === 'memory' ? old : amounts, name);
+    if (amount !== undefined) setOwn(result, name, amount);
+  }
+  return result;
+}
