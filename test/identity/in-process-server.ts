@@ -59,6 +59,7 @@ export async function startInProcessServerAt<C extends Clock>(clock: C, flags: r
   const controlPlane = await wireControlPlane({
     storage,
     keys,
+    clientTrust: { clients: [keys.authority.certificatePem], proxies: [] },
     clock,
     logger: silentLogger,
     access,

@@ -5,6 +5,12 @@ import { parseBoolean, parseDurationMs, parseInteger, parseList } from '../confi
 export interface AccessFlags {
   readonly tokenAuthFile?: string;
   readonly clientCaFile?: string;
+  readonly requestheaderClientCaFile?: string;
+  readonly requestheaderAllowedNames: readonly string[];
+  readonly requestheaderUsernameHeaders: readonly string[];
+  readonly requestheaderUidHeaders: readonly string[];
+  readonly requestheaderGroupHeaders: readonly string[];
+  readonly requestheaderExtraHeadersPrefix: readonly string[];
   /** Undefined: not given; the authentication configuration may say otherwise then. */
   readonly anonymousAuth?: boolean;
   readonly enableBootstrapTokenAuth: boolean;
@@ -53,6 +59,7 @@ const none: readonly string[] = [];
 export function addAccessFlags(command: Command): Command {
   addAuthenticationFlags(command);
   addOidcFlags(command);
+  addRequestHeaderFlags(command);
   addAuthorizationFlags(command);
   addAuditFlags(command);
   return command;
@@ -90,6 +97,16 @@ function addAuthenticationFlags(command: Command): void {
     .option('--authentication-token-webhook-config-file <file>', 'kubeconfig of a webhook that knows tokens')
     .option('--authentication-token-webhook-cache-ttl <duration>', 'how long its answers hold', parseDurationMs, 120_000)
     .addOption(webhookVersion('--authentication-token-webhook-version <version>', 'API version of the TokenReviews it gets'));
+}
+
+function addRequestHeaderFlags(command: Command): void {
+  command
+    .option('--requestheader-client-ca-file <file>', 'PEM authorities of proxies whose headers say who the user is')
+    .option('--requestheader-allowed-names <list>', 'common names such a proxy may have (default any)', parseList, [])
+    .option('--requestheader-username-headers <list>', 'headers that name the user', parseList, [])
+    .option('--requestheader-uid-headers <list>', 'headers that hold the UID', parseList, [])
+    .option('--requestheader-group-headers <list>', 'headers that hold a group each', parseList, [])
+    .option('--requestheader-extra-headers-prefix <list>', 'what headers with further values begin with', parseList, []);
 }
 
 function addOidcFlags(command: Command): void {

@@ -4,6 +4,7 @@ import type { AuthenticationConfiguration } from '@coffer/apiserver/authenticati
 import type { Authenticator, TokenAuthenticator } from '@coffer/apiserver/authentication/authenticator';
 import { bearerTokenAuthenticator, unionTokenAuthenticator } from '@coffer/apiserver/authentication/bearer-token';
 import { bootstrapTokenAuthenticator } from '@coffer/apiserver/authentication/bootstrap-token';
+import { ClientAuthorities } from '@coffer/apiserver/authentication/client-authorities';
 import { clientCertificateAuthenticator } from '@coffer/apiserver/authentication/client-certificate';
 import { inProcessAuthenticator } from '@coffer/apiserver/authentication/in-process';
 import type { IssuerConfig } from '@coffer/apiserver/authentication/oidc/issuer-config';
@@ -19,6 +20,7 @@ import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
 import type { ResourceStore } from '@coffer/storage/store/store';
 import type { AccessFlags } from '../up/access-flags.ts';
+import type { ClientTrust } from './authentication-trust.ts';
 
 export interface AuthenticationDeps {
   /** The cluster's own key of ServiceAccount tokens, in PEM. */
@@ -30,6 +32,7 @@ export interface AuthenticationDeps {
   /** Stores by their prefix. */
   readonly store: (prefix: string) => ResourceStore;
   readonly recordLegacyUse: RecordLegacyUse;
+  readonly clientTrust: ClientTrust;
 }
 
 export interface Authentication {
@@ -42,7 +45,7 @@ export interface Authentication {
   readonly issuerDiscovery: NonResourceEndpoint;
 }
 
-/** In-process identity, client certificate, bearer tokens, anonymous: in this order. */
+/** In-process identity, authenticating proxy, client certificate, bearer tokens, anonymous: in this order. */
 export async function wireAuthentication(flags: AccessFlags, deps: AuthenticationDeps): Promise<Authentication> {
   const { clock, store } = deps;
   const issuer = flags.serviceAccountIssuer[0] ?? '';
@@ -73,7 +76,12 @@ export async function wireAuthentication(flags: AccessFlags, deps: Authenticatio
   const maxExpirationSeconds = Math.floor(flags.serviceAccountMaxTokenExpiration / 1000);
   return {
     authenticator: unionAuthenticator(
-      [inProcessAuthenticator, clientCertificateAuthenticator(clock), bearerTokenAuthenticator(anyToken, apiAudiences)],
+      [
+        inProcessAuthenticator,
+        ...(await requestHeaders(flags, deps)),
+        clientCertificateAuthenticator(new ClientAuthorities(deps.clientTrust.clients, '--client-ca-file'), clock),
+        bearerTokenAuthenticator(anyToken, apiAudiences),
+      ],
       anonymous.enabled ? anonymousAuthenticator(anonymous.paths) : undefined,
     ),
     tokens: anyToken,
@@ -103,6 +111,21 @@ async function signingKeys(flags: AccessFlags, ownPem: string): Promise<SigningK
   }
   if (!flags.serviceAccountSigningKeyFile) return loadSigningKeys(ownPem, accepted);
   return loadSigningKeys(await readFile(flags.serviceAccountSigningKeyFile, 'utf8'), [...accepted, ownPem]);
+}
+
+async function requestHeaders(flags: AccessFlags, { clientTrust, clock }: AuthenticationDeps): Promise<Authenticator[]> {
+  const { requestheaderUsernameHeaders: usernameHeaders, requestheaderUidHeaders: uidHeaders } = flags;
+  const { requestheaderGroupHeaders: groupHeaders, requestheaderExtraHeadersPrefix: extraHeaderPrefixes } = flags;
+  if (clientTrust.proxies.length === 0) {
+    const others = [usernameHeaders, uidHeaders, groupHeaders, extraHeaderPrefixes, flags.requestheaderAllowedNames];
+    if (others.some((list) => list.length > 0)) throw new Error('the --requestheader-* flags need --requestheader-client-ca-file');
+    return [];
+  }
+  if (usernameHeaders.length === 0) throw new Error('--requestheader-client-ca-file needs --requestheader-username-headers');
+  const { requestHeaderAuthenticator } = await import('@coffer/apiserver/authentication/request-header');
+  const authorities = new ClientAuthorities(clientTrust.proxies, '--requestheader-client-ca-file');
+  const allowedNames = flags.requestheaderAllowedNames;
+  return [requestHeaderAuthenticator({ authorities, allowedNames, usernameHeaders, uidHeaders, groupHeaders, extraHeaderPrefixes, clock })];
 }
 
 async function authenticationConfig(flags: AccessFlags): Promise<AuthenticationConfiguration> {

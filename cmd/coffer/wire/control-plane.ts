@@ -52,6 +52,7 @@ import type { AccessFlags } from '../up/access-flags.ts';
 import { type ApiAddress, publishApiService } from './api-service.ts';
 import { wireAudit } from './audit.ts';
 import { wireAuthentication } from './authentication.ts';
+import { type ClientTrust, publishAuthenticationTrust } from './authentication-trust.ts';
 import { wireAuthorization } from './authorization.ts';
 import { ensureSystemNamespaces } from './bootstrap-objects.ts';
 import { legacyTokenTracker, startLegacyTokenTracking } from './legacy-token-tracking.ts';
@@ -60,6 +61,7 @@ import { writeAsServer } from './write-as-server.ts';
 export interface ControlPlaneOptions {
   readonly storage: Storage;
   readonly keys: ClusterKeys;
+  readonly clientTrust: ClientTrust;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly access: AccessFlags;
@@ -121,6 +123,7 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
     logger,
     store,
     recordLegacyUse: legacyTokens.record,
+    clientTrust: options.clientTrust,
   });
 
   const admission = new AdmissionChain([
@@ -195,6 +198,7 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
   await ensureSystemNamespaces(handler, store('namespaces'));
   legacyTokens.handler = handler;
   await startLegacyTokenTracking(handler, store('configmaps'), clock);
+  await publishAuthenticationTrust(handler, store('configmaps'), options.clientTrust, options.access);
   await reconcileBootstrapPolicy({
     ...rbacStores,
     write: (collection, object, existing) => writeAsServer(handler, collection, object, existing),

@@ -1,15 +1,15 @@
-import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import type { ClusterKeys } from '@coffer/apiserver/pki/cluster-keys';
 import { HttpsListener } from '@coffer/apiserver/server/https-listener';
 import type { Handler } from '@coffer/base/http/handler';
 import type { Logger } from '@coffer/base/log/logger';
 import { type ApiAddress, advertisedHost } from './api-service.ts';
+import type { ClientTrust } from './authentication-trust.ts';
 
 export interface FrontOptions {
   readonly bindAddress: string;
   readonly securePort: number;
-  readonly clientCaFile?: string;
+  readonly clientTrust: ClientTrust;
   /** Address of this machine in the network of its pods. */
   readonly podGateway?: string | undefined;
 }
@@ -41,11 +41,11 @@ export function serverNames(bindAddress: string, podGateway: string | undefined)
  * server alone, so its port is the one of the `kubernetes` Service.
  */
 export async function openFront(options: FrontOptions, handler: Handler, keys: ClusterKeys, logger: Logger): Promise<Front> {
-  const { bindAddress, securePort, podGateway, clientCaFile } = options;
+  const { bindAddress, securePort, podGateway, clientTrust } = options;
   const tls = {
     keyPem: keys.serving.keyPem,
     certificatePem: keys.serving.certificatePem,
-    clientAuthoritiesPem: [keys.authority.certificatePem, ...(clientCaFile ? [await readFile(clientCaFile, 'utf8')] : [])],
+    clientAuthoritiesPem: [...clientTrust.clients, ...clientTrust.proxies],
   };
   const main = new HttpsListener({ handler, logger, tls });
   const bound = await main.listen(bindAddress, securePort);

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import type { NodeApi } from '@coffer/api/node/node-api';
 import type { HealthCheck } from '@coffer/apiserver/health/health-checks';
@@ -10,6 +11,7 @@ import { ServerRegistry } from '@coffer/storage/rotation/server-registry';
 import { writeKubeconfig } from '../config/kubeconfig.ts';
 import type { DataPaths } from '../config/paths.ts';
 import type { ServerFlags } from '../config/server-flags.ts';
+import type { ClientTrust } from './authentication-trust.ts';
 import { type ControlPlane, wireControlPlane } from './control-plane.ts';
 import { openEncryption, type ServerEncryption } from './encryption.ts';
 import { type Front, openFront, serverNames } from './front.ts';
@@ -52,6 +54,7 @@ export async function startServer(flags: ServerFlags, environment: ServerEnviron
     serverNames: serverNames(flags.bindAddress, podGateway),
     clock: systemClock,
   });
+  const clientTrust = await readClientTrust(flags, keys);
   const registry = openRegistry(flags, serverId, encryption, store, logger);
   const storageAdmin = wireStorageAdmin(encryption, store, paths, registry);
   let isPublished = false;
@@ -63,6 +66,7 @@ export async function startServer(flags: ServerFlags, environment: ServerEnviron
     serverAddress: `${flags.bindAddress}:${flags.securePort}`,
     storage: store.storage,
     keys,
+    clientTrust,
     onLoaded: async () => {
       await encryption.accept(store);
       await registry?.open();
@@ -75,7 +79,7 @@ export async function startServer(flags: ServerFlags, environment: ServerEnviron
     nodeApiFor: environment.nodeApiFor,
     onFatal: environment.onFatal,
   });
-  const front = await openFront({ ...flags, podGateway }, controlPlane.handler, keys, logger);
+  const front = await openFront({ ...flags, clientTrust, podGateway }, controlPlane.handler, keys, logger);
   await writeKubeconfig(paths.kubeconfig, front.url, keys.authority.certificatePem, keys.admin);
   await controlPlane.publishApiService(front.advertised);
   isPublished = true;
@@ -93,6 +97,12 @@ export async function startServer(flags: ServerFlags, environment: ServerEnviron
       await encryption.close();
     },
   };
+}
+
+async function readClientTrust(flags: ServerFlags, keys: ClusterKeys): Promise<ClientTrust> {
+  const read = async (file: string | undefined) => (file === undefined ? [] : [await readFile(file, 'utf8')]);
+  const [clients, proxies] = await Promise.all([read(flags.clientCaFile), read(flags.requestheaderClientCaFile)]);
+  return { clients: [keys.authority.certificatePem, ...clients], proxies };
 }
 
 /** Whoever waits for the server may use its kubeconfig, and its Service, as soon as it is ready. */

@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import type { HttpPeer, UserInfo } from '@coffer/base/http/handler';
 import type { Clock } from '@coffer/base/time/clock';
 import { type Authenticator, CredentialsError } from './authenticator.ts';
+import type { ClientAuthorities } from './client-authorities.ts';
 
 const clientAuthUsage = '1.3.6.1.5.5.7.3.2';
 const anyUsage = '2.5.29.37.0';
@@ -9,6 +10,7 @@ const anyUsage = '2.5.29.37.0';
 const uidAttribute = '1.3.6.1.4.1.57683.2';
 
 interface ParsedCertificate {
+  readonly commonName: string;
   /** Undefined for a certificate without a common name: it says nothing about who this is. */
   readonly user: UserInfo | undefined;
   readonly forClients: boolean;
@@ -17,28 +19,46 @@ interface ParsedCertificate {
 }
 
 /**
- * Client certificates that the TLS layer verified against the client authority: CN is the user, every O a group. The
- * validity is checked per request, not only at the handshake. One that cannot be verified is bad credentials, not none.
+ * Client certificates of the given authorities: CN is the user, every O a group. One that cannot be verified is bad credentials, not
+ * none.
  */
-export function clientCertificateAuthenticator(clock: Clock): Authenticator {
-  const known = new WeakMap<HttpPeer, ParsedCertificate>();
+export function clientCertificateAuthenticator(authorities: ClientAuthorities, clock: Clock): Authenticator {
+  const certificates = new CertificateReader(authorities, clock);
   return {
     authenticate({ peer }) {
-      if (!peer.certificate) return undefined;
-      let entry = known.get(peer);
-      if (entry === undefined) {
-        entry = parse(peer.certificate);
-        known.set(peer, entry);
-      }
-      if (peer.certificateVerified !== true) throw new CredentialsError('x509: certificate signed by unknown authority');
-      if (!entry.forClients) throw new CredentialsError('x509: certificate specifies an incompatible key usage');
-      const now = clock.now();
-      if (now < entry.notBeforeMs || now > entry.notAfterMs) {
-        throw new CredentialsError('x509: certificate has expired or is not yet valid');
-      }
-      return entry.user ? { user: entry.user } : undefined;
+      const user = certificates.read(peer)?.user;
+      return user && { user };
     },
   };
+}
+
+/** Reads and checks the certificate of a connection; the validity is checked per request, not only at the handshake. */
+export class CertificateReader {
+  readonly #authorities: ClientAuthorities;
+  readonly #clock: Clock;
+  readonly #known = new WeakMap<HttpPeer, ParsedCertificate>();
+
+  constructor(authorities: ClientAuthorities, clock: Clock) {
+    this.#authorities = authorities;
+    this.#clock = clock;
+  }
+
+  /** Undefined without a certificate; throws bad credentials for one that does not count. */
+  read(peer: HttpPeer): { readonly commonName: string; readonly user: UserInfo | undefined } | undefined {
+    if (!peer.certificate) return undefined;
+    let entry = this.#known.get(peer);
+    if (entry === undefined) {
+      entry = parse(peer.certificate);
+      this.#known.set(peer, entry);
+    }
+    this.#authorities.check(peer);
+    if (!entry.forClients) throw new CredentialsError('x509: certificate specifies an incompatible key usage');
+    const now = this.#clock.now();
+    if (now < entry.notBeforeMs || now > entry.notAfterMs) {
+      throw new CredentialsError('x509: certificate has expired or is not yet valid');
+    }
+    return entry;
+  }
 }
 
 function parse(der: Uint8Array): ParsedCertificate {
@@ -49,6 +69,7 @@ function parse(der: Uint8Array): ParsedCertificate {
   const usages = certificate.keyUsage ?? [];
   const fingerprint = certificate.fingerprint256.replaceAll(':', '').toLowerCase();
   return {
+    commonName: name,
     user:
       name === ''
         ? undefined

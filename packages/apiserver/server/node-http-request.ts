@@ -3,6 +3,7 @@ import type { Http2ServerRequest } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { BodyTooLargeError, type HttpPeer, type HttpRequest, type UpgradedConnection } from '@coffer/base/http/handler';
+import { certificateFingerprint } from '../authentication/client-authorities.ts';
 
 export type RawRequest = IncomingMessage | Http2ServerRequest;
 
@@ -82,6 +83,7 @@ export class NodeHttpRequest implements HttpRequest {
       peer = {
         address: socket.remoteAddress ?? '',
         ...(certificate ? { certificate, certificateVerified: socket.authorized } : {}),
+        ...(certificate && socket.authorized ? authorityOf(socket) : {}),
       };
       peers.set(socket, peer);
     }
@@ -134,4 +136,11 @@ export class NodeHttpRequest implements HttpRequest {
       });
     });
   }
+}
+
+/** The last certificate of the chain that the TLS layer built. */
+function authorityOf(socket: TLSSocket): Pick<HttpPeer, 'certificateAuthority'> {
+  let certificate = socket.getPeerCertificate(true);
+  while (certificate.issuerCertificate && certificate.issuerCertificate !== certificate) certificate = certificate.issuerCertificate;
+  return certificate.raw ? { certificateAuthority: certificateFingerprint(certificate.raw) } : {};
 }

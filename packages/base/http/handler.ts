@@ -28,6 +28,8 @@ export interface HttpPeer {
   readonly certificate?: Uint8Array;
   /** True when the TLS layer verified `certificate` against the client CA. */
   readonly certificateVerified?: boolean;
+  /** SHA-256, in hexadecimal, of the authority at the end of the verified chain. */
+  readonly certificateAuthority?: string;
   /** Identity attached by the in-process transport; never set from the network. */
   readonly identity?: UserInfo;
 }
