@@ -73,6 +73,8 @@ async function patchScale(context: RequestContext, scope: Scope, schema: GoStruc
       subresource: 'scale',
       now: write.now,
       resetFields: undefined,
+      // A scale has one version.
+      convert: (object, apiVersion) => (apiVersion === `${scaleKind.group}/${scaleKind.version}` ? { object, schema } : undefined),
       warnings: context.warnings,
     });
     checkName(patched.object, context.info.name, context.info.namespace);
