@@ -1,79 +1,31 @@
-import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, mkdtemp, readFile, rename, rm, stat, symlink, unlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, mkdir, readFile, rename, stat, symlink, unlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { bundle, CofferProcess, eventually, type Output, runCommand } from '../support/coffer-process.ts';
+import { eventually } from '../support/coffer-process.ts';
+import {
+  coffer,
+  contents,
+  createSecrets,
+  dataFile,
+  EncryptionSession,
+  encryption,
+  encryptionStatus,
+  identity,
+  keyFile,
+  newKey,
+  openWatch,
+  type SecretItem,
+  secretsPath,
+  writeConfiguration,
+} from '../support/encryption-session.ts';
 
 // Encryption at rest as its operators see it: the built program, its commands, and the raw bytes of the store's files.
 
-const secretsPath = '/api/v1/namespaces/default/secrets';
-const soak = process.env.COFFER_SOAK === '1';
-const running: CofferProcess[] = [];
-const directories: string[] = [];
+const session = new EncryptionSession();
+afterEach(() => session.end());
 
-afterEach(async () => {
-  await Promise.all(running.splice(0).map((server) => server.stop('SIGKILL')));
-  await Promise.all(directories.splice(0).map((directory) => rm(directory, { recursive: true, force: true })));
-});
-
-async function newDirectory(): Promise<string> {
-  const directory = await mkdtemp(path.join(tmpdir(), 'coffer-encryption-'));
-  directories.push(directory);
-  return directory;
-}
-
-async function start(
-  dataDir: string,
-  options: { readonly args?: readonly string[]; readonly failpoint?: string } = {},
-): Promise<CofferProcess> {
-  const env = options.failpoint === undefined ? {} : { COFFER_FAILPOINT: options.failpoint };
-  const server = await CofferProcess.start({ dataDir, env, args: ['--runtime', 'none', ...(options.args ?? [])] });
-  running.push(server);
-  return server;
-}
-
-function coffer(...args: string[]): Promise<Output> {
-  return runCommand(process.execPath, [bundle, ...args], { timeoutMs: 150_000 });
-}
-
-async function encryption(server: CofferProcess, verb: 'status' | 'verify' | 'rotate', ...args: string[]) {
-  const output = await coffer('encryption', verb, '--data-dir', server.dataDir, '-o', 'json', ...args);
-  // biome-ignore lint/suspicious/noExplicitAny: tests read arbitrary JSON
-  return { ...output, json: (output.stdout === '' ? undefined : JSON.parse(output.stdout)) as any };
-}
-
-/** A configuration file with these providers for Secrets; keys by name. */
-async function writeConfiguration(file: string, ...providers: readonly object[]): Promise<void> {
-  const resources = [{ resources: ['secrets'], providers }];
-  const document = { apiVersion: 'apiserver.config.k8s.io/v1', kind: 'EncryptionConfiguration', resources };
-  const temporary = `${file}.new`;
-  await writeFile(temporary, JSON.stringify(document), { mode: 0o600 });
-  await rename(temporary, file);
-}
-
-const keyOne = { name: 'one', secret: randomBytes(32).toString('base64') };
-const keyTwo = { name: 'two', secret: randomBytes(32).toString('base64') };
-const identity = { identity: {} };
-
-async function createSecrets(server: CofferProcess, count: number, from = 0): Promise<void> {
-  let next = from;
-  const work = async () => {
-    while (next < from + count) {
-      const name = `s${next++}`;
-      const stringData = {
-        password: randomBytes(18).toString('base64'),
-        'config.json': `{"token":"${randomBytes(9).toString('hex')}","x":"<&>"}`,
-      };
-      const answer = await server.call('POST', secretsPath, { apiVersion: 'v1', kind: 'Secret', metadata: { name }, stringData });
-      if (answer.status !== 201) throw new Error(`${answer.status} ${answer.text}`);
-    }
-  };
-  await Promise.all(Array.from({ length: 16 }, work));
-}
-
-const dataFile = (server: CofferProcess) => path.join(server.dataDir, 'db', 'data.mdb');
-const keyFile = (server: CofferProcess) => path.join(server.dataDir, 'pki', 'encryption-config.yaml');
+const keyOne = newKey('one');
+const keyTwo = newKey('two');
 
 /** Changes one byte of the ciphertext of a Secret in the data file of a server that is not running. */
 async function flipByte(file: string, marker: Buffer, offset: number): Promise<void> {
@@ -86,7 +38,7 @@ async function flipByte(file: string, marker: Buffer, offset: number): Promise<v
 
 describe('coffer up without a configuration', () => {
   it('encrypts Secrets with a key of its own, says where it is, and finds nothing in the clear', async () => {
-    const server = await start(await newDirectory());
+    const server = await session.start(await session.newDirectory());
     await eventually('the ready lines', () => server.output.includes('next: '));
     expect(server.output).toMatch(/secrets are encrypted with the aesgcm key "key-\d{8}-[0-9a-f]{6}": .*\/pki\/encryption-config\.yaml/);
     expect((await stat(keyFile(server))).mode & 0o777).toBe(0o600);
@@ -108,8 +60,8 @@ describe('coffer up without a configuration', () => {
   });
 
   it('names the key that is missing or wrong instead of starting, and makes none in its place', async () => {
-    const dataDir = await newDirectory();
-    const server = await start(dataDir);
+    const dataDir = await session.newDirectory();
+    const server = await session.start(dataDir);
     await createSecrets(server, 3);
     const text = await readFile(keyFile(server), 'utf8');
     const name = /name: "([^"]+)"/.exec(text)?.[1] ?? '';
@@ -128,7 +80,7 @@ describe('coffer up without a configuration', () => {
     expect(wrong.stderr).not.toContain(keyOne.secret);
 
     await writeFile(keyFile(server), text);
-    const again = await start(dataDir);
+    const again = await session.start(dataDir);
     expect((await again.call('GET', secretsPath)).body.items).toHaveLength(3);
   });
 });
@@ -136,9 +88,9 @@ describe('coffer up without a configuration', () => {
 describe('coffer encryption verify', () => {
   for (const provider of ['aesgcm', 'aescbc', 'secretbox']) {
     it(`finds every value with identity, some after a change to ${provider}, none after a rotation`, async () => {
-      const file = path.join(await newDirectory(), 'config.json');
+      const file = path.join(await session.newDirectory(), 'config.json');
       await writeConfiguration(file, identity);
-      const server = await start(await newDirectory(), { args: ['--encryption-provider-config', file] });
+      const server = await session.start(await session.newDirectory(), { args: ['--encryption-provider-config', file] });
       await eventually('the warning', () => server.output.includes('secrets are NOT encrypted'));
       await createSecrets(server, 60);
       const open = await encryption(server, 'verify');
@@ -147,7 +99,7 @@ describe('coffer encryption verify', () => {
       expect((await encryption(server, 'rotate')).stderr).toContain('there is no key to rotate');
 
       await writeConfiguration(file, { [provider]: { keys: [keyOne] } }, identity);
-      await eventually('the new configuration', async () => (await encryption(server, 'status')).json.resources[0].stale === 60);
+      await eventually('the new configuration', async () => (await encryptionStatus(server)).resources[0].stale === 60);
       const list = await server.kubectl(['get', 'secrets', '-A', '-o', 'json']);
       const replaced = await server.kubectl(['replace', '-f', '-'], { input: list.stdout });
       expect(replaced.stdout.match(/replaced/g)).toHaveLength(60);
@@ -170,127 +122,20 @@ describe('coffer encryption verify', () => {
 });
 
 describe('coffer encryption rotate', () => {
-  // In the order of a rotation: one that is resumed after each gets to the next.
-  const points = [
-    'rotate-1-begin',
-    'rotate-1-written',
-    'rotate-1-end',
-    'rotate-2-begin',
-    'rotate-2-written',
-    'rotate-2-end',
-    'rotate-3-begin',
-    'rotate-3-write:7',
-    'rotate-3-write:60',
-    'rotate-3-end',
-    'rotate-4-begin',
-    'rotate-4-compacted',
-    'rotate-4-copied',
-    'rotate-4-renamed',
-    'rotate-4-end',
-    'rotate-5-begin',
-    'rotate-5-written',
-    'rotate-5-end',
-  ];
-
-  it('goes on where it was killed, at several points of each step, without losing a write', async () => {
-    const dataDir = await newDirectory();
-    let server = await start(dataDir);
-    await createSecrets(server, 200);
-    const before = await contents(server);
-    const firstKey = (await encryption(server, 'status')).json.resources[0].writesWith as string;
-    await server.stop();
-    for (const [i, failpoint] of points.entries()) {
-      server = await start(dataDir, { failpoint });
-      expect(await contents(server), failpoint).toEqual(before);
-      if (i > 0) expect((await server.call('GET', '/coffer/v1/encryption')).body.unfinishedRotation, failpoint).toBeDefined();
-      await server.call('POST', '/coffer/v1/encryption/rotate?rate=5000').catch(() => undefined);
-      await eventually(`the end of the process at ${failpoint}`, () => server.child.signalCode === 'SIGKILL');
-    }
-    server = await start(dataDir);
-    const finished = await encryption(server, 'rotate');
-    expect(finished.stderr).toBe('');
-    expect(finished.json).toMatchObject({ step: 'done', resumed: true });
-    expect(await contents(server)).toEqual(before);
-    const status = (await encryption(server, 'status')).json;
-    expect(Object.keys(status.resources[0].objects)).toEqual([status.resources[0].writesWith]);
-    expect(status.resources[0].writesWith).not.toBe(firstKey);
-    expect(status.unfinishedRotation).toBeUndefined();
-    expect((await encryption(server, 'verify')).json).toMatchObject({ passed: true });
-    expect(await readFile(keyFile(server), 'utf8')).not.toContain(firstKey.split('/')[1]);
-  });
-
-  it.runIf(soak)('survives ten kills at random moments', async () => {
-    const dataDir = await newDirectory();
-    let server = await start(dataDir);
-    await createSecrets(server, 2000);
-    const before = await contents(server);
-    for (let kill = 0; kill < 10; kill++) {
-      await server.call('POST', '/coffer/v1/encryption/rotate?rate=2000');
-      await new Promise((resolve) => setTimeout(resolve, Math.random() * 1500));
-      await server.stop('SIGKILL');
-      server = await start(dataDir);
-      expect(await contents(server)).toEqual(before);
-    }
-    expect((await encryption(server, 'rotate', '--rate', '2000')).json).toMatchObject({ step: 'done' });
-    expect((await encryption(server, 'verify')).json).toMatchObject({ passed: true });
-  });
-
-  it('gives each object a new resourceVersion and loses no concurrent write or read', async () => {
-    const count = soak ? 20_000 : 2_000;
-    const rate = soak ? 2_000 : 1_000;
-    const server = await start(await newDirectory());
-    await createSecrets(server, count);
-    const list = (await server.call('GET', secretsPath)).body;
-    const versions = new Map<string, string>(list.items.map((item: Item) => [item.metadata.name, item.metadata.resourceVersion]));
-    let stopped = false;
-    const written = new Map<string, string>();
-    const failures: string[] = [];
-    const writer = (async () => {
-      for (let i = 0; !stopped; i++) {
-        const name = `w${i % 50}`;
-        const value = randomBytes(12).toString('base64');
-        const body = { apiVersion: 'v1', kind: 'Secret', metadata: { name }, data: { v: value } };
-        const answer = await server.call(i < 50 ? 'POST' : 'PUT', i < 50 ? secretsPath : `${secretsPath}/${name}`, body);
-        if (answer.status < 300) written.set(name, value);
-        else failures.push(answer.text);
-        const read = await server.call('GET', `${secretsPath}/s${i % count}`);
-        if (read.status !== 200) failures.push(read.text);
-        await new Promise((resolve) => setTimeout(resolve, 5));
-      }
-    })();
-    const rotated = await encryption(server, 'rotate', '--rate', String(rate));
-    stopped = true;
-    await writer;
-    expect(rotated.stderr).toBe('');
-    expect(failures).toEqual([]);
-    expect(rotated.json.written).toBeGreaterThanOrEqual(count);
-    console.log(`${count} Secrets rotated in ${rotated.json.durationMs} ms; writes paused ${rotated.json.exchange.pausedMs} ms`);
-    const after = (await server.call('GET', secretsPath)).body;
-    for (const item of after.items as Item[]) {
-      const old = versions.get(item.metadata.name);
-      if (old !== undefined) expect(Number(item.metadata.resourceVersion)).toBeGreaterThan(Number(old));
-      else expect(item.data?.v).toBe(written.get(item.metadata.name));
-    }
-    expect(after.items).toHaveLength(count + written.size);
-    expect((await encryption(server, 'verify')).json).toMatchObject({ passed: true });
-    await server.stop();
-    const again = await start(server.dataDir);
-    expect((await again.call('GET', secretsPath)).body.items).toHaveLength(count + written.size);
-  });
-
   it('changes nothing of an object but its resourceVersion, with one MODIFIED event each', async () => {
-    const server = await start(await newDirectory());
+    const server = await session.start(await session.newDirectory());
     await createSecrets(server, 5);
     const list = (await server.call('GET', secretsPath)).body;
-    const before = list.items as Item[];
-    const watch = server.call('GET', `${secretsPath}?watch=1&timeoutSeconds=8&resourceVersion=${list.metadata.resourceVersion}`);
+    const before = list.items as SecretItem[];
+    const watch = await openWatch(server, `${secretsPath}?watch=1&resourceVersion=${list.metadata.resourceVersion}`);
     expect((await encryption(server, 'rotate')).json).toMatchObject({ step: 'done', written: 5 });
-    const after = (await server.call('GET', secretsPath)).body.items as Item[];
-    const without = (items: Item[]) => items.map((item) => ({ ...item, metadata: { ...item.metadata, resourceVersion: '' } }));
+    const after = (await server.call('GET', secretsPath)).body.items as SecretItem[];
+    const without = (items: SecretItem[]) => items.map((item) => ({ ...item, metadata: { ...item.metadata, resourceVersion: '' } }));
     expect(without(after)).toEqual(without(before));
     expect(new Set([...before, ...after].map((item) => item.metadata.resourceVersion)).size).toBe(10);
-    const lines = (await watch).text.trim().split('\n');
-    const events = lines.map((line) => JSON.parse(line) as { readonly type: string; readonly object: Item });
+    await eventually('the events', () => watch.events.length >= 5);
+    watch.close();
+    const { events } = watch;
     expect(events.map(({ type }) => type)).toEqual(Array(5).fill('MODIFIED'));
     expect(new Set(events.map(({ object }) => object.metadata.resourceVersion))).toEqual(
       new Set(after.map((item) => item.metadata.resourceVersion)),
@@ -305,14 +150,14 @@ describe('coffer encryption rotate', () => {
 
 describe('reload of the configuration', () => {
   it('follows edits, renames and symbolic links, and keeps what works when a file does not', async () => {
-    const directory = await newDirectory();
+    const directory = await session.newDirectory();
     const file = path.join(directory, 'link');
     await mkdir(path.join(directory, 'a'));
     await writeConfiguration(path.join(directory, 'a', 'config'), { aesgcm: { keys: [keyOne] } });
     await symlink('a/config', file);
-    const server = await start(await newDirectory(), { args: ['--encryption-provider-config', file] });
+    const server = await session.start(await session.newDirectory(), { args: ['--encryption-provider-config', file] });
     await createSecrets(server, 3);
-    const writesWith = async () => (await encryption(server, 'status')).json.resources[0].writesWith as string;
+    const writesWith = async () => (await encryptionStatus(server)).resources[0].writesWith as string;
 
     await mkdir(path.join(directory, 'b'));
     await writeConfiguration(path.join(directory, 'b', 'config'), { aesgcm: { keys: [keyTwo, keyOne] } });
@@ -321,17 +166,14 @@ describe('reload of the configuration', () => {
     await eventually('the new target', async () => (await writesWith()) === 'aesgcm/two');
 
     await writeFile(path.join(directory, 'b', 'config'), 'kind: [broken');
-    const error = await eventually(
-      'the refusal',
-      async () => (await encryption(server, 'status')).json.configurationError as string | undefined,
-    );
+    const error = await eventually('the refusal', async () => (await encryptionStatus(server)).configurationError as string | undefined);
     expect(error).toContain('is not valid YAML');
     expect((await server.call('GET', secretsPath)).body.items).toHaveLength(3);
     await createSecrets(server, 1, 3);
 
     await writeConfiguration(path.join(directory, 'b', 'config'), { aesgcm: { keys: [{ ...keyTwo, name: 'three' }] } });
     await eventually('another refusal', async () =>
-      ((await encryption(server, 'status')).json.configurationError ?? '').includes('"one", which is missing'),
+      ((await encryptionStatus(server)).configurationError ?? '').includes('"one", which is missing'),
     );
     expect(await writesWith()).toBe('aesgcm/two');
     const metrics = (await server.call('GET', '/metrics')).text;
@@ -346,15 +188,15 @@ describe('reload of the configuration', () => {
 
 describe('damage', () => {
   it('is reported by every list that covers it, leaves the rest alone, and can be deleted deliberately', async () => {
-    const dataDir = await newDirectory();
-    const server = await start(dataDir);
+    const dataDir = await session.newDirectory();
+    const server = await session.start(dataDir);
     await createSecrets(server, 4);
     await server.call('POST', '/api/v1/namespaces', { metadata: { name: 'other' } });
     await server.call('POST', '/api/v1/namespaces/other/secrets', { metadata: { name: 'fine' }, stringData: { a: 'abcdefghij' } });
     await server.stop();
     await flipByte(dataFile(server), Buffer.from('/registry/secrets/default/s2k8s:enc:'), 150);
 
-    const damaged = await start(dataDir);
+    const damaged = await session.start(dataDir);
     const list = await damaged.call('GET', secretsPath);
     expect(list.status).toBe(500);
     expect(list.body).toMatchObject({ reason: 'StorageReadError', details: { causes: [expect.anything()] } });
@@ -378,11 +220,11 @@ describe('damage', () => {
 
 describe('coffer backup and coffer restore', () => {
   it('make a server whose clients all list again', async () => {
-    const server = await start(await newDirectory());
+    const server = await session.start(await session.newDirectory());
     await createSecrets(server, 20);
     const before = await contents(server);
     const listed = Number((await server.call('GET', secretsPath)).body.metadata.resourceVersion);
-    const file = path.join(await newDirectory(), 'store.backup');
+    const file = path.join(await session.newDirectory(), 'store.backup');
     const made = await coffer('backup', file, '--data-dir', server.dataDir);
     expect(made.stdout).toContain('the keys are not in it');
     expect((await stat(file)).mode & 0o777).toBe(0o600);
@@ -393,7 +235,7 @@ describe('coffer backup and coffer restore', () => {
     await server.stop();
 
     expect((await coffer('restore', file, '--data-dir', server.dataDir)).stderr).toContain('is not empty');
-    const target = path.join(await newDirectory(), 'new');
+    const target = path.join(await session.newDirectory(), 'new');
     const cut = path.join(path.dirname(file), 'cut');
     await writeFile(cut, bytes.subarray(0, -100));
     expect((await coffer('restore', cut, '--data-dir', target)).stderr).toContain('is not complete');
@@ -407,7 +249,7 @@ describe('coffer backup and coffer restore', () => {
     await mkdir(path.join(target, 'pki'), { recursive: true, mode: 0o700 });
     await writeFile(path.join(target, 'pki', 'encryption-config.yaml'), await readFile(keyFile(server)), { mode: 0o600 });
     await chmod(target, 0o700);
-    const restored = await start(target);
+    const restored = await session.start(target);
     expect(await contents(restored)).toEqual(before);
     const revision = Number((await restored.call('GET', secretsPath)).body.metadata.resourceVersion);
     expect(revision).toBeGreaterThanOrEqual(listed + 1_000_000_000);
@@ -416,14 +258,3 @@ describe('coffer backup and coffer restore', () => {
     await createSecrets(restored, 1, 100);
   });
 });
-
-interface Item {
-  readonly metadata: { readonly name: string; readonly resourceVersion: string };
-  readonly data?: Readonly<Record<string, string>>;
-}
-
-async function contents(server: CofferProcess): Promise<Record<string, unknown>> {
-  const answer = await server.call('GET', secretsPath);
-  if (answer.status !== 200) throw new Error(answer.text);
-  return Object.fromEntries((answer.body.items as Item[]).map((item) => [item.metadata.name, item.data]));
-}

@@ -2,7 +2,6 @@ import { systemClock } from '@coffer/base/time/clock';
 import type { RotationProgress, RotationStep } from '@coffer/storage/rotation/rotation';
 import type { ServerFlags } from './command.ts';
 import { printJson, printLine, withServer } from './server-client.ts';
-import type { ServerStatus } from './status.ts';
 
 const pollMs = 200;
 const stepTexts: Readonly<Record<Exclude<RotationStep, 'done'>, string>> = {
@@ -23,9 +22,9 @@ export async function runRotate(flags: ServerFlags & { readonly rate: number }):
       if (flags.output === 'text') shown = show(progress, shown);
       if (!progress.running) break;
       await systemClock.sleep(pollMs);
-      const status = (await client.json({ method: 'GET', path: '/coffer/v1/encryption' })) as ServerStatus;
-      if (status.rotation === undefined) throw new Error('the server was restarted: run the command again to go on');
-      progress = status.rotation;
+      const { rotation } = (await client.json({ method: 'GET', path: '/coffer/v1/encryption/rotate' })) as { rotation?: RotationProgress };
+      if (rotation === undefined) throw new Error('the server was restarted: run the command again to go on');
+      progress = rotation;
     }
     if (flags.output === 'json') printJson(progress);
     if (progress.error !== undefined) throw new Error(`the rotation stopped in step ${progress.step}: ${progress.error}`);

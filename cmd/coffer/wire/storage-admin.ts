@@ -57,6 +57,7 @@ export function wireStorageAdmin(
       };
     },
     rotate: (rate) => rotation.start(rate),
+    rotation: () => rotation.progress,
     verify: () => {
       const encrypted = (group: string, resource: string) => configuration.current.prefixesFor(group, resource)[0] !== '';
       const known = storage.stores.flatMap((store) => {

@@ -12,6 +12,7 @@ function setup(admin: Partial<StorageAdmin> = {}) {
       rates.push(rate);
       return { step: 1 };
     },
+    rotation: () => ({ step: 3 }),
     verify: async () => ({ passed: true }),
     ...admin,
   });
@@ -48,7 +49,8 @@ describe('storageEndpoints', () => {
     expect(await ask('POST', '/coffer/v1/encryption/rotate')).toBe('202 {"step":1}\n');
     expect(await ask('POST', '/coffer/v1/encryption/rotate?rate=7')).toBe('202 {"step":1}\n');
     expect(rates).toEqual([200, 7]);
-    expect(await ask('GET', '/coffer/v1/encryption/rotate')).toContain('405');
+    expect(await ask('GET', '/coffer/v1/encryption/rotate')).toBe('200 {"rotation":{"step":3}}\n');
+    expect(await ask('PUT', '/coffer/v1/encryption/rotate')).toContain('405');
     expect(await ask('POST', '/coffer/v1/encryption/rotate?rate=0')).toContain('rate must be a whole number');
     expect(await ask('GET', '/coffer/v1/other')).toBe('not mine');
     expect(await ask('GET', '/version')).toBe('not mine');

@@ -10,6 +10,7 @@ import type { NonResourceEndpoint } from './non-resource-endpoints.ts';
  *
  *   GET  /coffer/v1/encryption          objects per resource by provider and key, warnings, the rotation
  *   POST /coffer/v1/encryption/rotate   begins a rotation or goes on with one (`?rate=` writes per second)
+ *   GET  /coffer/v1/encryption/rotate   how far it is; cheap, whatever the store holds
  *   POST /coffer/v1/encryption/verify   searches the store's files for values in the clear
  *   GET  /coffer/v1/backup              a consistent copy of the store, still encrypted
  */
@@ -17,6 +18,8 @@ export interface StorageAdmin {
   status(): Promise<unknown>;
   /** Throws an Error with the reason when no rotation can begin. */
   rotate(rate: number): Promise<unknown>;
+  /** What the running or the last rotation of this process has done; undefined when there was none. */
+  rotation(): unknown;
   verify(): Promise<unknown>;
   /**
    * Writes the copy piece by piece; an error in between ends the answer early, which its reader can tell. Absent where the store
@@ -37,6 +40,7 @@ export function storageEndpoints(admin: StorageAdmin): NonResourceEndpoint {
       case 'encryption':
         return method === 'GET' ? json(200, await admin.status()) : wrongMethod(context, 'GET');
       case 'encryption/rotate':
+        if (method === 'GET') return json(200, { rotation: admin.rotation() });
         return method === 'POST' ? rotate(admin, context) : wrongMethod(context, 'POST');
       case 'encryption/verify':
         return method === 'POST' ? stream('application/json', (sink) => writeJson(sink, admin.verify())) : wrongMethod(context, 'POST');
