@@ -87,7 +87,7 @@ export class ContainerKiller {
     const cancel = clock.setTimer(graceMs, () => limit.abort(new Error('the grace period is over')));
     try {
       await runHook(
-        this.#deps,
+        { ...this.#deps, warn: (reason, message) => this.#deps.event(pod, found.kind, found.container, 'Warning', reason, message) },
         hook,
         { pod, container: found.container, containerId: status.id, host: this.#deps.hostOf(pod) },
         limit.signal,

@@ -230,7 +230,8 @@ export class ContainerStarter {
     const hook = container.lifecycle?.postStart;
     if (hook === undefined) return;
     try {
-      await runHook(this.#deps, hook, { pod, container, containerId: id, host: request.host }, request.signal);
+      const warn = (reason: string, message: string) => this.#deps.event(pod, kind, container, 'Warning', reason, message);
+      await runHook({ ...this.#deps, warn }, hook, { pod, container, containerId: id, host: request.host }, request.signal);
     } catch (error) {
       if (request.signal.aborted) return;
       this.#deps.event(pod, kind, container, 'Warning', 'FailedPostStartHook', 'PostStartHook failed');

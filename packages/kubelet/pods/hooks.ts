@@ -1,9 +1,9 @@
 /** Lifecycle hooks: exec, httpGet, sleep, and the old tcpSocket. Rejects with what went wrong; stops waiting when the signal is aborted. */
 import { quoteGo } from '@coffer/api/errors/field-error';
-import type { V1LifecycleHandler } from '@coffer/api/generated/types';
+import type { V1HTTPGetAction, V1LifecycleHandler } from '@coffer/api/generated/types';
 import type { Clock } from '@coffer/base/time/clock';
 import type { ContainerRuntime } from '@coffer/cri/runtime/container-runtime';
-import { httpCall, httpGet } from '../probes/http-request.ts';
+import { httpCall, httpGet, isAnswerInHttp } from '../probes/http-request.ts';
 import { type Container, formatPod, type Pod } from '../types.ts';
 import { messageOf } from '../volumes/payloads.ts';
 
@@ -17,12 +17,14 @@ export interface HookTarget {
   readonly host: string;
 }
 
-export async function runHook(
-  deps: { readonly runtime: ContainerRuntime; readonly clock: Clock },
-  handler: V1LifecycleHandler,
-  target: HookTarget,
-  signal: AbortSignal,
-): Promise<void> {
+export interface HookDeps {
+  readonly runtime: ContainerRuntime;
+  readonly clock: Clock;
+  /** Records an event of type Warning about the pod. */
+  readonly warn: (reason: string, message: string) => void;
+}
+
+export async function runHook(deps: HookDeps, handler: V1LifecycleHandler, target: HookTarget, signal: AbortSignal): Promise<void> {
   if (handler.exec !== undefined) {
     const command = handler.exec.command ?? [];
     const result = await aborted(deps.runtime.execSync(target.containerId, command, 0), signal);
@@ -32,17 +34,31 @@ export async function runHook(
     const detail = `command '${command.join(' ')}' exited with ${result.exitCode}: ${stderr}`;
     throw new Error(`Exec lifecycle hook ([${command.join(' ')}]) ${where(target)} failed - error: ${detail}, message: ${quoteGo(output)}`);
   } else if (handler.httpGet !== undefined) {
-    const call = httpCall(handler.httpGet, target.container, target.host, httpTimeoutMs, agent);
-    const fail = (detail: string, body: string, cause?: unknown): never => {
+    await aborted(callHttp(deps, handler.httpGet, target), signal).catch((error: unknown) => {
       const path = handler.httpGet?.path ?? '';
-      throw new Error(`HTTP lifecycle hook (${path}) ${where(target)} failed - error: ${detail}, message: ${quoteGo(body)}`, { cause });
-    };
-    const answer = await aborted(httpGet(call), signal).catch((error: unknown) => fail(messageOf(error), '', error));
-    if (answer.status < 200 || answer.status >= 400) fail(`HTTP probe failed with statuscode: ${answer.status}`, answer.body);
+      throw new Error(`HTTP lifecycle hook (${path}) ${where(target)} failed - error: ${messageOf(error)}`, { cause: error });
+    });
   } else if (handler.sleep !== undefined) {
     await deps.clock.sleep(handler.sleep.seconds * 1000, signal);
   } else {
     throw new Error('invalid handler: no handler type is specified');
+  }
+}
+
+/** Any answer will do. A hook that asks for HTTPS where only HTTP is spoken is asked again in HTTP, with a warning. */
+async function callHttp(deps: HookDeps, action: V1HTTPGetAction, target: HookTarget): Promise<void> {
+  const call = httpCall(action, target.container, target.host, httpTimeoutMs, agent);
+  try {
+    await httpGet(call);
+  } catch (error) {
+    if (!isAnswerInHttp(error)) throw error;
+    const { authorization: _authorization, ...headers } = call.headers;
+    const url = call.url.replace(/^https:/, 'http:');
+    await httpGet({ ...call, url, headers }).catch(() => {
+      throw error;
+    });
+    const host = new URL(call.url).host;
+    deps.warn('LifecycleHTTPFallback', `request to HTTPS lifecycle hook ${host} got HTTP response, retry with HTTP succeeded`);
   }
 }
 

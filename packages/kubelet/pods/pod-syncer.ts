@@ -280,6 +280,7 @@ export class PodSyncer {
   async #sandboxConfig(pod: Pod, attempt: number): Promise<PodSandboxConfig> {
     const { directories, nodeName, dns } = this.#deps;
     const { spec, metadata } = pod;
+    if (spec.hostUsers === false) throw new Error("can't set `spec.hostUsers: false`, runtime does not support user namespaces");
     const logDirectory = directories.logs(pod);
     await mkdir(logDirectory, { recursive: true, mode: 0o755 });
     const sysctls: Record<string, string> = {};

@@ -11,6 +11,7 @@ export interface HttpAnswer {
 
 const maxBodyBytes = 10 * 1024;
 const maxRedirects = 10;
+const answerInHttp = 'http: server gave HTTP response to HTTPS client';
 
 export interface HttpCall {
   readonly url: string;
@@ -89,7 +90,14 @@ function once(url: URL, call: HttpCall, deadline: AbortSignal): Promise<HttpAnsw
   });
 }
 
+/** Whether what `httpGet` rejected with says that the other side speaks HTTP where HTTPS was asked for. */
+export function isAnswerInHttp(error: unknown): boolean {
+  return error instanceof Error && error.message.endsWith(answerInHttp);
+}
+
 function goError(error: Error, url: URL, deadline: AbortSignal): string {
+  // Plain text read as a TLS record: its version or its length make no sense.
+  if (url.protocol === 'https:' && /wrong version number|packet length too long/.test(error.message)) return answerInHttp;
   if (deadline.aborted) return 'context deadline exceeded (Client.Timeout exceeded while awaiting headers)';
   const host = `${url.hostname}:${url.port === '' ? (url.protocol === 'https:' ? '443' : '80') : url.port}`;
   return dialError(error, host);
