@@ -129,6 +129,28 @@ describe('lifecycle', () => {
     await node.until(() => expect(node.runtime.calls.some((call) => call.startsWith('stopPodSandbox'))).toBe(true));
   });
 
+  it('forgets the back-off of a container whose image changed', async () => {
+    node.runtime.behaviour = (config) => (config.image === 'broken' ? 1 : undefined);
+    node.createPod('p', { containers: [{ name: 'c', image: 'broken', command: ['app'] }] });
+    await node.until(() => expect(first('p')?.state?.waiting?.reason).toBe('CrashLoopBackOff'));
+    const pod = node.pod('p');
+    node.api.put(PODS, { ...pod, spec: { ...pod.spec, containers: [{ name: 'c', image: 'whole', command: ['app'] }] } });
+    await node.until(() => expect(first('p')).toMatchObject({ image: 'whole', state: { running: {} } }));
+  });
+
+  it('puts right what somebody else wrote into its status, after a while', async () => {
+    node.createPod('p', {});
+    await node.until(() => expect(first('p')?.ready).toBe(true));
+    await node.kubelet.whenIdle();
+    const pod = node.pod('p');
+    node.api.put(PODS, { ...pod, status: { ...pod.status, phase: 'Pending', containerStatuses: [] } });
+    await node.clock.advance(5000);
+    expect(node.pod('p').status.phase).toBe('Pending');
+    await node.clock.advance(5000);
+    await phase('p', 'Running');
+    expect(first('p')?.ready).toBe(true);
+  });
+
   it('shows what readiness probes find while a pod is being stopped', async () => {
     let release: () => void = () => {};
     const held = new Promise<void>((resolve) => {

@@ -12,7 +12,7 @@ import { RuntimeRefusal } from '@coffer/cri/runtime/container-runtime';
 import { type ImageManager, type ImageRequest, ImageUnavailable } from '../images/image-manager.ts';
 import { pullCredentials } from '../images/pull-secrets.ts';
 import type { ObjectSource } from '../objects/source-record.ts';
-import { factsOf } from '../runtime/labels.ts';
+import { containerHash, factsOf } from '../runtime/labels.ts';
 import type { Limiter } from '../runtime/limiter.ts';
 import type { RuntimeCache } from '../runtime/runtime-cache.ts';
 import { type Container, type ContainerKind, formatPod, type Pod } from '../types.ts';
@@ -128,7 +128,8 @@ export class ContainerStarter {
     if (kind === 'ephemeral') return;
     const last = latestContainer(cache.get(pod.metadata.uid), container.name);
     if (last?.state !== 'exited') return;
-    const key = `${pod.metadata.uid}_${container.name}`;
+    // A container whose definition changed begins anew.
+    const key = `${pod.metadata.uid}_${container.name}_${containerHash(container)}`;
     const sinceMs = last.finishedAtMs ?? last.createdAtMs;
     const remainingMs = backoff.remainingMs(key, sinceMs);
     if (remainingMs > 0) {

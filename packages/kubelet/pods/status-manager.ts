@@ -2,7 +2,7 @@
  * Sends pod statuses to the API. Promises: per pod one request at a time and only the latest status, so intermediate states may be
  * skipped but never reordered; only what changed is sent; the API sees a pod end only when nothing of it runs any more; a pod that is
  * being deleted is removed from the API after its last status arrived there, and only with its own UID. Failures are retried until the
- * pod is forgotten.
+ * pod is forgotten. What others write into these fields is put right after some seconds.
  */
 import { isReason, StatusError } from '@coffer/api/errors/status-error';
 import { equalJson } from '@coffer/api/meta/safe-object';
@@ -34,9 +34,12 @@ interface Entry {
   deleteWhenSent: boolean;
   dirty: boolean;
   sending: Promise<void> | undefined;
+  /** Set while a status that somebody else changed waits to be put right. */
+  cancelRepair: (() => void) | undefined;
   forgotten: boolean;
 }
 
+const repairMs = 10_000;
 const retry: BackoffOptions = { initialMs: 200, factor: 2, maxMs: 10_000, jitter: 0.2 };
 
 export class StatusManager {
@@ -80,6 +83,7 @@ export class StatusManager {
     if (entry === undefined) return;
     entry.pod = pod;
     learn(entry, pod);
+    this.#repairLater(entry);
   }
 
   /** The API shows a mirror of the static pod with that UID: its status goes there from now on. */
@@ -94,6 +98,7 @@ export class StatusManager {
     const entry = this.#entries.get(uid);
     if (entry === undefined) return;
     entry.forgotten = true;
+    entry.cancelRepair?.();
     this.#entries.delete(uid);
   }
 
@@ -107,6 +112,7 @@ export class StatusManager {
   }
 
   stop(): void {
+    for (const entry of this.#entries.values()) entry.cancelRepair?.();
     this.#stopped.abort();
   }
 
@@ -123,11 +129,21 @@ export class StatusManager {
         deleteWhenSent: false,
         dirty: false,
         sending: undefined,
+        cancelRepair: undefined,
         forgotten: false,
       };
       this.#entries.set(uid, entry);
     } else if (revisionOf(pod.metadata.resourceVersion) >= revisionOf(entry.pod.metadata.resourceVersion)) entry.pod = pod;
     return entry;
+  }
+
+  /** What somebody else wrote into this kubelet's fields stays for a while, as upstream, and is overwritten then. */
+  #repairLater(entry: Entry): void {
+    if (entry.sending !== undefined || entry.cancelRepair !== undefined || !differs(entry)) return;
+    entry.cancelRepair = this.#deps.clock.setTimer(repairMs, () => {
+      entry.cancelRepair = undefined;
+      if (differs(entry)) this.#send(entry);
+    });
   }
 
   #send(entry: Entry): void {
@@ -195,6 +211,10 @@ function toSend({ status, known, mayRun }: Entry): PodStatus {
     ...(reason === undefined ? {} : { reason }),
     ...(message === undefined ? {} : { message }),
   };
+}
+
+function differs(entry: Entry): boolean {
+  return statusPatch(entry.known, toSend(entry)) !== undefined;
 }
 
 function learn(entry: Entry, pod: Pod): void {
