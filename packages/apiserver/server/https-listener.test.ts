@@ -176,6 +176,30 @@ describe('HttpsListener', () => {
     });
   });
 
+  it('lets a client read its answer that sends all it has before', () => {
+    const refuse: Handler = async () => ({ kind: 'full', status: 413, headers: {}, body: 'too large' });
+    return listening(refuse, {}, async (port) => {
+      const socket = connectTls({ port, host: '127.0.0.1', ...trust(), ALPNProtocols: ['http/1.1'] });
+      socket.pause();
+      socket.write(`POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${64 * 65_536}\r\n\r\n`);
+      for (let i = 0; i < 64; i++) await new Promise((resolve) => socket.write('x'.repeat(65_536), resolve));
+      let text = '';
+      for await (const chunk of socket) text += String(chunk);
+      expect(text).toMatch(/^HTTP\/1\.1 413 .*too large$/s);
+    });
+  });
+
+  it('does not wait for ever for the rest of a body', () => {
+    const refuse: Handler = async () => ({ kind: 'full', status: 413, headers: {}, body: 'too large' });
+    return listening(refuse, {}, async (port) => {
+      const socket = connectTls({ port, host: '127.0.0.1', ...trust(), ALPNProtocols: ['http/1.1'] });
+      socket.write('POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\nx');
+      let text = '';
+      for await (const chunk of socket) text += String(chunk);
+      expect(text).toMatch(/^HTTP\/1\.1 413 .*connection: close.*\r\n\r\ntoo large$/s);
+    });
+  });
+
   it('marks a client certificate of the authority as verified', () => {
     let seen: HttpRequest['peer'] | undefined;
     const handler: Handler = async (request) => {

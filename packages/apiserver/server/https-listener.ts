@@ -159,8 +159,9 @@ export class HttpsListener {
     switch (answer.kind) {
       case 'full': {
         if (response.destroyed === true || response.writableEnded) return;
-        const headers = request.bodyUnread ? { ...answer.headers, ...closeHeader(request) } : answer.headers;
-        this.#sendFull(response, answer.status, headers, answer.body);
+        // HTTP/2 has a stream of its own for every request; what is left of this one's body hinders no other.
+        if (request.bodyUnread && request.httpVersionMajor === 1) await sendBeforeBodyEnds(response, answer, request);
+        else this.#sendFull(response, answer.status, answer.headers, answer.body);
         return;
       }
       case 'stream': {
@@ -220,9 +221,21 @@ export class HttpsListener {
   }
 }
 
-/** The rest of an unread body would be taken for the next request: HTTP/1.1 must close, HTTP/2 need not. */
-function closeHeader(request: NodeHttpRequest): Record<string, string> {
-  return request.httpVersionMajor === 1 ? { connection: 'close' } : {};
+/** How long the rest of a body is read away that is not wanted. */
+const maxLingerMs = 2_000;
+
+/**
+ * Answers over HTTP/1.1 while the client still sends: what is left of the body would be taken for the next request, so the connection
+ * is closed behind the answer. Not at once, though: a connection that is closed on unread bytes is reset, and a client that was busy
+ * sending never sees the answer.
+ */
+async function sendBeforeBodyEnds(response: RawResponse, answer: HttpResponse & { kind: 'full' }, request: NodeHttpRequest): Promise<void> {
+  const body = Array.isArray(answer.body) ? Buffer.concat(answer.body) : Buffer.from(answer.body as Uint8Array | string);
+  response.writeHead(answer.status, { 'content-length': body.length, ...answer.headers, connection: 'close' });
+  response.flushHeaders();
+  response.write(body);
+  await request.discardBody(maxLingerMs);
+  response.end();
 }
 
 function writeInternalError(response: RawResponse): void {

@@ -108,6 +108,19 @@ export class NodeHttpRequest implements HttpRequest {
     return this.#signal;
   }
 
+  /** Reads the rest of the body and forgets it; resolves when it ended, or the connection, but no later than after `maxMs`. */
+  discardBody(maxMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, maxMs);
+      const done = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      for (const event of ['end', 'close', 'error']) this.#raw.once(event, done);
+      this.#raw.resume();
+    });
+  }
+
   readBody(maxBytes: number): Promise<Uint8Array> {
     const announced = Number(this.headers['content-length'] ?? 0);
     if (announced > maxBytes) return Promise.reject(new BodyTooLargeError(maxBytes));
