@@ -13,6 +13,7 @@ import type { Transport } from '@coffer/client/transport/transport';
 import type { ContainerRuntime } from '@coffer/cri/runtime/container-runtime';
 import { ClientApi } from './api/client-api.ts';
 import type { KubeletApi } from './deps.ts';
+import { type NodeResources, readNodeResources } from './eviction/node-resources.ts';
 import { readMachine } from './node/machine.ts';
 import { NodeRunner } from './node-runner.ts';
 import type { SourceRecord } from './objects/source-record.ts';
@@ -29,6 +30,8 @@ export interface KubeletDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly options?: Partial<KubeletOptions>;
+  /** What the machine has left; read from the system when undefined. */
+  readonly resources?: () => Promise<NodeResources>;
 }
 
 export interface Kubelet {
@@ -86,6 +89,7 @@ export async function startKubelet(deps: KubeletDeps, signal: AbortSignal): Prom
     options,
     api,
     machine: await readMachine(deps.rootDir),
+    resources: deps.resources ?? (() => readNodeResources(deps.rootDir)),
     events: { event: (target, type, reason, message) => recorder.record(target, type, reason, message) },
   });
   await runner.start(stopped.signal);

@@ -2,13 +2,14 @@
 
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { equalJson } from '@coffer/api/meta/safe-object';
 import type { NodeApi } from '@coffer/api/node/node-api';
 import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
 import type { ContainerRuntime } from '@coffer/cri/runtime/container-runtime';
 import { type EventRecorder, type EventTarget, type KubeletApi, type ObjectWatch, resources } from './deps.ts';
 import { WatchedServices } from './env/watched-services.ts';
+import { EvictionManager } from './eviction/eviction-manager.ts';
+import type { NodeResources } from './eviction/node-resources.ts';
 import { ImageCollector } from './images/image-collector.ts';
 import { ImageManager } from './images/image-manager.ts';
 import { PulledRecords } from './images/pulled-records.ts';
@@ -26,6 +27,7 @@ import { AdmissionDesk } from './pods/admission-desk.ts';
 import { ContainerKiller } from './pods/container-killer.ts';
 import { ContainerStarter } from './pods/container-starter.ts';
 import { parseResolvConf } from './pods/network-identity.ts';
+import { isOwnEcho, sameDownwardFields } from './pods/pod-changes.ts';
 import { PodCleaner } from './pods/pod-cleaner.ts';
 import { podIpsOf } from './pods/pod-status.ts';
 import { PodSyncer } from './pods/pod-syncer.ts';
@@ -63,7 +65,12 @@ export interface NodeRunnerDeps {
   readonly api: KubeletApi;
   readonly events: EventRecorder;
   readonly machine: Machine;
+  /** What the machine has left now. */
+  readonly resources: () => Promise<NodeResources>;
 }
+
+/** What an evicted pod has to end by itself. */
+const evictionGraceMs = 1000;
 
 export class NodeRunner {
   readonly nodeApi: NodeApi;
@@ -86,6 +93,7 @@ export class NodeRunner {
   readonly #cleaner: PodCleaner;
   readonly #agent: NodeAgent;
   readonly #admission: AdmissionDesk;
+  readonly #eviction: EvictionManager;
   readonly #hostIps: readonly string[];
   #podWatch: ObjectWatch | undefined;
 
@@ -233,6 +241,18 @@ export class NodeRunner {
       onError: (pod, error) =>
         this.#podEvent(pod, 'Warning', 'FailedSync', `error determining status: ${error instanceof Error ? error.message : String(error)}`),
     });
+    this.#eviction = new EvictionManager({
+      runtime,
+      cache: this.#cache,
+      clock,
+      logger,
+      directories,
+      thresholds: options.evictionHard,
+      resources: deps.resources,
+      pods: () => this.#workers.active(),
+      evict: (pod, message, disruption) => this.#evict(pod, message, disruption),
+      reclaimDisk: () => this.#cleaner.removeDead(),
+    });
     this.#agent = new NodeAgent({
       api,
       runtime,
@@ -240,7 +260,10 @@ export class NodeRunner {
       logger,
       events: deps.events,
       facts,
-      rootDir: deps.rootDir,
+      pressure: async () => {
+        await this.#eviction.observe();
+        return this.#eviction.conditions();
+      },
       labels: options.nodeLabels,
     });
     this.#admission = new AdmissionDesk({
@@ -250,6 +273,7 @@ export class NodeRunner {
       others: (pod) => this.#workers.pods().filter((other) => other !== pod && this.#workers.mayRun(other.metadata.uid)),
       allocatable: () => nodeAllocatable,
       allowedUnsafeSysctls: options.allowedUnsafeSysctls,
+      pressure: (pod) => this.#eviction.refusal(pod),
       accept: (pod) => this.#follow(pod),
       reject: (pod, { reason, message }) => {
         this.#podEvent(pod, 'Warning', reason, message);
@@ -284,7 +308,8 @@ export class NodeRunner {
 
   /** Works until the signal is aborted; containers are left running. */
   async run(signal: AbortSignal): Promise<void> {
-    await Promise.all([this.#cache.run(signal), this.#agent.run(signal), this.#statics.run(signal), this.#housekeeping.run(signal)]);
+    const parts = [this.#cache, this.#agent, this.#statics, this.#housekeeping, this.#eviction];
+    await Promise.all(parts.map((part) => part.run(signal)));
     this.#podWatch?.stop();
     this.#services.stop();
     this.#workers.stop();
@@ -383,6 +408,11 @@ export class NodeRunner {
     this.#workers.remove(pod);
   }
 
+  #evict(pod: Pod, message: string, disruption: boolean): void {
+    this.#podEvent(pod, 'Warning', 'Evicted', message);
+    this.#workers.evict(pod, message, disruption, evictionGraceMs);
+  }
+
   #onObjectChange(podUids: readonly string[]): void {
     for (const uid of podUids) {
       const pod = this.#workers.pod(uid);
@@ -425,25 +455,4 @@ export class NodeRunner {
 function eventTarget(pod: Pod): EventTarget {
   const { name, namespace, uid, resourceVersion } = pod.metadata;
   return { apiVersion: 'v1', kind: 'Pod', namespace, name, uid, ...(resourceVersion === undefined ? {} : { resourceVersion }) };
-}
-
-/** Whether nothing but the status fields that this kubelet writes changed. */
-function isOwnEcho(before: Pod, after: Pod): boolean {
-  const { resourceVersion: _a, ...metaBefore } = before.metadata;
-  const { resourceVersion: _b, ...metaAfter } = after.metadata;
-  return (
-    equalJson(metaBefore, metaAfter) &&
-    equalJson(before.spec, after.spec) &&
-    equalJson(foreignConditions(before), foreignConditions(after)) &&
-    isTerminalPhase(before.status.phase) === isTerminalPhase(after.status.phase)
-  );
-}
-
-function foreignConditions(pod: Pod): unknown {
-  const gates = new Set((pod.spec.readinessGates ?? []).map((gate) => gate.conditionType));
-  return (pod.status.conditions ?? []).filter((condition) => gates.has(condition.type));
-}
-
-function sameDownwardFields(before: Pod, after: Pod): boolean {
-  return equalJson(before.metadata.labels, after.metadata.labels) && equalJson(before.metadata.annotations, after.metadata.annotations);
 }

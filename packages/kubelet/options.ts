@@ -1,5 +1,6 @@
 /** What may be set of a kubelet, with upstream's defaults. */
 import type { ApiServerAddress } from './env/watched-services.ts';
+import { defaultThresholds, type Thresholds } from './eviction/pressure.ts';
 import type { ImageCollectionPolicy } from './images/image-collector.ts';
 import type { RotationLimits } from './logs/log-rotation.ts';
 
@@ -9,6 +10,8 @@ export interface KubeletOptions {
   readonly allowedUnsafeSysctls: readonly string[];
   /** Upper bound between two looks at a pod or its volumes; changes are followed at once anyway. */
   readonly syncFrequencyMs: number;
+  /** Where the node counts as short of something and evicts pods. */
+  readonly evictionHard: Thresholds;
   /** Addresses of this node; the first is its primary one. Empty: found from the machine. */
   readonly nodeIps: readonly string[];
   readonly nodeLabels: Readonly<Record<string, string>>;
@@ -35,6 +38,7 @@ export const defaultOptions: KubeletOptions = {
   maxPods: 110,
   allowedUnsafeSysctls: [],
   syncFrequencyMs: 60_000,
+  evictionHard: defaultThresholds,
   nodeIps: [],
   nodeLabels: {},
   clusterDns: [],

@@ -1,4 +1,5 @@
 import { hostname } from 'node:os';
+import { defaultThresholds, parseThresholds, type Thresholds } from '@coffer/kubelet/eviction/pressure';
 import { dottedSysctl, sysctlNamespace } from '@coffer/kubelet/pods/sysctl-allowlist';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { parseDurationMs, parseInteger, parseList } from './parse.ts';
@@ -11,6 +12,7 @@ export interface NodeFlags {
   readonly maxPods: number;
   readonly allowedUnsafeSysctls: readonly string[];
   readonly syncFrequency: number;
+  readonly evictionHard: Thresholds;
   readonly podManifestPath?: string;
   readonly imageGcHighThreshold: number;
   readonly imageGcLowThreshold: number;
@@ -26,6 +28,7 @@ export function addNodeFlags(command: Command): void {
     .option('--max-pods <n>', 'pods this node takes', parseInteger(1, 10_000), 110)
     .option('--allowed-unsafe-sysctls <list>', 'sysctls or patterns (ending in *) that pods may set beyond the safe ones', parseSysctls, [])
     .option('--sync-frequency <duration>', 'upper bound between two looks at every pod', parseDurationMs, 60_000)
+    .option('--eviction-hard <list>', 'where pods are evicted: signal<quantity or percentage, …', parseThresholds, defaultThresholds)
     .option('--pod-manifest-path <dir>', 'directory with manifests of static pods')
     .option('--image-gc-high-threshold <percent>', 'use of the images’ disk that removes unused images', parseInteger(0, 100), 85)
     .option('--image-gc-low-threshold <percent>', 'use of that disk down to which they are removed', parseInteger(0, 100), 80)

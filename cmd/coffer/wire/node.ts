@@ -36,10 +36,19 @@ export interface RunningNode {
 /** Starts the kubelet on its runtime; resolves when the node is registered. */
 export async function startNode(options: NodeOptions, signal: AbortSignal): Promise<RunningNode> {
   const { flags, rootDir, runtime, transport, logger, apiServer } = options;
-  const { nodeName, maxPods, allowedUnsafeSysctls, syncFrequency: syncFrequencyMs, podManifestPath: staticPodDir } = flags;
+  const { nodeName, maxPods, allowedUnsafeSysctls, syncFrequency: syncFrequencyMs, evictionHard, podManifestPath: staticPodDir } = flags;
   const { kubeletPort, nodeIps = [] } = options;
-  const imageCollection = imageCollectionPolicy(flags);
-  const kubeletOptions = { maxPods, allowedUnsafeSysctls, syncFrequencyMs, staticPodDir, apiServer, kubeletPort, nodeIps, imageCollection };
+  const kubeletOptions = {
+    maxPods,
+    allowedUnsafeSysctls,
+    syncFrequencyMs,
+    evictionHard,
+    staticPodDir,
+    apiServer,
+    kubeletPort,
+    nodeIps,
+    imageCollection: imageCollectionPolicy(flags),
+  };
   const kubelet = await startKubelet(
     { nodeName, transport, runtime, rootDir, clock: systemClock, logger, options: kubeletOptions },
     signal,

@@ -5,6 +5,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { lstat, mkdir, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { diskUsageBytes } from '@coffer/base/files/disk-usage';
 import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
 import {
@@ -274,11 +275,12 @@ class SandboxRuntime implements SandboxContainerRuntime {
 
   async containerStats(): Promise<readonly ContainerStats[]> {
     const running = this.#parts.containers.list().filter((entry) => entry.status === 'running');
-    const stats = running.map(async ({ record }) => {
-      const usage = await this.#parts.groups.usage(record.id);
-      return usage && { containerId: record.id, ...usage, writableLayerBytes: 0 };
+    const stats = running.map(async ({ record, paths }) => {
+      const none = { cpuUsageNs: 0, memoryWorkingSetBytes: 0 };
+      const [usage, writableLayerBytes] = await Promise.all([this.#parts.groups.usage(record.id), diskUsageBytes(paths.upper)]);
+      return { containerId: record.id, ...(usage ?? none), writableLayerBytes };
     });
-    return (await Promise.all(stats)).filter((entry) => entry !== undefined);
+    return Promise.all(stats);
   }
 
   async reopenContainerLog(containerId: string): Promise<void> {

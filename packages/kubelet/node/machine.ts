@@ -52,12 +52,6 @@ export async function readMachine(rootDir: string): Promise<Machine> {
   };
 }
 
-/** Memory that may still be used without pressure. */
-export async function availableMemoryBytes(): Promise<number | undefined> {
-  const kib = /^MemAvailable:\s+(\d+)/m.exec(await textOf('/proc/meminfo'))?.[1];
-  return kib === undefined ? undefined : Number(kib) * 1024;
-}
-
 /** Of the filesystem that holds a path: its size, and what may still be written to it. */
 export async function filesystemUsage(path: string): Promise<{ readonly capacityBytes: number; readonly availableBytes: number }> {
   const { blocks, bavail, bsize } = await statfs(path);

@@ -2,7 +2,6 @@
  * Registers this node and keeps its Node object and Lease current. Promises: registration is retried until it works; the Lease is
  * renewed every 10 s; the status is sent when something in it changed and every 5 minutes anyway.
  */
-import { statfs } from 'node:fs/promises';
 import { isReason } from '@coffer/api/errors/status-error';
 import type { V1Node, V1NodeCondition, V1NodeStatus } from '@coffer/api/generated/types';
 import type { KubeObject } from '@coffer/api/meta/object';
@@ -12,7 +11,7 @@ import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
 import type { ContainerRuntime } from '@coffer/cri/runtime/container-runtime';
 import { type EventRecorder, type KubeletApi, resources } from '../deps.ts';
-import { availableMemoryBytes } from './machine.ts';
+import type { PressureCondition } from '../eviction/pressure.ts';
 import { type NodeFacts, nodeLabels, nodeStatus } from './node-status.ts';
 
 export interface NodeAgentDeps {
@@ -22,7 +21,8 @@ export interface NodeAgentDeps {
   readonly logger: Logger;
   readonly events: EventRecorder;
   readonly facts: NodeFacts;
-  readonly rootDir: string;
+  /** What the node is short of, looked at anew. */
+  readonly pressure: () => Promise<ReadonlySet<PressureCondition>>;
   /** Added to what the node says about itself. */
   readonly labels: Readonly<Record<string, string>>;
 }
@@ -120,20 +120,14 @@ export class NodeAgent {
   }
 
   async #observe(previous: readonly V1NodeCondition[]): Promise<V1NodeStatus> {
-    const { runtime, facts, clock, rootDir } = this.#deps;
-    const [status, images, storage, memory] = await Promise.all([
-      runtime.status(),
-      runtime.listImages().catch(() => []),
-      statfs(rootDir),
-      availableMemoryBytes(),
-    ]);
+    const { runtime, facts, clock, pressure } = this.#deps;
+    const [status, images, short] = await Promise.all([runtime.status(), runtime.listImages().catch(() => []), pressure()]);
     return nodeStatus(
       facts,
       {
         runtime: status,
         images,
-        availableMemoryBytes: memory,
-        availableStorageBytes: storage.bavail * storage.bsize,
+        pressure: short,
         nowMs: clock.now(),
       },
       previous,

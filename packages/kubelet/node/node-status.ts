@@ -1,6 +1,7 @@
 /** What the Node object says: labels, capacity, conditions, addresses. Pure; upstream's reasons and messages. */
 import type { V1NodeAddress, V1NodeCondition, V1NodeStatus } from '@coffer/api/generated/types';
 import type { ImageStatus, RuntimeStatus } from '@coffer/cri/runtime/container-runtime';
+import type { PressureCondition } from '../eviction/pressure.ts';
 import { rfc3339 } from '../pods/time-format.ts';
 import type { Machine } from './machine.ts';
 
@@ -17,12 +18,11 @@ export interface NodeFacts {
 export interface NodeObservation {
   readonly runtime: RuntimeStatus;
   readonly images: readonly ImageStatus[];
-  readonly availableMemoryBytes: number | undefined;
-  readonly availableStorageBytes: number;
+  readonly pressure: ReadonlySet<PressureCondition>;
   readonly nowMs: number;
 }
 
-/** Memory that is kept back before the node counts as short of it. */
+/** What pods cannot have, so that the node need not evict them. */
 const memoryReserveBytes = 100 * 1024 * 1024;
 const storageReserveShare = 0.1;
 const maxImages = 50;
@@ -67,7 +67,7 @@ export function nodeStatus(facts: NodeFacts, seen: NodeObservation, previous: re
   return {
     capacity: capacity(facts),
     allocatable: allocatable(facts),
-    conditions: conditions(facts, seen, previous),
+    conditions: conditions(seen, previous),
     addresses,
     daemonEndpoints: { kubeletEndpoint: { Port: facts.kubeletPort ?? 0 } },
     nodeInfo: {
@@ -90,13 +90,11 @@ export function nodeStatus(facts: NodeFacts, seen: NodeObservation, previous: re
   };
 }
 
-function conditions(facts: NodeFacts, seen: NodeObservation, previous: readonly V1NodeCondition[]): V1NodeCondition[] {
+function conditions(seen: NodeObservation, previous: readonly V1NodeCondition[]): V1NodeCondition[] {
   const now = rfc3339(seen.nowMs);
-  const shortOfMemory = seen.availableMemoryBytes !== undefined && seen.availableMemoryBytes < memoryReserveBytes;
-  const shortOfDisk = seen.availableStorageBytes < facts.machine.storageBytes * storageReserveShare;
-  const { runtime } = seen;
+  const { runtime, pressure } = seen;
   const list: Omit<V1NodeCondition, 'lastHeartbeatTime' | 'lastTransitionTime'>[] = [
-    shortOfMemory
+    pressure.has('MemoryPressure')
       ? {
           type: 'MemoryPressure',
           status: 'True',
@@ -109,10 +107,12 @@ function conditions(facts: NodeFacts, seen: NodeObservation, previous: readonly 
           reason: 'KubeletHasSufficientMemory',
           message: 'kubelet has sufficient memory available',
         },
-    shortOfDisk
+    pressure.has('DiskPressure')
       ? { type: 'DiskPressure', status: 'True', reason: 'KubeletHasDiskPressure', message: 'kubelet has disk pressure' }
       : { type: 'DiskPressure', status: 'False', reason: 'KubeletHasNoDiskPressure', message: 'kubelet has no disk pressure' },
-    { type: 'PIDPressure', status: 'False', reason: 'KubeletHasSufficientPID', message: 'kubelet has sufficient PID available' },
+    pressure.has('PIDPressure')
+      ? { type: 'PIDPressure', status: 'True', reason: 'KubeletHasInsufficientPID', message: 'kubelet has insufficient PID available' }
+      : { type: 'PIDPressure', status: 'False', reason: 'KubeletHasSufficientPID', message: 'kubelet has sufficient PID available' },
   ];
   if (runtime.limitations.length > 0) {
     list.push({ type: 'coffer.dev/RuntimeLimited', status: 'True', reason: 'RuntimeLimitations', message: runtime.limitations.join('; ') });

@@ -16,6 +16,8 @@ export interface AdmissionDeskDeps {
   readonly others: (pod: Pod) => readonly Pod[];
   readonly allocatable: () => Readonly<Record<string, string>>;
   readonly allowedUnsafeSysctls: readonly string[];
+  /** What the node is too short of to take this pod; undefined when it may come. */
+  readonly pressure: (pod: Pod) => string | undefined;
   readonly accept: (pod: Pod) => void;
   readonly reject: (pod: Pod, rejection: Rejection) => void;
 }
@@ -33,6 +35,12 @@ export class AdmissionDesk {
   take(pod: Pod): void {
     const { uid } = pod.metadata;
     const asked = this.#waiting.has(uid);
+    const pressure = this.#deps.pressure(pod);
+    if (pressure !== undefined) {
+      this.#waiting.delete(uid);
+      this.#deps.reject(pod, { reason: 'Evicted', message: pressure });
+      return;
+    }
     const rejection = rejectionOf(this.#input(pod, this.#deps.node()));
     if (rejection?.reason === affinityReason) {
       this.#waiting.set(uid, pod);

@@ -10,6 +10,19 @@ export const kubeletConditions: ReadonlySet<string> = new Set([
   'PodReadyToStartContainers',
 ]);
 
+/** What a pod shows that has to go for the node's sake. Others set this condition too, for reasons of their own. */
+export function disruptionCondition(message: string): PodCondition {
+  return { type: disruptionTarget, status: 'True', reason: terminatedByKubelet, message };
+}
+
+/** Whether this kubelet writes the condition. */
+export function isKubelets({ type, reason }: PodCondition): boolean {
+  return kubeletConditions.has(type) || (type === disruptionTarget && reason === terminatedByKubelet);
+}
+
+const disruptionTarget = 'DisruptionTarget';
+const terminatedByKubelet = 'TerminationByKubelet';
+
 export interface ConditionInput {
   readonly pod: Pod;
   readonly phase: string;

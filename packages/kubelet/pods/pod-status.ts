@@ -3,7 +3,7 @@ import { qosClassOf } from '../resources/pod-resources.ts';
 import type { RuntimePod } from '../runtime/runtime-cache.ts';
 import { type Container, type ContainerApiStatus, isSidecar, isTerminalPhase, type Pod, type PodStatus } from '../types.ts';
 import { containerStatuses, type StartFailure } from './container-statuses.ts';
-import { kubeletConditions, podConditions } from './pod-conditions.ts';
+import { disruptionCondition, isKubelets, podConditions } from './pod-conditions.ts';
 import { podPhase } from './pod-phase.ts';
 import { latestContainer } from './restart-policy.ts';
 import { rfc3339 } from './time-format.ts';
@@ -12,6 +12,16 @@ import { rfc3339 } from './time-format.ts';
 export interface ProbeView {
   started(uid: string, container: Container, containerId: string): boolean;
   ready(uid: string, container: Container, containerId: string): boolean;
+}
+
+/** The kubelet's own decision that a pod has failed: its deadline has passed, this node does not take it, or cannot keep it. */
+export interface Verdict {
+  readonly reason: string;
+  readonly message: string;
+  /** The pod was never accepted: there is nothing to say of its containers. */
+  readonly rejected: boolean;
+  /** The node needs what the pod uses: the pod is not to blame. */
+  readonly disruption?: boolean;
 }
 
 export interface PodStatusInput {
@@ -28,14 +38,6 @@ export interface PodStatusInput {
   readonly nowMs: number;
   /** Set when the kubelet itself ends the pod. */
   readonly verdict: Verdict | undefined;
-}
-
-/** The kubelet's own decision that a pod has failed: its deadline has passed, or this node does not take it. */
-export interface Verdict {
-  readonly reason: string;
-  readonly message: string;
-  /** The pod was never accepted: there is nothing to say of its containers. */
-  readonly rejected: boolean;
 }
 
 /** Conditions come without times; the status manager adds them. */
@@ -87,11 +89,14 @@ export function computePodStatus(input: PodStatusInput): PodStatus {
   const kept = phase === previous.phase ? previous : {};
   const reason = verdict?.reason ?? kept.reason ?? (phase === pod.status.phase ? pod.status.reason : undefined);
   const message = verdict?.message ?? kept.message ?? (phase === pod.status.phase ? pod.status.message : undefined);
-  const foreign = (pod.status.conditions ?? []).filter((condition) => !kubeletConditions.has(condition.type));
-  const generation = pod.metadata.generation;
-  const conditions = podConditions({ pod, phase, statuses: [...init, ...regular], hasSandbox, foreign }).map((condition) =>
-    generation === undefined ? condition : { ...condition, observedGeneration: generation },
+  const disrupted = verdict?.disruption === true;
+  const foreign = (pod.status.conditions ?? []).filter(
+    (condition) => !isKubelets(condition) && !(disrupted && condition.type === 'DisruptionTarget'),
   );
+  const generation = pod.metadata.generation;
+  const own = podConditions({ pod, phase, statuses: [...init, ...regular], hasSandbox, foreign });
+  if (disrupted) own.push(disruptionCondition(verdict?.message ?? ''));
+  const conditions = own.map((condition) => (generation === undefined ? condition : { ...condition, observedGeneration: generation }));
   const podIps = podIpsOf(pod, runtime, input.hostIps);
   return {
     ...(generation === undefined ? {} : { observedGeneration: generation }),
@@ -114,7 +119,7 @@ function rejectedStatus({ pod, previous, nowMs }: PodStatusInput, { reason, mess
   return {
     ...(generation === undefined ? {} : { observedGeneration: generation }),
     phase: 'Failed',
-    conditions: (pod.status.conditions ?? []).filter((condition) => !kubeletConditions.has(condition.type)),
+    conditions: (pod.status.conditions ?? []).filter((condition) => !isKubelets(condition)),
     reason,
     message,
     startTime: previous.startTime ?? rfc3339(nowMs),

@@ -97,6 +97,11 @@ export class PodWorkers {
     if (waiting || worker.running !== undefined) this.#wake(worker);
   }
 
+  /** Pods that are to run: not ended, and not on their way out. */
+  active(): readonly Pod[] {
+    return [...this.#workers.values()].filter((worker) => worker.phase === 'syncing').map((worker) => worker.state.pod);
+  }
+
   pod(uid: string): Pod | undefined {
     return this.#workers.get(uid)?.state.pod;
   }
@@ -113,13 +118,18 @@ export class PodWorkers {
 
   /** The node does not take the pod: it fails without ever being started. */
   reject(pod: Pod, reason: string, message: string): void {
-    this.#fail(pod, { reason, message, rejected: true });
+    this.#fail(pod, { reason, message, rejected: true }, undefined);
   }
 
-  #fail(pod: Pod, verdict: Verdict): void {
+  /** The pod has to go, sooner than its own grace period would let it. */
+  evict(pod: Pod, message: string, disruption: boolean, graceMs: number): void {
+    this.#fail(pod, { reason: 'Evicted', message, rejected: false, disruption }, graceMs);
+  }
+
+  #fail(pod: Pod, verdict: Verdict, graceMs: number | undefined): void {
     const worker = this.#worker(pod);
     worker.state.verdict = verdict;
-    this.#terminate(worker, undefined);
+    this.#terminate(worker, graceMs);
     this.#wake(worker);
   }
 

@@ -12,7 +12,7 @@ import type { Clock } from '@coffer/base/time/clock';
 import { type KubeletApi, resources } from '../deps.ts';
 import { revisionOf } from '../objects/object-manager.ts';
 import { isTerminalPhase, type Pod, type PodCondition, type PodStatus, podFromObject } from '../types.ts';
-import { kubeletConditions } from './pod-conditions.ts';
+import { isKubelets, kubeletConditions } from './pod-conditions.ts';
 import { rfc3339 } from './time-format.ts';
 
 export interface StatusManagerDeps {
@@ -227,7 +227,7 @@ function learn(entry: Entry, pod: Pod): void {
 /** Keeps the time of a condition whose status is as before, and sets it for one that changed. */
 function withTransitionTimes(status: PodStatus, before: PodStatus, now: string): PodStatus {
   const conditions = (status.conditions ?? []).map((condition) => {
-    if (!kubeletConditions.has(condition.type)) return condition;
+    if (!isKubelets(condition)) return condition;
     const old = before.conditions?.find((c) => c.type === condition.type);
     const lastTransitionTime = old?.status === condition.status && old.lastTransitionTime !== undefined ? old.lastTransitionTime : now;
     return { ...condition, lastTransitionTime };
@@ -277,7 +277,7 @@ const ownedFields: ReadonlySet<string> = new Set([
 function conditionsPatch(from: readonly PodCondition[], to: readonly PodCondition[]): unknown[] {
   const patches: unknown[] = [];
   for (const condition of to) {
-    if (!kubeletConditions.has(condition.type)) continue;
+    if (!isKubelets(condition)) continue;
     const old = from.find((c) => c.type === condition.type);
     const changed: Record<string, unknown> = {};
     const before: Readonly<Record<string, unknown>> = { ...old };

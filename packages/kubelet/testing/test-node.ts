@@ -12,6 +12,7 @@ import { FakeClock } from '@coffer/base/time/fake-clock';
 import { CONFIG_MAPS, EVENTS, NODES, PODS, SECRETS } from '@coffer/client/rest/well-known';
 import { FakeApi } from '@coffer/client/testing/fake-api';
 import type { Transport, TransportRequest } from '@coffer/client/transport/transport';
+import type { NodeResources } from '../eviction/node-resources.ts';
 import { type Kubelet, startKubelet } from '../kubelet.ts';
 import type { KubeletOptions } from '../options.ts';
 import { type Pod, podFromObject } from '../types.ts';
@@ -23,6 +24,8 @@ export class TestNode {
   readonly api = new FakeApi(this.clock);
   readonly runtime = new FakeRuntime(this.clock);
   rootDir = '';
+  /** What the machine has left; nothing is short unless a test says so. */
+  resources: NodeResources = {};
   #stop = new AbortController();
   #kubelet: Kubelet | undefined;
 
@@ -49,6 +52,7 @@ export class TestNode {
         rootDir: this.rootDir,
         clock: this.clock,
         logger: silentLogger,
+        resources: async () => this.resources,
         options: { nodeIps: ['192.0.2.1'], ...options },
       },
       this.#stop.signal,

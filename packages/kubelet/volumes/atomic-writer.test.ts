@@ -238,6 +238,17 @@ describe.each(['a writer that looks each time', 'a writer that remembers'])('wri
     expect(await visible()).toEqual({ a: '5', 'd/b': '5' });
   });
 
+  it('removes what an interrupted write left, even when there is nothing to write', async () => {
+    await write(payload({ a: '1' }), { directory: dir, clock });
+    const afterStep = (step: number) => {
+      if (step === 7) throw new Error('killed');
+    };
+    await expect(write(payload({ a: '2' }), { directory: dir, clock, afterStep })).rejects.toThrow('killed');
+    await write(payload({ a: '1' }), { directory: dir, clock });
+    expect((await readdir(dir)).filter((name) => name.startsWith('..'))).toHaveLength(2);
+    expect(await visible()).toEqual({ a: '1' });
+  });
+
   it('repairs what somebody removed when the same is written again', async () => {
     await write(payload({ a: '1' }), { directory: dir, clock });
     await rm(join(dir, '..data/a'));

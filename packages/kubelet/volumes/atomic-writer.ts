@@ -17,7 +17,8 @@
  *   8. rename `..data_tmp` to `..data`: the one moment when the new set becomes visible
  *   9. make the symlinks that users open
  *  10. remove the symlinks whose file is gone
- *  11. remove every timestamped directory but the current one, and those that are kept for their readers a little longer
+ *  11. remove what an interrupted write left, and every timestamped directory but the current one and those that are kept for
+ *      their readers a little longer
  */
 import { randomInt } from 'node:crypto';
 import { chmod, lchown, lstat, mkdir, readdir, readFile, readlink, rename, rm, rmdir, symlink, unlink, writeFile } from 'node:fs/promises';
@@ -139,7 +140,8 @@ async function writeAfterLook(payload: Payload, options: AtomicWriterOptions): P
   const keepsOld = (options.keepOldMs ?? 0) > 0;
   for (const name of present) {
     const kept = name === visible || (keepsOld && name === current);
-    if (timestampPattern.test(name) && !kept) await rm(join(directory, name), { recursive: true, force: true });
+    const leftover = timestampPattern.test(name) || name === temporaryName;
+    if (leftover && !kept) await rm(join(directory, name), { recursive: true, force: true });
   }
   done(11);
   const left = !upToDate && keepsOld && current !== undefined;
