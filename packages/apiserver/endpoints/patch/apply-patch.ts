@@ -29,7 +29,7 @@ export interface PatchTarget {
   readonly subresource: string;
   readonly now: string;
   readonly resetFields: FieldSet | undefined;
-  readonly convert: ConvertObject;
+  readonly convert?: ConvertObject;
   readonly warnings: WarningList;
 }
 
