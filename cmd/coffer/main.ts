@@ -1,6 +1,12 @@
 // Entry point: picks the command and loads only what it needs. Flags and wiring of each command are in its own file.
+import { setFlagsFromString } from 'node:v8';
 import { Command } from 'commander';
 import { build } from './build-info.ts';
+
+// V8 would let the heap grow to a multiple of what lives in it before it collects, and spread each small collection over as many
+// threads as there are cores; here memory counts, and the cores have other work. (Figures: bench/README.md.)
+setFlagsFromString('--heap-growing-percent=60');
+setFlagsFromString('--no-parallel-scavenge');
 
 const program = new Command('coffer')
   .description("Kubernetes' configuration plane as one small program")
