@@ -28,13 +28,11 @@ afterEach(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-async function start(): Promise<CofferProcess> {
+async function start(options: { readonly ready?: boolean } = {}): Promise<CofferProcess> {
   const dataDir = path.join(directory, 'data');
   await mkdir(dataDir, { recursive: true });
-  server = await CofferProcess.start({
-    dataDir,
-    args: ['--runtime', 'none', '--encryption-provider-config', path.join(directory, 'config.json')],
-  });
+  const args = ['--runtime', 'none', '--encryption-provider-config', path.join(directory, 'config.json')];
+  server = await CofferProcess.start({ ...options, dataDir, args });
   return server;
 }
 
@@ -70,18 +68,78 @@ it('rewrites objects when the plugin has another key, with coffer encryption rot
   expect(raw.includes('key-1')).toBe(false);
 });
 
-it('starts without the plugin, is not ready, and loads what it encrypts when the plugin is back', async () => {
+it('serves what it has while the plugin is slow or down, says so, and takes a new key when it is back', async () => {
+  const coffer = await start();
+  for (let i = 0; i < 3; i++) await create(coffer, `s${i}`);
+  expect((await coffer.call('GET', '/coffer/v1/encryption')).body.resources[0]).toMatchObject({ writesWith: 'kms/vault', stale: 0 });
+
+  // Longer than the configured time-out.
+  plugin.delayMs = 60_000;
+  const calls = plugin.calls.length;
+  for (let i = 0; i < 3; i++) {
+    expect((await coffer.call('GET', `${secretsPath}/s${i}`)).status).toBe(200);
+    expect((await coffer.call('PUT', `${secretsPath}/s${i}`, { metadata: { name: `s${i}` }, stringData: { n: 'new' } })).status).toBe(200);
+  }
+  expect((await coffer.call('GET', secretsPath)).body.items).toHaveLength(3);
+  expect(plugin.calls.slice(calls)).toEqual([]);
+
+  const unready = async () => (await coffer.call('GET', '/readyz?verbose')).text.includes('[-]kms-providers failed: reason withheld');
+  await eventually('the failed check', unready, 40_000);
+  expect((await coffer.call('GET', '/healthz/kms-providers')).status).toBe(500);
+  expect((await coffer.call('GET', '/livez')).status).toBe(200);
+  plugin.stop();
+  expect((await coffer.call('GET', `${secretsPath}/s1`)).status).toBe(200);
+  expect((await create(coffer, 'while-down')).status).toBe(201);
+
+  plugin = new TestKmsPlugin(plugin.socket);
+  plugin.keyId = 'key-2';
+  await plugin.start();
+  await eventually('the plugin to be well', async () => (await coffer.call('GET', '/healthz/kms-providers')).text === 'ok');
+  expect((await coffer.call('GET', '/readyz')).status).toBe(200);
+  expect((await coffer.call('GET', '/coffer/v1/encryption')).body.resources[0]).toMatchObject({ objects: { 'kms/vault': 4 }, stale: 4 });
+  expect((await create(coffer, 'after')).status).toBe(201);
+  expect((await coffer.call('GET', '/coffer/v1/encryption')).body.resources[0]).toMatchObject({ objects: { 'kms/vault': 5 }, stale: 4 });
+  const rewritten = await coffer.kubectl(['get', 'secrets', '-o', 'json']);
+  expect((await coffer.kubectl(['replace', '-f', '-'], { input: rewritten.stdout })).stdout.match(/replaced/g)).toHaveLength(5);
+  expect((await coffer.call('GET', '/coffer/v1/encryption')).body.resources[0]).toMatchObject({ stale: 0 });
+
+  const metrics = (await coffer.call('GET', '/metrics')).text;
+  const operations = 'apiserver_storage_transformation_operations_total{resource="secrets",transformation_type="to_storage"';
+  expect(metrics).toContain(`${operations},status="OK",transformer_prefix="k8s:enc:kms:v2:vault:"} 12`);
+  const latency = 'apiserver_envelope_encryption_kms_operations_latency_seconds_count{provider_name="vault"';
+  expect(metrics).toContain(`${latency},method_name="/v2.KeyManagementService/Encrypt",grpc_status_code="OK"} 2`);
+  expect(metrics).toMatch(/kms_operations_latency_seconds_count\{.*\/Status",grpc_status_code="DeadlineExceeded"\} [1-9]/);
+  expect(
+    metrics.match(/apiserver_envelope_encryption_key_id_hash_total\{transformation_type="to_storage",provider_name="vault"/g),
+  ).toHaveLength(2);
+});
+
+it('starts without the plugin, is not ready while it lies, and loads what it encrypts when it is well', async () => {
   const first = await start();
   await create(first, 'kept');
   await first.stop();
   plugin.stop();
   await rm(plugin.socket, { force: true });
+
+  const coffer = await start({ ready: false });
+  // Longer than the server waits for the plugin.
+  await eventually('the start', () => coffer.output.includes('starting without a KMS plugin'));
+  const health = () => coffer.call('GET', '/readyz/kms-providers').catch(() => undefined);
+  await eventually('the failed check', async () => (await health())?.status === 500);
+  expect((await coffer.call('GET', `${secretsPath}/kept`)).body.reason).toBe('StorageReadError');
+  expect((await coffer.call('POST', '/api/v1/namespaces/default/configmaps', { metadata: { name: 'open' } })).status).toBe(201);
+  expect((await create(coffer, 'refused')).text).toContain('the KMS provider vault cannot encrypt');
+
+  // Its Status is well, but names another key than the one it encrypts with.
   plugin = new TestKmsPlugin(plugin.socket);
-  // Longer than the server waits for it: it starts, and `start` returns when it is ready.
-  const back = setTimeout(() => void plugin.start(), 12_000);
-  const starting = start();
-  const coffer = await starting.finally(() => clearTimeout(back));
-  expect(coffer.output).toContain('starting without a KMS plugin');
+  plugin.encryptKeyId = 'another';
+  await plugin.start();
+  await eventually('a question', () => plugin.calls.includes('Encrypt'));
+  expect((await health())?.status).toBe(500);
+  expect((await create(coffer, 'refused')).text).toContain('Status and Encrypt of the plugin name different keys');
+
+  plugin.encryptKeyId = undefined;
+  await coffer.whenReady();
   await eventually('the Secret', async () => (await coffer.call('GET', `${secretsPath}/kept`)).status === 200);
   expect((await create(coffer, 'new')).status).toBe(201);
 });

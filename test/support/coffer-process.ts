@@ -17,6 +17,8 @@ export interface CofferOptions {
   readonly dataDir?: string;
   readonly port?: number;
   readonly env?: Readonly<Record<string, string>>;
+  /** False: `start` resolves as soon as the process runs. */
+  readonly ready?: boolean;
 }
 
 export interface Output {
@@ -60,7 +62,7 @@ export class CofferProcess {
     const args = [bundle, 'up', '--data-dir', dataDir, '--secure-port', String(port), '--token-auth-file', tokens, ...(options.args ?? [])];
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...options.env } });
     const coffer = new CofferProcess(dataDir, port, child);
-    await coffer.whenReady();
+    if (options.ready ?? true) await coffer.whenReady();
     return coffer;
   }
 

@@ -10,6 +10,8 @@ export class TestKmsPlugin {
   healthz = 'ok';
   failing = false;
   delayMs = 0;
+  /** A plugin that lies: its Status is well and names `keyId`, but it encrypts with another key. */
+  encryptKeyId: string | undefined;
   #server: Server | undefined;
 
   constructor(socket: string) {
@@ -21,7 +23,7 @@ export class TestKmsPlugin {
     const server = new Server();
     const inverted = (bytes: unknown) => Buffer.from((bytes as Buffer).map((byte) => byte ^ 0xff));
     this.#define(server, root, 'Status', () => ({ version: 'v2', healthz: this.healthz, keyId: this.keyId }));
-    this.#define(server, root, 'Encrypt', ({ plaintext }) => ({ ciphertext: inverted(plaintext), keyId: this.keyId }));
+    this.#define(server, root, 'Encrypt', ({ plaintext }) => ({ ciphertext: inverted(plaintext), keyId: this.encryptKeyId ?? this.keyId }));
     this.#define(server, root, 'Decrypt', ({ ciphertext }) => ({ plaintext: inverted(ciphertext) }));
     await new Promise<void>((resolve, reject) =>
       server.bindAsync(`unix:${this.socket}`, ServerCredentials.createInsecure(), (error) => (error === null ? resolve() : reject(error))),

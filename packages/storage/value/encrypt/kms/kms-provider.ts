@@ -23,7 +23,7 @@ import { SourceCache } from './source-cache.ts';
 
 /**
  * KMS v2: values are encrypted here with keys derived from a seed; the plugin only encrypts and decrypts seeds. The plugin's
- * Status is asked every minute; when it names another key, a new seed is made and older values are stale. A seed whose key the
+ * Status is asked every minute, and by health checks; when it names another key, a new seed is made and older values are stale. A seed whose key the
  * plugin has not confirmed for three minutes is not used for writing any more; reading goes on.
  */
 export interface KmsOptions {
@@ -48,6 +48,8 @@ interface WriteState {
 const pollHealthyMs = 60_000;
 const pollUnhealthyMs = 10_000;
 const writeTtlMs = 180_000;
+/** For how long a plugin that was well is taken to be so by health checks. */
+const healthyTtlMs = 20_000;
 const maxCachedSources = 1000;
 
 export class KmsProvider implements Provider {
@@ -64,6 +66,8 @@ export class KmsProvider implements Provider {
   #messages: Root | undefined;
   #probing: Promise<void> | undefined;
   #failure: Error | undefined;
+  /** Monotonic time at which the plugin was last found well. */
+  #healthyMs = Number.NEGATIVE_INFINITY;
   #cancelTimer = () => {};
   #closed = false;
 
@@ -96,7 +100,7 @@ export class KmsProvider implements Provider {
 
   /** Rejects when the plugin cannot be used for writing now. */
   async check(): Promise<void> {
-    if (this.#write === undefined || this.#failure !== undefined) await this.#probe();
+    if (this.#failure !== undefined || this.#clock.monotonicMs() - this.#healthyMs >= healthyTtlMs) await this.#probe();
     if (this.#failure !== undefined) throw this.#failure;
   }
 
@@ -194,6 +198,7 @@ export class KmsProvider implements Provider {
     this.#probing ??= this.#askStatus()
       .then(() => {
         this.#failure = undefined;
+        this.#healthyMs = this.#clock.monotonicMs();
       })
       .catch((cause: unknown) => {
         this.#failure = new Error(
