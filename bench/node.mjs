@@ -1,11 +1,12 @@
 // From a ConfigMap's update to the file in a running container, and from a pod's creation to Running, on the sandbox runtime.
 import fs from 'node:fs';
+import path from 'node:path';
 import { call, percentile, residentMegabytes, sleep, startServer, stopServer } from './support.mjs';
 
 const updates = Number(process.env.COFFER_BENCH_UPDATES ?? 1000);
 
 export async function benchNode(report) {
-  const server = await startServer(['--runtime', 'sandbox']);
+  const server = await startServer(['--runtime', 'sandbox', '--max-pods', '600']);
   await sleep(2000);
   report('idle memory of the whole in one process', `${residentMegabytes(server.child.pid).toFixed(0)} MB`, '≤ 150 MB');
   const ns = '/api/v1/namespaces/default';
@@ -24,6 +25,8 @@ export async function benchNode(report) {
   await untilPhase(server, 'reader', 'Running');
   await updateToFile(server, report, ns);
   await podStarts(server, report, ns, pod);
+  await fanOut(server, report, ns, pod, 100, '–');
+  await fanOut(server, report, ns, pod, 500, 'p99 ≤ 1000 ms');
   await deployment(server, report);
   await stopServer(server, { down: true });
 }
@@ -63,6 +66,40 @@ async function fileOf() {
     }
     await sleep(50);
   }
+}
+
+/** One change for many pods: when each volume of the node shows it, by the time at which its `..data` link was renamed. */
+async function fanOut(server, report, ns, template, count, target) {
+  const pods = `${ns}/pods?labelSelector=fan%3Dout`;
+  const items = async () => JSON.parse((await call(server, 'GET', pods)).body).items;
+  const idle = residentMegabytes(server.child.pid);
+  const present = (await items()).length;
+  for (let i = present; i < count; i++) {
+    const metadata = { name: `fan-${i}`, labels: { fan: 'out' } };
+    const spec = { ...template.spec, automountServiceAccountToken: false };
+    const { status, body } = await call(server, 'POST', `${ns}/pods`, { ...template, metadata, spec });
+    if (status !== 201) throw new Error(`create answered ${status}: ${body}`);
+  }
+  let list = await items();
+  for (; list.some((pod) => pod.status.phase !== 'Running'); list = await items()) await sleep(500);
+  const perPod = (residentMegabytes(server.child.pid) - idle) / (count - present);
+  const directories = list.map(({ metadata }) =>
+    path.join(server.dataDir, 'kubelet/pods', metadata.uid, 'volumes/kubernetes.io~configmap/v'),
+  );
+  const latencies = [];
+  for (let round = 1; round <= 10; round++) {
+    await sleep(1500);
+    const value = `${count}.${round}`;
+    const startedMs = Date.now();
+    await call(server, 'PATCH', `${ns}/configmaps/c`, { data: { v: value } }, { 'content-type': 'application/merge-patch+json' });
+    for (const directory of directories) {
+      while (fs.readFileSync(path.join(directory, 'v'), 'utf8') !== value) await sleep(5);
+      latencies.push(fs.lstatSync(path.join(directory, '..data')).ctimeMs - startedMs);
+    }
+  }
+  const text = `p50 ${percentile(latencies, 50).toFixed(0)} ms, p99 ${percentile(latencies, 99).toFixed(0)} ms (10 updates)`;
+  report(`ConfigMap update → files of ${count} pods`, text, target);
+  report(`server memory per idle pod, ${present} → ${count} pods`, `${(perPod * 1024).toFixed(0)} KB`, '–');
 }
 
 async function podStarts(server, report, ns, template) {

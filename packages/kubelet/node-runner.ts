@@ -3,6 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { NodeApi } from '@coffer/api/node/node-api';
+import { podReferences } from '@coffer/api/node/pod-references';
 import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
 import type { ContainerRuntime } from '@coffer/cri/runtime/container-runtime';
@@ -20,7 +21,6 @@ import { filesystemUsage, type Machine } from './node/machine.ts';
 import { NodeAgent } from './node/node-agent.ts';
 import { allocatable, type NodeFacts } from './node/node-status.ts';
 import { ObjectManager } from './objects/object-manager.ts';
-import { podReferences } from './objects/pod-references.ts';
 import type { ObjectSource } from './objects/source-record.ts';
 import type { KubeletOptions } from './options.ts';
 import { AdmissionDesk } from './pods/admission-desk.ts';

@@ -1,11 +1,11 @@
 import { quoteGo } from '../errors/field-error.ts';
 import { setOwn } from '../meta/safe-object.ts';
+import { canonicalQuantity, QuantityError } from '../quantity/quantity.ts';
 import type { TypeSchema } from '../schema/schema.ts';
 import type { BuiltInSchemaTable, GoFieldSchema, GoStructSchema } from '../schema/schema-table.ts';
 import { converterMessage } from './converter-wording.ts';
 import { canonicalizeBase64, canonicalizeMicroTime, canonicalizeTime, ScalarError } from './go-scalars.ts';
 import { type KeySequences, NumberLiteral, plainNumbers } from './json-text.ts';
-import { canonicalizeQuantity } from './quantity.ts';
 
 /**
  * Makes a parsed JSON tree conform to a type, in place, as decoding into the Go struct would: unknown fields go away, types are
@@ -205,7 +205,7 @@ class ConformWalk {
   #quantity(value: unknown): string {
     this.sawExactNumber ||= typeof value === 'number';
     const text = value instanceof NumberLiteral ? value.text : typeof value === 'string' ? value : JSON.stringify(value);
-    return this.#fatal(() => canonicalizeQuantity(text));
+    return this.#fatal(() => canonicalQuantity(text));
   }
 
   /** Types that decode themselves stop the whole decoding at their first error. */
@@ -225,7 +225,7 @@ class ConformWalk {
     try {
       return read();
     } catch (error) {
-      throw error instanceof ScalarError ? new DecodeError(error.message) : error;
+      throw error instanceof ScalarError || error instanceof QuantityError ? new DecodeError(error.message) : error;
     }
   }
 

@@ -1,6 +1,6 @@
 /**
  * Scalars with a JSON form of their own, read as Go's types read them: base64, RFC 3339 times. Each function returns the
- * canonical form or throws a ScalarError with Go's message. Quantities are in `quantity.ts`.
+ * canonical form or throws a ScalarError with Go's message. Quantities are in `quantity/`.
  */
 export class ScalarError extends Error {
   constructor(message: string) {

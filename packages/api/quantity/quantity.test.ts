@@ -54,6 +54,11 @@ describe('canonicalQuantity', () => {
     ['0.0001Ki', '102400u'],
     ['8Ki', '8Ki'],
 
+    ['005Pi', '5Pi'],
+    ['10Ei', '9223372036854775807'],
+    ['1e400', '10e399'],
+    ['1000e99', '1e102'],
+    ['000', '0'],
     ['128974848', '128974848'],
     ['123Mi', '123Mi'],
   ])('%s is %s', (text, expected) => {
@@ -72,11 +77,13 @@ describe('canonicalQuantity', () => {
     ['1 Gi', format],
     ['1Gi ', ''],
     ['1GiB', format],
-    ['--1', format],
+    ['--1', "unable to parse quantity's suffix"],
     ['1K', "unable to parse quantity's suffix"],
     ['1mi', "unable to parse quantity's suffix"],
     ['1e', "unable to parse quantity's suffix"],
     ['1Ki5', "unable to parse quantity's suffix"],
+    ['5e401', "unable to parse quantity's suffix"],
+    ['m', 'unable to parse numeric part of quantity'],
     ['.', 'unable to parse numeric part of quantity'],
   ])('%j is refused with %j', (text, message) => {
     if (message === '') expect(canonicalQuantity(text)).toBe('1Gi');

@@ -27,8 +27,8 @@ const NANO = 1_000_000_000n;
 const MAX_BINARY = (2n ** 63n - 1n) * NANO;
 /** So many decimal digits surely fit an int64. */
 const MAX_DIGITS = 18;
-/** Exponents beyond this are capped or rounded to the smallest amount anyway. */
-const MAX_EXPONENT = 60;
+/** No client can tell an exponent beyond this from zero or infinity; the bound keeps the integers small. */
+const MAX_EXPONENT = 400;
 
 const DECIMAL_SUFFIXES: ReadonlyMap<string, number> = new Map([
   ['n', -9],
@@ -51,11 +51,9 @@ export function parseQuantity(text: string): Quantity {
   const match = SYNTAX.exec(text);
   if (text === '' || match === null) throw new QuantityError(WRONG_FORMAT);
   const [, sign, whole = '', fraction, suffix = ''] = match;
-  if (whole === '' && (fraction === undefined || fraction === '')) {
-    throw new QuantityError(fraction === undefined ? WRONG_FORMAT : WRONG_NUMBER);
-  }
   const scale = interpretSuffix(suffix);
   if (scale === undefined) throw new QuantityError(WRONG_SUFFIX);
+  if (whole === '' && (fraction === undefined || fraction === '')) throw new QuantityError(WRONG_NUMBER);
   const decimals = (fraction ?? '').length;
   const magnitude = scaleToNanos(BigInt(`${whole}${fraction ?? ''}`), scale.base, scale.exponent, decimals);
   const isBinary = scale.format === 'BinarySI';
@@ -82,7 +80,7 @@ export function formatQuantity({ nanos, format, text }: Quantity): string {
   }
   let value = nanos;
   let exponent = -9;
-  while (value % 1000n === 0n && exponent < 18) {
+  while (value % 1000n === 0n && (format === 'DecimalExponent' || exponent < 18)) {
     value /= 1000n;
     exponent += 3;
   }
@@ -144,8 +142,8 @@ function interpretSuffix(suffix: string): Scale | undefined {
   if (binary >= 0) return { base: 2n, exponent: binary * 10, format: 'BinarySI' };
   const exponent = /^[eE]([+-]?[0-9]+)$/.exec(suffix)?.[1];
   if (exponent === undefined) return undefined;
-  const clamped = Math.max(-MAX_EXPONENT, Math.min(MAX_EXPONENT, Number(exponent)));
-  return { base: 10n, exponent: clamped, format: 'DecimalExponent' };
+  if (Math.abs(Number(exponent)) > MAX_EXPONENT) return undefined;
+  return { base: 10n, exponent: Number(exponent), format: 'DecimalExponent' };
 }
 
 /** `digits · base^exponent / 10^decimals` in billionths, rounded up. */

@@ -1,11 +1,12 @@
 /** Reads the manifest of a static pod. Pure. Static pods may not refer to API objects: nobody authorised this node to read them. */
+
 import { createHash } from 'node:crypto';
 import { parseYaml } from '@coffer/api/codec/yaml-reader';
 import { formatFieldError } from '@coffer/api/errors/field-error';
 import { builtInKind } from '@coffer/api/kinds/index';
 import type { KubeObject } from '@coffer/api/meta/object';
 import { isRecord } from '@coffer/api/meta/safe-object';
-import { podReferences } from '../objects/pod-references.ts';
+import { podReferences } from '@coffer/api/node/pod-references';
 import { type Pod, podFromObject } from '../types.ts';
 
 const mirrorAnnotation = 'kubernetes.io/config.mirror';
