@@ -15,6 +15,8 @@ const needed = [
   ['busybox', 'busybox-static'],
   ['openssl', 'openssl'],
   ['curl', 'curl'],
+  ['softhsm2-util', 'softhsm2'],
+  ['pkcs11-tool', 'opensc'],
 ];
 
 function installDebianPackages() {
