@@ -44,15 +44,15 @@ describe('token cleaner', () => {
     await cluster.settle();
     const kept = ['bootstrap-token-aaaaaa', 'bootstrap-token-bbbbbb', 'bootstrap-token-cccccc', 'bootstrap-token-ffffff'];
     expect(tokens()).toEqual(kept);
-    cluster.clock.advance(hour);
+    await cluster.clock.advance(hour);
     await cluster.settle();
     expect(tokens()).toEqual(kept.slice(1));
     for (const hours of [24, 24]) {
-      cluster.clock.advance(hours * hour);
+      await cluster.clock.advance(hours * hour);
       await cluster.settle();
     }
     expect(tokens()).toEqual(kept.slice(1));
-    cluster.clock.advance(hour);
+    await cluster.clock.advance(hour);
     await cluster.settle();
     expect(tokens()).toEqual(kept.slice(2));
   });
@@ -73,7 +73,7 @@ describe('bootstrap signer', () => {
     expect(content).toBe('');
     expect(signature).toBe(createHmac('sha256', 'other').update(`${header}.S0M`).digest('base64url'));
 
-    cluster.clock.advance(hour);
+    await cluster.clock.advance(hour);
     await cluster.settle();
     expect(Object.keys(clusterInfo()).sort()).toEqual(['jws-kubeconfig-bbbbbb', 'kubeconfig', 'note']);
     cluster.api.remove(SECRETS, 'kube-system', 'bootstrap-token-bbbbbb');

@@ -1,7 +1,7 @@
 /** Taints that follow from a node's conditions, and what its conditions become when it falls silent. Pure. */
 import type { V1Node, V1NodeCondition, V1Taint } from '@coffer/api/generated/types';
-import { apiTime } from '@coffer/client/rest/api-time';
 import { NOT_READY, UNREACHABLE, UNSCHEDULABLE } from '@coffer/api/scheduling/taints';
+import { apiTime } from '@coffer/client/rest/api-time';
 
 /** Which status of which condition means which taint. */
 const CONDITION_TAINTS: readonly { readonly type: string; readonly status: string; readonly key: string }[] = [

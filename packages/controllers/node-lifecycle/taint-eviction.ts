@@ -1,7 +1,7 @@
 /** When a pod has to leave a node because of `NoExecute` taints. Pure. */
 import type { V1Pod, V1Taint } from '@coffer/api/generated/types';
-import { parseApiTime } from '@coffer/client/rest/api-time';
 import { covers } from '@coffer/api/scheduling/taints';
+import { parseApiTime } from '@coffer/client/rest/api-time';
 
 /** Milliseconds since the epoch; `never` while all taints are tolerated without limit. */
 export type EvictionTime = number | 'never';

@@ -39,7 +39,7 @@ function track(since: string): void {
 
 async function daysLater(days: number): Promise<void> {
   for (let i = 0; i < days; i++) {
-    cluster.clock.advance(day);
+    await cluster.clock.advance(day);
     await cluster.settle();
   }
 }

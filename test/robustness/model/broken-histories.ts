@@ -46,7 +46,7 @@ export const damages: Readonly<Record<string, Damage>> = {
   'a conflict was reported where none can have been': (history) => {
     const write = changingWrites(history).find(({ request }) => request.verb === 'update' && request.version === undefined);
     if (write === undefined) throw new Error('no update');
-    const { seen, ...rest } = write;
+    const { seen: _, ...rest } = write;
     return replaced(history, write, { ...rest, status: 409 });
   },
   'a list mixes two revisions': (history) =>

@@ -155,6 +155,6 @@ function cannotConvert(applied: unknown, error: DecodeError, target: PatchTarget
   const { metadata } = isRecord(applied) ? applied : {};
   const { namespace = '', name = '' } = isRecord(metadata) ? metadata : {};
   const gvk = `${target.body.group}/${target.body.version}, Kind=${target.body.kind}`;
-  const text = `failed to convert new object (${namespace}/${name}; ${gvk}) to proper version: unable to convert unstructured object to ${gvk}: ${error.message}`;
+  const text = `failed to convert new object (${String(namespace)}/${String(name)}; ${gvk}) to proper version: unable to convert unstructured object to ${gvk}: ${error.message}`;
   return new StatusError(500, '', text, undefined, { cause: error });
 }

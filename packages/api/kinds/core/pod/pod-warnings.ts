@@ -84,7 +84,7 @@ export function podWarnings(spec: api.V1PodSpec, meta: ObjectMeta | undefined, p
   (spec.dnsConfig?.nameservers ?? []).forEach((ip, i) => {
     warnings.push(...ipWarnings(ip, `${path}.dnsConfig.nameservers[${i}]`));
   });
-  (spec.hostAliases ?? []).forEach(({ ip = '' }, i) => {
+  (spec.hostAliases ?? []).forEach(({ ip }, i) => {
     warnings.push(...ipWarnings(ip, `${path}.hostAliases[${i}].ip`));
   });
   return warnings;
