@@ -90,6 +90,7 @@ export const builtInResources: readonly ResourceInfo[] = [
       status('Pod'),
     ],
   }),
+  row({ ...core, resource: 'podtemplates', kind: 'PodTemplate' }),
   row({ ...core, resource: 'secrets', kind: 'Secret' }),
   row({
     ...core,

@@ -19,6 +19,7 @@ import { event } from './core/event.ts';
 import { namespace } from './core/namespace.ts';
 import { node } from './core/node.ts';
 import { pod } from './core/pod.ts';
+import { podTemplate } from './core/pod-template.ts';
 import { secret } from './core/secret.ts';
 import { service } from './core/service.ts';
 import { serviceAccount } from './core/service-account.ts';
@@ -36,6 +37,7 @@ const kinds: readonly KindDefinition[] = [
   namespace,
   node,
   pod,
+  podTemplate,
   secret,
   serviceAccount,
   service,

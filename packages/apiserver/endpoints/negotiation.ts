@@ -29,6 +29,15 @@ export const listMediaTypes: readonly string[] = [
 
 /** Throws StatusError 406. `produced` is what the route declares it can answer with. */
 export function negotiateOutput(http: HttpRequest, query: URLSearchParams, produced: readonly string[] = objectMediaTypes): OutputFormat {
+  return negotiate(http, query, produced, true);
+}
+
+/** As `negotiateOutput` for answers that are no stored objects: nothing prints them as a table. */
+export function negotiateWithoutTable(http: HttpRequest, query: URLSearchParams): OutputFormat {
+  return negotiate(http, query, objectMediaTypes, false);
+}
+
+function negotiate(http: HttpRequest, query: URLSearchParams, produced: readonly string[], tables: boolean): OutputFormat {
   const header = headerText(http, 'accept');
   if (header === '' || header === '*/*' || header === 'application/json') {
     return wantsPretty(http, query) ? prettyJson : jsonOutput;
@@ -36,7 +45,7 @@ export function negotiateOutput(http: HttpRequest, query: URLSearchParams, produ
   const clauses = parseAccept(header);
   const routed = clauses.some((c) => c.text === '*/*' || produced.includes(c.text));
   if (!routed) throw genericStatus(406, `406: Not Acceptable\n\nAvailable representations: ${produced.join(', ')}`);
-  const found = pick(clauses);
+  const found = pick(clauses, tables);
   if (found === undefined) {
     const onlyProtobuf = clauses.every((c) => c.text === 'application/vnd.kubernetes.protobuf');
     const accepted = onlyProtobuf ? objectMediaTypes.slice(0, 2) : objectMediaTypes;
@@ -47,7 +56,10 @@ export function negotiateOutput(http: HttpRequest, query: URLSearchParams, produ
 
 /** What an error is written in: as asked where possible, else JSON. Never throws. */
 export function negotiateErrorOutput(http: HttpRequest, query: URLSearchParams): OutputFormat {
-  const found = pick(parseAccept(headerText(http, 'accept')).map((c) => ({ ...c, parameters: new Map() })));
+  const found = pick(
+    parseAccept(headerText(http, 'accept')).map((c) => ({ ...c, parameters: new Map() })),
+    false,
+  );
   if (found?.type === 'yaml') return { type: 'yaml', pretty: false, convert: undefined };
   return wantsPretty(http, query) ? prettyJson : jsonOutput;
 }
@@ -108,14 +120,15 @@ function specificity(text: string): number {
   return text === '*/*' ? 0 : text.endsWith('/*') ? 1 : 2;
 }
 
-function pick(clauses: readonly AcceptClause[]): OutputFormat | undefined {
+function pick(clauses: readonly AcceptClause[], tables: boolean): OutputFormat | undefined {
   for (const clause of clauses) {
     for (const type of ['json', 'yaml'] as const) {
       if (clause.text !== `application/${type}` && clause.text !== 'application/*' && clause.text !== '*/*') continue;
       const stream = clause.parameters.get('stream');
       if (stream !== undefined && stream !== 'watch') continue;
       const convert = conversionOf(clause.parameters);
-      if (convert !== 'refused') return { type, pretty: clause.parameters.get('pretty') === '1', convert };
+      if (convert === 'refused' || (convert?.kind === 'Table' && !tables)) continue;
+      return { type, pretty: clause.parameters.get('pretty') === '1', convert };
     }
   }
   return undefined;

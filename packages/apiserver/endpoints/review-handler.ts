@@ -8,7 +8,7 @@ import { ensureNamespace, rfc3339, wipeSystemMetadata } from '../registry/generi
 import type { Review } from '../registry/reviews/review.ts';
 import { readObject } from './decode-body.ts';
 import type { ReviewHandler } from './dispatch.ts';
-import { negotiateOutput } from './negotiation.ts';
+import { negotiateWithoutTable } from './negotiation.ts';
 import { parseWriteOptions } from './options/write-options.ts';
 import { respondObject } from './respond.ts';
 import { bodyKindOf } from './scope.ts';
@@ -16,7 +16,7 @@ import { bodyKindOf } from './scope.ts';
 /** POST of a kind that is answered and never stored: decode → defaults → validation → the review → 201 with its status. */
 export function reviewHandler(kind: KindDefinition, review: Review): ReviewHandler {
   return async (context, resource, tools) => {
-    const format = negotiateOutput(context.http, context.query);
+    const format = negotiateWithoutTable(context.http, context.query);
     const options = parseWriteOptions(context.http, context.query, 'CreateOptions');
     const object = await readObject(context, tools, bodyKindOf(resource), options.fieldValidation);
     wipeSystemMetadata(object);

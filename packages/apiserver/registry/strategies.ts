@@ -1,3 +1,4 @@
+import { equalJson } from '@coffer/api/meta/safe-object';
 import { deploymentStrategy } from './apps/deployment-strategy.ts';
 import { csrStrategy } from './certificates/csr-strategy.ts';
 import { namespaceStrategy } from './core/namespace-strategy.ts';
@@ -18,6 +19,7 @@ export function builtInStrategies(deps: StrategyDeps): (group: string, resource:
     '/namespaces': namespaceStrategy,
     '/nodes': { prepareForUpdate: keepStatus },
     '/pods': podStrategy,
+    '/podtemplates': podTemplateStrategy,
     '/serviceaccounts': { returnDeletedObject: true },
     '/services': deps.services,
     'apps/deployments': deploymentStrategy,
@@ -35,6 +37,16 @@ export function builtInStrategies(deps: StrategyDeps): (group: string, resource:
 }
 
 const plain: Strategy = {};
+
+/** What a PodTemplate has instead of a spec counts. */
+const podTemplateStrategy: Strategy = {
+  prepareForCreate(object) {
+    object.metadata.generation = 1;
+  },
+  prepareForUpdate(object, old) {
+    if (!equalJson(object.template ?? null, old.template ?? null)) object.metadata.generation = (old.metadata.generation ?? 0) + 1;
+  },
+};
 
 /** EndpointSlices have no spec: every change of what they say counts. */
 const endpointSliceStrategy: Strategy = {

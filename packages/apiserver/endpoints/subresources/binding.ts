@@ -10,7 +10,7 @@ import { rfc3339 } from '../../registry/generic/system-metadata.ts';
 import type { RequestContext } from '../../request/context.ts';
 import { readObject } from '../decode-body.ts';
 import { translatingErrors } from '../errors.ts';
-import { negotiateOutput } from '../negotiation.ts';
+import { negotiateWithoutTable } from '../negotiation.ts';
 import { parseWriteOptions } from '../options/write-options.ts';
 import { respondObject } from '../respond.ts';
 import { admissionAttributes, type Scope } from '../scope.ts';
@@ -19,7 +19,7 @@ const body = { group: '', version: 'v1', kind: 'Binding' };
 
 /** POST `pods/…/binding` and `bindings`: assigns a pod to a node, once. `urlName` is empty where the URL does not name the pod. */
 export async function bindPod(context: RequestContext, scope: Scope, urlName: string): Promise<HttpResponse> {
-  const format = negotiateOutput(context.http, context.query);
+  const format = negotiateWithoutTable(context.http, context.query);
   const options = parseWriteOptions(context.http, context.query, 'CreateOptions');
   const object = await readObject(context, scope.tools, body, options.fieldValidation);
   const binding = object as unknown as V1Binding;

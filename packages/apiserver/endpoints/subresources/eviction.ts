@@ -4,7 +4,7 @@ import type { HttpResponse } from '@coffer/base/http/handler';
 import { deleteObject } from '../../registry/generic/delete.ts';
 import type { RequestContext } from '../../request/context.ts';
 import { readObject } from '../decode-body.ts';
-import { negotiateOutput } from '../negotiation.ts';
+import { negotiateWithoutTable } from '../negotiation.ts';
 import { deleteOptionsFromBody } from '../options/delete-options.ts';
 import { parseWriteOptions } from '../options/write-options.ts';
 import { respondObject } from '../respond.ts';
@@ -14,7 +14,7 @@ const body = { group: 'policy', version: 'v1', kind: 'Eviction' };
 
 /** POST `pods/…/eviction`: deletes the pod, gracefully. There are no disruption budgets that could stand against it. */
 export async function evictPod(context: RequestContext, scope: Scope): Promise<HttpResponse> {
-  const format = negotiateOutput(context.http, context.query);
+  const format = negotiateWithoutTable(context.http, context.query);
   const write = parseWriteOptions(context.http, context.query, 'CreateOptions');
   const object = await readObject(context, scope.tools, body, write.fieldValidation);
   const { name, namespace } = context.info;

@@ -115,6 +115,22 @@ describe('binding', () => {
   });
 });
 
+describe('answers that are no stored objects', () => {
+  it('cannot be had as a table', async () => {
+    await createPod('tab', {});
+    const accept = 'application/json;as=Table;v=v1;g=meta.k8s.io';
+    const body = { metadata: { name: 'tab' }, target: { kind: 'Node', name: 'n1' } };
+    const refused = await api.request('POST', `${pods}/tab/binding`, body, { headers: { accept } });
+    expect(refused.json).toMatchObject({
+      code: 406,
+      message: 'only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf',
+    });
+    expect((await api.request('POST', `${pods}/tab/binding`, body, { headers: { accept: `${accept},application/json` } })).status).toBe(
+      201,
+    );
+  });
+});
+
 describe('eviction', () => {
   it('deletes gracefully', async () => {
     await createPod('e', { nodeName: 'n1' });

@@ -10,7 +10,7 @@ import { podSpec } from '../../registry/core/pod-strategy.ts';
 import { rfc3339 } from '../../registry/generic/system-metadata.ts';
 import type { RequestContext } from '../../request/context.ts';
 import { readObject } from '../decode-body.ts';
-import { negotiateOutput } from '../negotiation.ts';
+import { negotiateWithoutTable } from '../negotiation.ts';
 import { parseWriteOptions } from '../options/write-options.ts';
 import { respondObject } from '../respond.ts';
 import { admissionAttributes, type Scope } from '../scope.ts';
@@ -50,7 +50,7 @@ const extendedSeconds = 365 * 24 * 3600;
 
 /** POST `serviceaccounts/…/token`: a token for the account, bound to what the request names. */
 export async function createToken(context: RequestContext, scope: Scope, issuer: TokenIssuer, scopes: Scopes): Promise<HttpResponse> {
-  const format = negotiateOutput(context.http, context.query);
+  const format = negotiateWithoutTable(context.http, context.query);
   const options = parseWriteOptions(context.http, context.query, 'CreateOptions');
   const object = await readObject(context, scope.tools, body, options.fieldValidation);
   const { name, namespace } = context.info;
