@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { mkdtemp, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -7,13 +7,15 @@ import path from 'node:path';
 import { createAuthority, issueCertificate } from '@coffer/apiserver/pki/certificates';
 import { exportJWK, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { CofferProcess } from '../support/coffer-process.ts';
+import { CofferProcess, eventually } from '../support/coffer-process.ts';
 
 // Services an operator configures: an OpenID Connect issuer and webhooks for tokens and for authorization, over TLS.
 
 let outside: Server;
 let base: string;
 let coffer: CofferProcess;
+let accessKubeconfig: string;
+let authenticationFile: string;
 const issuerKeys = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const reviews: { readonly kind: string; readonly spec: Record<string, unknown> }[] = [];
 
@@ -75,7 +77,9 @@ beforeAll(async () => {
     await writeFile(file, `apiVersion: v1\nkind: Config\nclusters: [${cluster}]\n${rest}`);
     return file;
   };
+  accessKubeconfig = await kubeconfig('access');
   const config = path.join(dataDir, 'authentication.yaml');
+  authenticationFile = config;
   const pem = authority.certificatePem
     .trim()
     .split('\n')
@@ -104,7 +108,7 @@ anonymous:
     args: [
       ...['--runtime', 'none', '--authentication-config', config],
       ...['--authentication-token-webhook-config-file', await kubeconfig('tokens'), '--authentication-token-webhook-version', 'v1'],
-      ...['--authorization-mode', 'Node,RBAC,Webhook', '--authorization-webhook-config-file', await kubeconfig('access')],
+      ...['--authorization-mode', 'Node,RBAC,Webhook', '--authorization-webhook-config-file', accessKubeconfig],
       ...['--authorization-webhook-version', 'v1'],
     ],
   });
@@ -135,6 +139,16 @@ describe('an OpenID Connect issuer', () => {
   it('vouches for users by the configured mappings', async () => {
     expect(await whoIs(await idToken({}))).toEqual({ username: 'olga@outside', groups: ['outside:devs', 'system:authenticated'] });
     expect(await whoIs(`${(await idToken({})).slice(0, -4)}AAAA`)).toBe(401);
+  });
+
+  it('vouches by other mappings when the file has changed, unless that is not valid', async () => {
+    const text = await readFile(authenticationFile, 'utf8');
+    await writeFile(authenticationFile, text.replace('outside:', 'abroad:'));
+    const groups = async () => (await whoIs(await idToken({}))).groups;
+    await eventually('the changed mapping', async () => (await groups()).includes('abroad:devs'));
+    await writeFile(authenticationFile, text.replace('claims.sub', 'claims.('));
+    await eventually('the refusal', async () => coffer.output.includes('a changed configuration file is not used'));
+    expect(await groups()).toContain('abroad:devs');
   });
 });
 
@@ -172,6 +186,51 @@ describe('an authorization webhook', () => {
   });
 });
 
+describe('an authorization configuration', () => {
+  const configuration = (namespace: string) => `apiVersion: apiserver.config.k8s.io/v1
+kind: AuthorizationConfiguration
+authorizers:
+- {type: Node, name: node}
+- type: Webhook
+  name: outside
+  webhook:
+    timeout: 3s
+    subjectAccessReviewVersion: v1
+    matchConditionSubjectAccessReviewVersion: v1
+    failurePolicy: Deny
+    connectionInfo: {type: KubeConfigFile, kubeConfigFile: ${accessKubeconfig}}
+    matchConditions:
+    - expression: has(request.resourceAttributes)
+    - expression: request.resourceAttributes.namespace == '${namespace}'
+- {type: RBAC, name: rbac}
+`;
+
+  it('asks webhooks where their conditions hold, before RBAC when it says so, and is followed', async () => {
+    const dataDir = await mkdtemp(path.join(tmpdir(), 'coffer-authorization-'));
+    const file = path.join(dataDir, 'authorization.yaml');
+    const tokens = path.join(dataDir, 'users.csv');
+    const users = 'test-admin-token,operator,,"system:masters"\nwendys-token,wendy,,\n';
+    await Promise.all([writeFile(file, configuration('default')), writeFile(tokens, users, { mode: 0o600 })]);
+    const server = await CofferProcess.start({
+      dataDir,
+      args: ['--runtime', 'none', '--authorization-config', file, '--token-auth-file', tokens],
+    });
+    try {
+      const list = async (namespace: string, resource: string) =>
+        (await server.call('GET', `/api/v1/namespaces/${namespace}/${resource}`, undefined, bearer('wendys-token'))).status;
+      expect([await list('default', 'pods'), await list('default', 'configmaps'), await list('kube-system', 'pods')]).toEqual([
+        200, 403, 403,
+      ]);
+      await writeFile(file, 'not: valid');
+      await writeFile(file, configuration('kube-system'));
+      await eventually('the changed configuration', async () => (await list('kube-system', 'pods')) === 200);
+      expect(await list('default', 'pods')).toBe(403);
+    } finally {
+      await server.dispose();
+    }
+  });
+});
+
 describe('anonymous requests', () => {
   it('count only for the configured paths', async () => {
     const nobody = { authorization: '' };
@@ -185,6 +244,10 @@ describe('flags that contradict each other', () => {
     [['--authorization-mode', 'AlwaysAllow'], 'AlwaysAllow is not supported'],
     [['--authorization-mode', 'RBAC,Webhook'], 'needs --authorization-webhook-config-file'],
     [['--authorization-mode', 'RBAC,RBAC'], 'RBAC stands twice'],
+    [
+      ['--authorization-mode', 'RBAC', '--authorization-config', '/x'],
+      '--authorization-config can not be specified with --authorization-mode',
+    ],
     [['--oidc-issuer-url', 'http://x', '--oidc-client-id', 'c'], 'URL scheme must be https'],
     [['--oidc-issuer-url', 'https://x'], '--oidc-client-id must be set'],
   ])('%j end the start with a clear message', async (args, message) => {

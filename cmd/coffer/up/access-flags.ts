@@ -34,7 +34,9 @@ export interface AccessFlags {
   readonly authenticationTokenWebhookConfigFile?: string;
   readonly authenticationTokenWebhookCacheTtl: number;
   readonly authenticationTokenWebhookVersion: 'v1' | 'v1beta1';
-  readonly authorizationMode: readonly string[];
+  /** Undefined: not given; Node and RBAC then. */
+  readonly authorizationMode?: readonly string[];
+  readonly authorizationConfig?: string;
   readonly authorizationWebhookConfigFile?: string;
   readonly authorizationWebhookCacheAuthorizedTtl: number;
   readonly authorizationWebhookCacheUnauthorizedTtl: number;
@@ -124,7 +126,11 @@ function addOidcFlags(command: Command): void {
 
 function addAuthorizationFlags(command: Command): void {
   command
-    .option('--authorization-mode <list>', 'authorizers in order: Node, RBAC, Webhook', parseList, ['Node', 'RBAC'])
+    .option('--authorization-mode <list>', 'authorizers in order: Node, RBAC, Webhook (default Node,RBAC)', parseList)
+    .option(
+      '--authorization-config <file>',
+      'AuthorizationConfiguration: authorizers in order, webhooks with conditions; followed while it changes',
+    )
     .option('--authorization-webhook-config-file <file>', 'kubeconfig of the webhook')
     .option('--authorization-webhook-cache-authorized-ttl <duration>', 'how long its permissions hold', parseDurationMs, 300_000)
     .option('--authorization-webhook-cache-unauthorized-ttl <duration>', 'how long its refusals hold', parseDurationMs, 30_000)

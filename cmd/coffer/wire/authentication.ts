@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { equalJson } from '@coffer/api/meta/safe-object';
 import { anonymousAuthenticator } from '@coffer/apiserver/authentication/anonymous';
 import type { AuthenticationConfiguration } from '@coffer/apiserver/authentication/authentication-config';
 import type { Authenticator, TokenAuthenticator } from '@coffer/apiserver/authentication/authenticator';
@@ -16,6 +17,7 @@ import { tokenFileAuthenticator } from '@coffer/apiserver/authentication/token-f
 import { unionAuthenticator } from '@coffer/apiserver/authentication/union';
 import { issuerDiscoveryEndpoint, issuerKeysPath } from '@coffer/apiserver/server/issuer-discovery-endpoint';
 import type { NonResourceEndpoint } from '@coffer/apiserver/server/non-resource-endpoints';
+import { followFile } from '@coffer/base/files/followed-file';
 import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
 import type { ResourceStore } from '@coffer/storage/store/store';
@@ -33,6 +35,8 @@ export interface AuthenticationDeps {
   readonly store: (prefix: string) => ResourceStore;
   readonly recordLegacyUse: RecordLegacyUse;
   readonly clientTrust: ClientTrust;
+  /** Ends what follows the configuration file. */
+  readonly signal: AbortSignal;
 }
 
 export interface Authentication {
@@ -51,7 +55,7 @@ export async function wireAuthentication(flags: AccessFlags, deps: Authenticatio
   const issuer = flags.serviceAccountIssuer[0] ?? '';
   const keys = await signingKeys(flags, deps.serviceAccountKeyPem);
   const apiAudiences = flags.apiAudiences.length > 0 ? flags.apiAudiences : [issuer];
-  const config = await authenticationConfig(flags);
+  const { config, text } = await authenticationConfig(flags);
   const tokens: TokenAuthenticator[] = [];
   if (flags.tokenAuthFile) tokens.push(tokenFileAuthenticator(await readFile(flags.tokenAuthFile, 'utf8'), apiAudiences));
   tokens.push(
@@ -67,7 +71,7 @@ export async function wireAuthentication(flags: AccessFlags, deps: Authenticatio
   if (flags.enableBootstrapTokenAuth) {
     tokens.push(bootstrapTokenAuthenticator({ secret: (name) => store('secrets').get('kube-system', name), apiAudiences, clock }));
   }
-  tokens.push(...(await oidcAuthenticators(config.issuers, apiAudiences, deps)));
+  tokens.push(await issuersOf(flags, config, text, apiAudiences, deps));
   if (flags.authenticationTokenWebhookConfigFile) {
     tokens.push(await webhookAuthenticator(flags, flags.authenticationTokenWebhookConfigFile, apiAudiences, deps));
   }
@@ -128,17 +132,24 @@ async function requestHeaders(flags: AccessFlags, { clientTrust, clock }: Authen
   return [requestHeaderAuthenticator({ authorities, allowedNames, usernameHeaders, uidHeaders, groupHeaders, extraHeaderPrefixes, clock })];
 }
 
-async function authenticationConfig(flags: AccessFlags): Promise<AuthenticationConfiguration> {
+interface LoadedConfiguration {
+  readonly config: AuthenticationConfiguration;
+  /** Of the file; undefined without one. */
+  readonly text?: string;
+}
+
+async function authenticationConfig(flags: AccessFlags): Promise<LoadedConfiguration> {
   if (flags.authenticationConfig) {
     if (flags.oidcIssuerUrl) throw new Error('--authentication-config and the --oidc-* flags cannot be used together');
     const { parseAuthenticationConfiguration } = await import('@coffer/apiserver/authentication/authentication-config');
-    const config = parseAuthenticationConfiguration(await readFile(flags.authenticationConfig, 'utf8'));
+    const text = await readFile(flags.authenticationConfig, 'utf8');
+    const config = parseAuthenticationConfiguration(text);
     if (config.anonymous && flags.anonymousAuth !== undefined) {
       throw new Error('--anonymous-auth must not be set when the authentication configuration sets anonymous');
     }
-    return config;
+    return { config, text };
   }
-  if (!flags.oidcIssuerUrl) return { issuers: [], anonymous: undefined };
+  if (!flags.oidcIssuerUrl) return { config: { issuers: [], anonymous: undefined } };
   const { issuerFromFlags } = await import('@coffer/apiserver/authentication/oidc/issuer-config');
   const issuer = issuerFromFlags({
     issuerUrl: flags.oidcIssuerUrl,
@@ -151,7 +162,30 @@ async function authenticationConfig(flags: AccessFlags): Promise<AuthenticationC
     signingAlgorithms: flags.oidcSigningAlgs,
     requiredClaims: flags.oidcRequiredClaim,
   });
-  return { issuers: [issuer], anonymous: undefined };
+  return { config: { issuers: [issuer], anonymous: undefined } };
+}
+
+/** The issuers of the configuration; others while its file changes. Who is anonymous stays as it was at the start. */
+async function issuersOf(
+  flags: AccessFlags,
+  config: AuthenticationConfiguration,
+  text: string | undefined,
+  apiAudiences: readonly string[],
+  deps: AuthenticationDeps,
+): Promise<TokenAuthenticator> {
+  let current = unionTokenAuthenticator(await oidcAuthenticators(config.issuers, apiAudiences, deps));
+  const file = flags.authenticationConfig;
+  if (file !== undefined && text !== undefined) {
+    const { parseAuthenticationConfiguration } = await import('@coffer/apiserver/authentication/authentication-config');
+    const use = async (changed: string): Promise<void> => {
+      const next = parseAuthenticationConfiguration(changed);
+      if (!equalJson(next.anonymous ?? null, config.anonymous ?? null))
+        throw new Error('anonymous: a change takes effect with a new start only');
+      current = unionTokenAuthenticator(await oidcAuthenticators(next.issuers, apiAudiences, deps));
+    };
+    void followFile({ file, clock: deps.clock, logger: deps.logger, use }, text, deps.signal);
+  }
+  return { authenticateToken: (token, audiences) => current.authenticateToken(token, audiences) };
 }
 
 async function oidcAuthenticators(

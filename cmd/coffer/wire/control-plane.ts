@@ -9,7 +9,6 @@ import { nodeRestrictionPlugin } from '@coffer/apiserver/admission/node/node-res
 import { rbacEscalationPlugin } from '@coffer/apiserver/admission/rbac/escalation';
 import type { TokenAuthenticator } from '@coffer/apiserver/authentication/authenticator';
 import type { ServiceAccountTokenIssuer } from '@coffer/apiserver/authentication/service-account/token-issuer';
-import type { Authorizer } from '@coffer/apiserver/authorization/authorizer';
 import { nodeAuthorizer } from '@coffer/apiserver/authorization/node/node-authorizer';
 import { NodeGraph } from '@coffer/apiserver/authorization/node/node-graph';
 import { RbacAuthorizer } from '@coffer/apiserver/authorization/rbac/rbac-authorizer';
@@ -27,12 +26,7 @@ import { createServerMetrics } from '@coffer/apiserver/metrics/server-metrics';
 import type { ClusterKeys } from '@coffer/apiserver/pki/cluster-keys';
 import { serviceStrategy } from '@coffer/apiserver/registry/core/service-strategy';
 import { openResourceStores, type ResourceStores } from '@coffer/apiserver/registry/open-stores';
-import {
-  type RuleResolver,
-  selfSubjectAccessReview,
-  selfSubjectRulesReview,
-  subjectAccessReview,
-} from '@coffer/apiserver/registry/reviews/access-reviews';
+import { selfSubjectAccessReview, selfSubjectRulesReview, subjectAccessReview } from '@coffer/apiserver/registry/reviews/access-reviews';
 import type { Review } from '@coffer/apiserver/registry/reviews/review';
 import { selfSubjectReview, tokenReview } from '@coffer/apiserver/registry/reviews/token-reviews';
 import { builtInStrategies } from '@coffer/apiserver/registry/strategies';
@@ -53,7 +47,7 @@ import { type ApiAddress, publishApiService } from './api-service.ts';
 import { wireAudit } from './audit.ts';
 import { wireAuthentication } from './authentication.ts';
 import { type ClientTrust, publishAuthenticationTrust } from './authentication-trust.ts';
-import { wireAuthorization } from './authorization.ts';
+import { type Authorization, wireAuthorization } from './authorization.ts';
 import { ensureSystemNamespaces } from './bootstrap-objects.ts';
 import { legacyTokenTracker, startLegacyTokenTracking } from './legacy-token-tracking.ts';
 import { writeAsServer } from './write-as-server.ts';
@@ -113,7 +107,9 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
   const rbacIndex = new RbacIndex(rbacStores, options.onFatal);
   const nodeGraph = new NodeGraph(store('pods'), options.onFatal);
   const rbac = new RbacAuthorizer(rbacIndex);
-  const { authorizer, ruleResolvers } = await wireAuthorization(options.access, { node: nodeAuthorizer(nodeGraph), rbac, clock, logger });
+  const closing = new AbortController();
+  const { signal } = closing;
+  const authorizer = await wireAuthorization(options.access, { node: nodeAuthorizer(nodeGraph), rbac, clock, logger, signal });
 
   const legacyTokens = legacyTokenTracker(logger);
   const authentication = await wireAuthentication(options.access, {
@@ -124,6 +120,7 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
     store,
     recordLegacyUse: legacyTokens.record,
     clientTrust: options.clientTrust,
+    signal,
   });
 
   const admission = new AdmissionChain([
@@ -167,7 +164,7 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
     clock,
     nodeApiFor: (name) => options.nodeApiFor(name) ?? kubelets.for(name),
     tokenIssuer: authentication.tokenIssuer,
-    reviews: reviewHandlers(authorizer, ruleResolvers, authentication.tokens, authentication.apiAudiences),
+    reviews: reviewHandlers(authorizer, authentication.tokens, authentication.apiAudiences),
     onWatchEvents: metrics.countWatchEvents,
   });
   const audit = await wireAudit(options.access, clock, logger, createAuditMetrics(metrics.registry));
@@ -215,6 +212,7 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
         address,
       ),
     async close() {
+      closing.abort(new Error('the server ends'));
       await audit?.close();
       kubelets.close();
       rbacIndex.close();
@@ -235,8 +233,7 @@ function storeOf(stores: ResourceStores, prefix: string): ResourceStore {
 }
 
 function reviewHandlers(
-  authorizer: Authorizer,
-  ruleResolvers: readonly RuleResolver[],
+  authorizer: Authorization,
   tokens: TokenAuthenticator,
   apiAudiences: readonly string[],
 ): ReadonlyMap<string, ReviewHandler> {
@@ -244,7 +241,7 @@ function reviewHandlers(
     ['authorization.k8s.io', 'subjectaccessreviews', subjectAccessReview(authorizer)],
     ['authorization.k8s.io', 'localsubjectaccessreviews', subjectAccessReview(authorizer)],
     ['authorization.k8s.io', 'selfsubjectaccessreviews', selfSubjectAccessReview(authorizer)],
-    ['authorization.k8s.io', 'selfsubjectrulesreviews', selfSubjectRulesReview(ruleResolvers)],
+    ['authorization.k8s.io', 'selfsubjectrulesreviews', selfSubjectRulesReview(() => authorizer.ruleResolvers)],
     ['authentication.k8s.io', 'tokenreviews', tokenReview(tokens, apiAudiences)],
     ['authentication.k8s.io', 'selfsubjectreviews', selfSubjectReview],
   ];

@@ -3,10 +3,10 @@ import type { Clock } from '@coffer/base/time/clock';
 import { loadKubeconfig, resolveConnection } from '@coffer/client/kubeconfig/connection';
 import { httpsTransport } from '@coffer/client/transport/https';
 
-const timeoutMs = 30_000;
+const defaultTimeoutMs = 30_000;
 
 /** The webhook of a kubeconfig file, as upstream's `--…-webhook-config-file` flags take one: its cluster's server is the URL. */
-export function webhookClient(file: string, clock: Clock): WebhookClient {
+export function webhookClient(file: string, clock: Clock, timeoutMs: number = defaultTimeoutMs): WebhookClient {
   const connection = resolveConnection(loadKubeconfig(file), clock);
   const transport = httpsTransport({ connection, clock, userAgent: 'kube-apiserver-webhook' });
   const path = new URL(connection.server).pathname === '/' ? '/' : '';

@@ -1,5 +1,5 @@
-import { isRecord } from '@coffer/api/meta/safe-object';
 import { load } from 'js-yaml';
+import { listField, onlyFields, optionalText, recordField, requiredText } from '../config-file/config-fields.ts';
 import {
   allSigningAlgorithms,
   type ClaimMapping,
@@ -22,14 +22,14 @@ const maxIssuers = 64;
 
 /** Reads the file. Every problem, unknown fields included, is an error that names the field. */
 export function parseAuthenticationConfiguration(text: string): AuthenticationConfiguration {
-  const document = record(load(text), 'authentication configuration');
+  const document = recordField(load(text), 'authentication configuration');
   if (!versions.includes(String(document.apiVersion)) || document.kind !== 'AuthenticationConfiguration') {
     throw new Error(`authentication configuration: expected apiVersion ${versions[0]}, kind AuthenticationConfiguration`);
   }
   onlyFields(document, ['apiVersion', 'kind', 'jwt', 'anonymous'], 'authentication configuration');
-  const jwt = list(document.jwt, 'jwt');
+  const jwt = listField(document.jwt, 'jwt');
   if (jwt.length > maxIssuers) throw new Error(`jwt: at most ${maxIssuers} issuers`);
-  const issuers = jwt.map((item, index) => parseIssuer(record(item, `jwt[${index}]`), `jwt[${index}]`));
+  const issuers = jwt.map((item, index) => parseIssuer(recordField(item, `jwt[${index}]`), `jwt[${index}]`));
   const twice = issuers.find(({ url }, index) => issuers.findIndex((other) => other.url === url) < index);
   if (twice) throw new Error(`jwt: issuer ${JSON.stringify(twice.url)} stands twice`);
   return { issuers, anonymous: parseAnonymous(document.anonymous) };
@@ -37,11 +37,11 @@ export function parseAuthenticationConfiguration(text: string): AuthenticationCo
 
 function parseAnonymous(value: unknown): AuthenticationConfiguration['anonymous'] {
   if (value === undefined || value === null) return undefined;
-  const anonymous = record(value, 'anonymous');
+  const anonymous = recordField(value, 'anonymous');
   onlyFields(anonymous, ['enabled', 'conditions'], 'anonymous');
-  const paths = list(anonymous.conditions, 'anonymous.conditions').map((condition, index) => {
+  const paths = listField(anonymous.conditions, 'anonymous.conditions').map((condition, index) => {
     const at = `anonymous.conditions[${index}]`;
-    return required(record(condition, at).path, `${at}.path`);
+    return requiredText(recordField(condition, at).path, `${at}.path`);
   });
   if (anonymous.enabled !== true && paths.length > 0)
     throw new Error('anonymous.conditions: enabled should be set to true when conditions are');
@@ -50,42 +50,44 @@ function parseAnonymous(value: unknown): AuthenticationConfiguration['anonymous'
 
 function parseIssuer(jwt: Record<string, unknown>, at: string): IssuerConfig {
   onlyFields(jwt, ['issuer', 'claimValidationRules', 'claimMappings', 'userValidationRules'], at);
-  const issuer = record(jwt.issuer, `${at}.issuer`);
+  const issuer = recordField(jwt.issuer, `${at}.issuer`);
   onlyFields(
     issuer,
     ['url', 'discoveryURL', 'certificateAuthority', 'audiences', 'audienceMatchPolicy', 'egressSelectorType'],
     `${at}.issuer`,
   );
-  const url = required(issuer.url, `${at}.issuer.url`);
+  const url = requiredText(issuer.url, `${at}.issuer.url`);
   checkIssuerUrl(url, `${at}.issuer.url`);
-  const discoveryUrl = optional(issuer.discoveryURL, `${at}.issuer.discoveryURL`);
+  const discoveryUrl = optionalText(issuer.discoveryURL, `${at}.issuer.discoveryURL`);
   if (discoveryUrl !== undefined) checkIssuerUrl(discoveryUrl, `${at}.issuer.discoveryURL`);
   if (discoveryUrl === url) throw new Error(`${at}.issuer.discoveryURL: must be different from url`);
   if (issuer.egressSelectorType !== undefined) throw new Error(`${at}.issuer.egressSelectorType: not supported`);
-  const audiences = list(issuer.audiences, `${at}.issuer.audiences`).map((item, i) => required(item, `${at}.issuer.audiences[${i}]`));
+  const audiences = listField(issuer.audiences, `${at}.issuer.audiences`).map((item, i) =>
+    requiredText(item, `${at}.issuer.audiences[${i}]`),
+  );
   if (audiences.length === 0) throw new Error(`${at}.issuer.audiences: at least one audience is required`);
-  const policy = optional(issuer.audienceMatchPolicy, `${at}.issuer.audienceMatchPolicy`);
+  const policy = optionalText(issuer.audienceMatchPolicy, `${at}.issuer.audienceMatchPolicy`);
   if (policy !== undefined && policy !== 'MatchAny') throw new Error(`${at}.issuer.audienceMatchPolicy: supported values: "MatchAny"`);
   if (audiences.length > 1 && policy === undefined) {
     throw new Error(`${at}.issuer.audienceMatchPolicy: must be MatchAny for multiple audiences`);
   }
-  const mappings = record(jwt.claimMappings, `${at}.claimMappings`);
+  const mappings = recordField(jwt.claimMappings, `${at}.claimMappings`);
   onlyFields(mappings, ['username', 'groups', 'uid', 'extra'], `${at}.claimMappings`);
   const config: IssuerConfig = {
     url,
     discoveryUrl: discoveryUrl ?? defaultDiscoveryUrl(url),
-    certificateAuthorityPem: optional(issuer.certificateAuthority, `${at}.issuer.certificateAuthority`),
+    certificateAuthorityPem: optionalText(issuer.certificateAuthority, `${at}.issuer.certificateAuthority`),
     audiences,
     signingAlgorithms: allSigningAlgorithms,
-    claimValidationRules: list(jwt.claimValidationRules, `${at}.claimValidationRules`).map((item, index) =>
+    claimValidationRules: listField(jwt.claimValidationRules, `${at}.claimValidationRules`).map((item, index) =>
       parseClaimRule(item, `${at}.claimValidationRules[${index}]`),
     ),
     username: parsePrefixed(mappings.username, `${at}.claimMappings.username`),
     groups: mappings.groups === undefined ? undefined : parsePrefixed(mappings.groups, `${at}.claimMappings.groups`),
     uid: mappings.uid === undefined ? undefined : parsePlain(mappings.uid, `${at}.claimMappings.uid`),
     extra: parseExtra(mappings.extra, `${at}.claimMappings.extra`),
-    userValidationRules: list(jwt.userValidationRules, `${at}.userValidationRules`).map((item, index) =>
-      parseExpressionRule(record(item, `${at}.userValidationRules[${index}]`), `${at}.userValidationRules[${index}]`),
+    userValidationRules: listField(jwt.userValidationRules, `${at}.userValidationRules`).map((item, index) =>
+      parseExpressionRule(recordField(item, `${at}.userValidationRules[${index}]`), `${at}.userValidationRules[${index}]`),
     ),
   };
   checkEmail(config, at);
@@ -104,10 +106,10 @@ function checkEmail({ username, extra, claimValidationRules }: IssuerConfig, at:
 }
 
 function parsePrefixed(value: unknown, at: string): ClaimMapping {
-  const mapping = record(value, at);
+  const mapping = recordField(value, at);
   onlyFields(mapping, ['claim', 'prefix', 'expression'], at);
-  const claim = optional(mapping.claim, `${at}.claim`);
-  const expression = optional(mapping.expression, `${at}.expression`);
+  const claim = optionalText(mapping.claim, `${at}.claim`);
+  const expression = optionalText(mapping.expression, `${at}.expression`);
   if ((claim === undefined) === (expression === undefined)) throw new Error(`${at}: exactly one of claim and expression is required`);
   if (claim !== undefined) {
     if (typeof mapping.prefix !== 'string') throw new Error(`${at}.prefix: required when claim is set; it may be empty`);
@@ -118,25 +120,25 @@ function parsePrefixed(value: unknown, at: string): ClaimMapping {
 }
 
 function parsePlain(value: unknown, at: string): ClaimMapping {
-  const mapping = record(value, at);
+  const mapping = recordField(value, at);
   onlyFields(mapping, ['claim', 'expression'], at);
-  const claim = optional(mapping.claim, `${at}.claim`);
-  const expression = optional(mapping.expression, `${at}.expression`);
+  const claim = optionalText(mapping.claim, `${at}.claim`);
+  const expression = optionalText(mapping.expression, `${at}.expression`);
   if ((claim === undefined) === (expression === undefined)) throw new Error(`${at}: exactly one of claim and expression is required`);
   return claim === undefined ? { from: 'expression', expression: expression ?? '' } : { from: 'claim', claim, prefix: '' };
 }
 
 function parseExtra(value: unknown, at: string): IssuerConfig['extra'] {
-  const entries = list(value, at).map((item, index) => {
-    const entry = record(item, `${at}[${index}]`);
+  const entries = listField(value, at).map((item, index) => {
+    const entry = recordField(item, `${at}[${index}]`);
     onlyFields(entry, ['key', 'valueExpression'], `${at}[${index}]`);
-    const key = required(entry.key, `${at}[${index}].key`);
+    const key = requiredText(entry.key, `${at}[${index}].key`);
     const domain = key.slice(0, key.indexOf('/'));
     if (!/^[a-z0-9.-]+\/[^/].*$/.test(key) || key !== key.toLowerCase()) {
       throw new Error(`${at}[${index}].key: must be a domain-prefixed path in lower case (such as "acme.io/foo")`);
     }
     if (/(^|\.)(kubernetes|k8s)\.io$/.test(domain)) throw new Error(`${at}[${index}].key: k8s.io and kubernetes.io are reserved`);
-    return { key, expression: required(entry.valueExpression, `${at}[${index}].valueExpression`) };
+    return { key, expression: requiredText(entry.valueExpression, `${at}[${index}].valueExpression`) };
   });
   const twice = entries.find(({ key }, index) => entries.findIndex((other) => other.key === key) < index);
   if (twice) throw new Error(`${at}: key ${JSON.stringify(twice.key)} stands twice`);
@@ -144,47 +146,19 @@ function parseExtra(value: unknown, at: string): IssuerConfig['extra'] {
 }
 
 function parseClaimRule(value: unknown, at: string): ClaimRule {
-  const rule = record(value, at);
+  const rule = recordField(value, at);
   onlyFields(rule, ['claim', 'requiredValue', 'expression', 'message'], at);
   if ((rule.claim === undefined) === (rule.expression === undefined))
     throw new Error(`${at}: exactly one of claim and expression is required`);
   if (rule.expression !== undefined) return { from: 'expression', ...parseExpressionRule(rule, at) };
   return {
     from: 'claim',
-    claim: required(rule.claim, `${at}.claim`),
-    requiredValue: optional(rule.requiredValue, `${at}.requiredValue`) ?? '',
+    claim: requiredText(rule.claim, `${at}.claim`),
+    requiredValue: optionalText(rule.requiredValue, `${at}.requiredValue`) ?? '',
   };
 }
 
 function parseExpressionRule(rule: Record<string, unknown>, at: string): ExpressionRule {
-  const expression = required(rule.expression, `${at}.expression`);
-  return { expression, message: optional(rule.message, `${at}.message`) ?? `validation expression '${expression}' failed` };
-}
-
-function record(value: unknown, at: string): Record<string, unknown> {
-  if (!isRecord(value)) throw new Error(`${at}: expected an object`);
-  return value;
-}
-
-function list(value: unknown, at: string): readonly unknown[] {
-  if (value === undefined || value === null) return [];
-  if (!Array.isArray(value)) throw new Error(`${at}: expected a list`);
-  return value;
-}
-
-function optional(value: unknown, at: string): string | undefined {
-  if (value === undefined || value === null || value === '') return undefined;
-  if (typeof value !== 'string') throw new Error(`${at}: expected a string`);
-  return value;
-}
-
-function required(value: unknown, at: string): string {
-  const text = optional(value, at);
-  if (text === undefined) throw new Error(`${at}: required`);
-  return text;
-}
-
-function onlyFields(object: Record<string, unknown>, known: readonly string[], at: string): void {
-  const unknown = Object.keys(object).find((key) => !known.includes(key));
-  if (unknown !== undefined) throw new Error(`${at}: unknown field ${JSON.stringify(unknown)}`);
+  const expression = requiredText(rule.expression, `${at}.expression`);
+  return { expression, message: optionalText(rule.message, `${at}.message`) ?? `validation expression '${expression}' failed` };
 }

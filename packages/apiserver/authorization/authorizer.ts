@@ -16,6 +16,8 @@ export interface Attributes {
   readonly path: string;
   /** The field selector of a list, watch or deletecollection, as it came. */
   readonly fieldSelector?: string;
+  /** The label selector, likewise. */
+  readonly labelSelector?: string;
 }
 
 export interface Decision {

@@ -8,7 +8,9 @@ const selectorVerbs = new Set(['list', 'watch', 'deletecollection']);
 /** What the authorizer is asked about a request. A list or watch that selects one name is about that name. */
 export function attributesOf(context: RequestContext): Attributes {
   const { info, user } = context;
-  const fieldSelector = info.isResourceRequest && selectorVerbs.has(info.verb) ? context.query.get('fieldSelector') : null;
+  const hasSelectors = info.isResourceRequest && selectorVerbs.has(info.verb);
+  const fieldSelector = hasSelectors ? context.query.get('fieldSelector') : null;
+  const labelSelector = hasSelectors ? context.query.get('labelSelector') : null;
   return {
     user,
     verb: info.verb,
@@ -21,6 +23,7 @@ export function attributesOf(context: RequestContext): Attributes {
     name: info.name === '' && fieldSelector ? selectedName(info.verb, fieldSelector) : info.name,
     path: info.path,
     ...(fieldSelector ? { fieldSelector } : {}),
+    ...(labelSelector ? { labelSelector } : {}),
   };
 }
 

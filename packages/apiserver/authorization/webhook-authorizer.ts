@@ -1,17 +1,20 @@
 import { isRecord } from '@coffer/api/meta/safe-object';
-import { parseFieldSelector } from '@coffer/api/selectors/fields';
 import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
 import { ExpiringCache } from '../webhook/expiring-cache.ts';
 import { defaultWebhookRetries, postWithRetries, type WebhookClient, type WebhookRetries } from '../webhook/webhook-client.ts';
 import type { Attributes, Authorizer, Decision } from './authorizer.ts';
+import { reviewSpec } from './review-spec.ts';
 
 export interface WebhookAuthorizerOptions {
   readonly client: WebhookClient;
   /** `--authorization-webhook-version`. */
   readonly version: 'v1' | 'v1beta1';
+  /** How long answers are remembered; 0 for not at all. */
   readonly authorizedTtlMs: number;
   readonly unauthorizedTtlMs: number;
+  /** What a webhook that fails decides. Absent: it has no opinion. */
+  readonly failurePolicy?: FailurePolicy;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly retries?: WebhookRetries;
@@ -19,11 +22,12 @@ export interface WebhookAuthorizerOptions {
 
 /** Longer questions are asked and not remembered, as upstream. */
 const maxCachedLength = 10_000;
-const noOpinion: Decision = { decision: 'no-opinion', reason: '' };
+/** What counts when nobody can be asked. Nothing is ever allowed because of a failure. */
+export type FailurePolicy = 'NoOpinion' | 'Deny';
 
 /**
- * Asks a webhook by SubjectAccessReview and remembers its answer. `denied` ends the chain; a webhook that fails has no opinion,
- * so that nothing is allowed because of a failure.
+ * Asks a webhook by SubjectAccessReview and remembers its answer. `denied` ends the chain; a webhook that fails has no opinion
+ * or denies, so that nothing is allowed because of a failure.
  */
 export class WebhookAuthorizer implements Authorizer {
   readonly #options: WebhookAuthorizerOptions;
@@ -35,29 +39,38 @@ export class WebhookAuthorizer implements Authorizer {
   }
 
   authorize(attributes: Attributes): Decision | Promise<Decision> {
-    const spec = specOf(attributes);
+    const spec = reviewSpec(attributes);
     const key = JSON.stringify(spec);
     return this.#decisions.get(key) ?? this.#ask(key, spec);
   }
 
   async #ask(key: string, spec: object): Promise<Decision> {
-    const { client, version, clock, logger, authorizedTtlMs, unauthorizedTtlMs, retries = defaultWebhookRetries } = this.#options;
+    const {
+      client,
+      version,
+      clock,
+      logger,
+      authorizedTtlMs,
+      unauthorizedTtlMs,
+      failurePolicy,
+      retries = defaultWebhookRetries,
+    } = this.#options;
+    const failed: Decision = { decision: failurePolicy === 'Deny' ? 'deny' : 'no-opinion', reason: '' };
     const review = { apiVersion: `authorization.k8s.io/${version}`, kind: 'SubjectAccessReview', spec: specFor(version, spec) };
     let answer: unknown;
     try {
       answer = await postWithRetries(client, review, clock, retries);
     } catch (error) {
       logger.error('the authorization webhook did not answer', { err: error });
-      return noOpinion;
+      return failed;
     }
     const decision = decisionOf(answer);
     if (!decision) {
       logger.error('the authorization webhook gave no usable answer', {});
-      return noOpinion;
+      return failed;
     }
-    if (key.length <= maxCachedLength) {
-      this.#decisions.set(key, decision, decision.decision === 'allow' ? authorizedTtlMs : unauthorizedTtlMs);
-    }
+    const ttlMs = decision.decision === 'allow' ? authorizedTtlMs : unauthorizedTtlMs;
+    if (ttlMs > 0 && key.length <= maxCachedLength) this.#decisions.set(key, decision, ttlMs);
     return decision;
   }
 }
@@ -69,50 +82,9 @@ function decisionOf(answer: unknown): Decision | undefined {
   return { decision: status.denied === true ? 'deny' : status.allowed ? 'allow' : 'no-opinion', reason };
 }
 
-function specOf({ user, ...a }: Attributes): Readonly<Record<string, unknown>> {
-  const about = a.isResourceRequest
-    ? {
-        resourceAttributes: withoutEmpty({
-          namespace: a.namespace,
-          verb: a.verb,
-          group: a.group,
-          version: a.version,
-          resource: a.resource,
-          subresource: a.subresource,
-          name: a.name,
-          fieldSelector: fieldSelectorOf(a.fieldSelector),
-        }),
-      }
-    : { nonResourceAttributes: withoutEmpty({ path: a.path, verb: a.verb }) };
-  return {
-    ...about,
-    ...withoutEmpty({ user: user.name, uid: user.uid }),
-    ...(user.groups.length > 0 ? { groups: user.groups } : {}),
-    ...(user.extra && Object.keys(user.extra).length > 0 ? { extra: user.extra } : {}),
-  };
-}
-
 /** In v1beta1 the groups are called `group`. */
 function specFor(version: 'v1' | 'v1beta1', spec: object): object {
   if (version === 'v1' || !('groups' in spec)) return spec;
   const { groups, ...rest } = spec;
   return { ...rest, group: groups };
-}
-
-function fieldSelectorOf(text: string | undefined): object | undefined {
-  if (text === undefined) return undefined;
-  try {
-    const requirements = parseFieldSelector(text).requirements.map(({ field, operator, value }) => ({
-      key: field,
-      operator: operator === '=' ? 'In' : 'NotIn',
-      values: [value],
-    }));
-    return requirements.length > 0 ? { requirements } : undefined;
-  } catch {
-    return undefined; // the endpoint answers 400
-  }
-}
-
-function withoutEmpty(fields: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined && value !== ''));
 }

@@ -1,7 +1,7 @@
 import { isRecord } from '@coffer/api/meta/safe-object';
 import type { UserInfo } from '@coffer/base/http/handler';
 import type { JWTPayload } from 'jose';
-import { type CompiledExpression, compileExpression } from './claim-expressions.ts';
+import { type CompiledExpression, compileExpression } from '../../expressions/compile-expression.ts';
 import type { ClaimMapping, ClaimRule, IssuerConfig } from './issuer-config.ts';
 
 type Claims = Readonly<Record<string, unknown>>;

@@ -56,12 +56,12 @@ export function unresolvableRules(authorizer: string, concerns: (user: UserInfo)
 }
 
 /** `selfsubjectrulesreviews`: what may I do in this namespace? The answer is an object of its own, without the question. */
-export function selfSubjectRulesReview(resolvers: readonly RuleResolver[]): Review {
+export function selfSubjectRulesReview(resolvers: () => readonly RuleResolver[]): Review {
   return (object, { user }) => {
     const { spec } = object as Partial<V1SelfSubjectRulesReview>;
     const namespace = spec?.namespace ?? '';
     if (namespace === '') throw badRequest('no namespace on request');
-    const resolved = resolvers.map((resolver) => resolver.rulesFor(user, namespace));
+    const resolved = resolvers().map((resolver) => resolver.rulesFor(user, namespace));
     const rules = resolved.flatMap((part) => part.rules);
     const errors = [...new Set(resolved.flatMap((part) => part.errors))];
     const resourceRules = rules.filter((rule) => (rule.resources ?? []).length > 0);
@@ -114,7 +114,7 @@ function attributesOf(
     return { attributes: { ...nothing, user, verb, isResourceRequest: false, path }, evaluationError: '' };
   }
   const fields = fieldSelectorOf(resource);
-  const labels = labelSelectorProblem(resource);
+  const labels = labelSelectorOf(resource);
   return {
     attributes: {
       user,
@@ -128,8 +128,9 @@ function attributesOf(
       name: resource.name ?? '',
       path: '',
       ...(fields.selector === '' ? {} : { fieldSelector: fields.selector }),
+      ...(labels.selector === '' ? {} : { labelSelector: labels.selector }),
     },
-    evaluationError: [fields.problem, labels].filter((text) => text !== '').join('; '),
+    evaluationError: [fields.problem, labels.problem].filter((text) => text !== '').join('; '),
   };
 }
 
@@ -153,26 +154,25 @@ function fieldSelectorOf({ fieldSelector }: V1ResourceAttributes): { readonly se
   }
 }
 
-/** No authorizer here looks at labels; a selector that cannot be understood is told all the same. */
-function labelSelectorProblem({ labelSelector }: V1ResourceAttributes): string {
+/** The label selector as text, likewise. */
+function labelSelectorOf({ labelSelector }: V1ResourceAttributes): { readonly selector: string; readonly problem: string } {
   const requirements = labelSelector?.requirements ?? [];
   if (requirements.length > 0) {
-    const broken = requirements.filter(({ key, operator, values }) => requirementProblem(key, operator, values ?? []));
-    return broken.length === 0 ? '' : ignored('labelSelector', broken.length < requirements.length);
+    const usable = requirements.flatMap(({ key, operator, values }) => requirementText(key, operator, values ?? []));
+    const problem = usable.length === requirements.length ? '' : ignored('labelSelector', usable.length > 0);
+    return { selector: usable.join(','), problem };
   }
   try {
-    parseLabelSelector(labelSelector?.rawSelector ?? '');
-    return '';
+    return { selector: parseLabelSelector(labelSelector?.rawSelector ?? '').toString(), problem: '' };
   } catch {
-    return ignored('labelSelector', false);
+    return { selector: '', problem: ignored('labelSelector', false) };
   }
 }
 
-function requirementProblem(key: string, operator: string, values: readonly string[]): boolean {
+function requirementText(key: string, operator: string, values: readonly string[]): string[] {
   try {
-    fromLabelSelector({ matchExpressions: [{ key, operator, values }] });
-    return false;
+    return [fromLabelSelector({ matchExpressions: [{ key, operator, values: [...values] }] }).toString()];
   } catch {
-    return true;
+    return [];
   }
 }

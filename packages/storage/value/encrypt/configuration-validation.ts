@@ -1,5 +1,5 @@
 import { isRecord } from '@coffer/api/meta/safe-object';
-import { parseDuration } from './duration.ts';
+import { parseDuration } from '@coffer/base/time/duration';
 
 /**
  * The rules kube-apiserver has for an EncryptionConfiguration, with its messages: `path: reason: details`. Never quotes a key.

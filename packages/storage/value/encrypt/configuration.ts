@@ -1,7 +1,7 @@
 import { isRecord } from '@coffer/api/meta/safe-object';
+import { parseDuration } from '@coffer/base/time/duration';
 import { load } from 'js-yaml';
 import { validateEncryptionConfiguration } from './configuration-validation.ts';
-import { parseDuration } from './duration.ts';
 
 /** Kubernetes' `EncryptionConfiguration` (apiserver.config.k8s.io/v1) as checked data. Keys are decoded. */
 export interface EncryptionConfiguration {

@@ -2,14 +2,14 @@ import { type CelInput, celEnv, isCelError, isCelList, parse, plan } from '@bufb
 import { strings } from '@bufbuild/cel/ext';
 import { isRecord } from '@coffer/api/meta/safe-object';
 
-/** A CEL expression of an authentication configuration, compiled once. */
+/** A CEL expression of a configuration file, compiled once. */
 export interface CompiledExpression {
-  /** Throws when the expression fails for these claims; the error names no values. */
-  evaluate(variable: Readonly<Record<string, unknown>>): unknown;
+  /** Throws when the expression fails for this value of the variable; the error names no values. */
+  evaluate(value: Readonly<Record<string, unknown>>): unknown;
 }
 
-/** Compiles an expression over one variable, `claims` or `user`. Throws for what is not CEL. */
-export function compileExpression(expression: string, variable: 'claims' | 'user', where: string): CompiledExpression {
+/** Compiles an expression over one variable. Throws for what is not CEL. */
+export function compileExpression(expression: string, variable: 'claims' | 'user' | 'request', where: string): CompiledExpression {
   let run: ReturnType<typeof plan>;
   try {
     run = plan(celEnv({ funcs: strings }), parse(expression));
