@@ -201,3 +201,18 @@ describe('update', () => {
     expect(blind.json.message).toContain('metadata.resourceVersion: Invalid value: 0: must be specified for an update');
   });
 });
+
+describe('leases', () => {
+  it('keep nothing that only a coordinated election would read', async () => {
+    const url = '/apis/coordination.k8s.io/v1/namespaces/ns/leases';
+    const spec = { holderIdentity: 'me', strategy: 'OldestEmulationVersion', preferredHolder: 'you' };
+    const made = await api.request('POST', url, { metadata: { name: 'elect' }, spec });
+    expect(made.json.spec).toEqual({ holderIdentity: 'me' });
+    const { resourceVersion } = made.json.metadata;
+    const updated = await api.request('PUT', `${url}/elect`, {
+      metadata: { name: 'elect', resourceVersion },
+      spec: { ...spec, holderIdentity: 'you' },
+    });
+    expect(updated.json.spec).toEqual({ holderIdentity: 'you' });
+  });
+});

@@ -1,4 +1,5 @@
-import { equalJson } from '@coffer/api/meta/safe-object';
+import type { KubeObject } from '@coffer/api/meta/object';
+import { equalJson, isRecord } from '@coffer/api/meta/safe-object';
 import { deploymentStrategy } from './apps/deployment-strategy.ts';
 import { csrStrategy } from './certificates/csr-strategy.ts';
 import { namespaceStrategy } from './core/namespace-strategy.ts';
@@ -25,7 +26,7 @@ export function builtInStrategies(deps: StrategyDeps): (group: string, resource:
     'apps/deployments': deploymentStrategy,
     'apps/replicasets': specAndStatusStrategy,
     'certificates.k8s.io/certificatesigningrequests': csrStrategy,
-    'coordination.k8s.io/leases': { allowCreateOnUpdate: true, allowUnconditionalUpdate: false },
+    'coordination.k8s.io/leases': leaseStrategy,
     'discovery.k8s.io/endpointslices': endpointSliceStrategy,
     'events.k8s.io/events': { allowCreateOnUpdate: true, garbageCollection: 'unsupported' },
     'rbac.authorization.k8s.io/clusterrolebindings': { allowCreateOnUpdate: true },
@@ -37,6 +38,20 @@ export function builtInStrategies(deps: StrategyDeps): (group: string, resource:
 }
 
 const plain: Strategy = {};
+
+/** Nobody elects leaders from candidates here (upstream's gate is off, too): what only such an election reads is not kept. */
+const leaseStrategy: Strategy = {
+  allowCreateOnUpdate: true,
+  allowUnconditionalUpdate: false,
+  prepareForCreate: dropElection,
+  prepareForUpdate: dropElection,
+};
+
+function dropElection({ spec }: KubeObject): void {
+  if (!isRecord(spec)) return;
+  delete spec.strategy;
+  delete spec.preferredHolder;
+}
 
 /** What a PodTemplate has instead of a spec counts. */
 const podTemplateStrategy: Strategy = {
