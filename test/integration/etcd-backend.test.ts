@@ -1,8 +1,3 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { silentLogger } from '@coffer/base/log/logger';
 import { systemClock } from '@coffer/base/time/clock';
 import type { Backend } from '@coffer/storage/backend/backend';
@@ -12,54 +7,21 @@ import { openStorage } from '@coffer/storage/store/storage';
 import { configMap, configMaps, recorder, withData } from '@coffer/storage/store/store-fixture';
 import { identityTransformer } from '@coffer/storage/value/transformer';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { freePort } from '../support/coffer-process.ts';
+import { EtcdProcess, etcdProgram } from '../support/etcd-process.ts';
 
-const program = ['etcd', '/usr/bin/etcd'].find((path) => spawnSync(path, ['--version']).status === 0);
-if (program === undefined) console.log('skipped: the etcd backend against a real etcd (no etcd on this machine; Debian: etcd-server)');
+if (etcdProgram === undefined) console.log('skipped: the etcd backend against a real etcd (no etcd on this machine; Debian: etcd-server)');
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' && address !== null ? address.port : 0;
-}
-
-describe.skipIf(program === undefined)('etcd', () => {
-  let etcd: ChildProcess;
-  let directory: string;
+describe.skipIf(etcdProgram === undefined)('etcd', () => {
+  let etcd: EtcdProcess;
   let endpoint: string;
-  let peer: string;
-
-  async function start(): Promise<void> {
-    const member = ['--name', 'one', '--data-dir', directory, '--listen-client-urls', endpoint, '--advertise-client-urls', endpoint];
-    const cluster = ['--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer, '--initial-cluster', `one=${peer}`];
-    etcd = spawn(program ?? '', [...member, ...cluster, '--log-level', 'error'], { stdio: 'ignore' });
-    for (let attempt = 0; ; attempt++) {
-      const backend = await openEtcdBackend({ endpoints: [endpoint] }).catch((error: unknown) => {
-        if (attempt > 200) throw error;
-      });
-      if (backend !== undefined) return backend.close();
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  }
-
-  async function kill(): Promise<void> {
-    const ended = new Promise((resolve) => etcd.once('exit', resolve));
-    etcd.kill('SIGKILL');
-    await ended;
-  }
 
   beforeAll(async () => {
-    directory = mkdtempSync(join(tmpdir(), 'coffer-etcd-'));
-    endpoint = `http://127.0.0.1:${await freePort()}`;
-    peer = `http://127.0.0.1:${await freePort()}`;
-    await start();
+    etcd = await EtcdProcess.start();
+    endpoint = etcd.endpoint;
   });
 
-  afterAll(async () => {
-    await kill();
-    rmSync(directory, { recursive: true });
-  });
+  afterAll(() => etcd.dispose());
 
   describeBackend('etcd', async () => {
     let backend: Backend = await openEtcdBackend({ endpoints: [endpoint] });
@@ -138,11 +100,11 @@ describe.skipIf(program === undefined)('etcd', () => {
         if (keys.includes('b')) return;
       }
     })();
-    await kill();
+    await etcd.kill();
     await expect(backend.create(`${prefix}lost`, Buffer.from('1'))).rejects.toMatchObject({
       code: expect.stringMatching(/unavailable|uncertain/) as string,
     });
-    await start();
+    await etcd.start();
     const again = await openEtcdBackend({ endpoints: [endpoint] });
     await again.create(`${prefix}b`, Buffer.from('1'));
     await watching;

@@ -20,6 +20,8 @@ export interface ServerRegistryDeps {
 
 const prefix = '/registry/coffer.dev/apiservers/';
 const signEveryMs = 5_000;
+/** How soon a sign follows a change of the keys. */
+const noticeEveryMs = 500;
 /** A server whose sign has not changed for this long does not live any more. */
 const deadAfterMs = 20_000;
 const patienceMs = 120_000;
@@ -28,6 +30,8 @@ const lookEveryMs = 200;
 export class ServerRegistry {
   readonly #deps: ServerRegistryDeps;
   #signing: Promise<void> = Promise.resolve();
+  /** What the last sign said, and its monotonic time. */
+  #last = { digest: '', atMs: 0 };
   #cancelTimer = () => {};
   #closed = false;
 
@@ -86,8 +90,8 @@ export class ServerRegistry {
   }
 
   #arm(): void {
-    this.#cancelTimer = this.#deps.clock.setTimer(signEveryMs, () => {
-      this.#sign()
+    this.#cancelTimer = this.#deps.clock.setTimer(noticeEveryMs, () => {
+      this.#signIfDue()
         .catch((error: unknown) => this.#deps.logger.warn('the sign of life of this API server could not be written', { err: error }))
         .finally(() => {
           if (!this.#closed) this.#arm();
@@ -95,12 +99,19 @@ export class ServerRegistry {
     });
   }
 
+  async #signIfDue(): Promise<void> {
+    const { clock, keysDigest } = this.#deps;
+    if (keysDigest() !== this.#last.digest || clock.monotonicMs() - this.#last.atMs >= signEveryMs) await this.#sign();
+  }
+
   #sign(): Promise<void> {
     const done = this.#signing.then(async () => {
-      const { backend, keysDigest } = this.#deps;
+      const { backend, clock, keysDigest } = this.#deps;
+      const digest = keysDigest();
       const { kv } = await backend.get(this.#key);
-      const value = Buffer.from(JSON.stringify({ keys: keysDigest() }));
+      const value = Buffer.from(JSON.stringify({ keys: digest }));
       await (kv === undefined ? backend.create(this.#key, value) : backend.update(this.#key, value, kv.modRevision));
+      this.#last = { digest, atMs: clock.monotonicMs() };
     });
     this.#signing = done.catch(() => undefined);
     return done;
