@@ -1,4 +1,5 @@
 import { notAcceptable } from '@coffer/api/errors/status-error';
+import type { TableDefinition } from '@coffer/api/kinds/kind';
 import type { KubeObject } from '@coffer/api/meta/object';
 import type { HttpResponse } from '@coffer/base/http/handler';
 import type { StoredObject } from '@coffer/storage/store/store';
@@ -21,6 +22,12 @@ export function respondStored(
   return respondServed(context, scope, status, scope.registry.served(stored), format);
 }
 
+/** How objects of a kind are shown: their table, and the Go type that upstream's texts name. */
+export interface Shown {
+  readonly table: TableDefinition;
+  readonly goType: string;
+}
+
 /** Answers with an object in the served version; it is not changed. */
 export function respondServed(
   context: RequestContext,
@@ -29,29 +36,42 @@ export function respondServed(
   object: KubeObject,
   format: OutputFormat,
 ): Promise<HttpResponse> {
-  return respondObject(context, status, converted(context, scope, object, format), format);
+  const shown = { table: scope.registry.kind.table, goType: goTypeOf(scope) };
+  return respondShown(context, status, object, format, shown, scope.tools.clock.now());
+}
+
+/** Answers with any object, converted to what the client wants to see of it. */
+export function respondShown(
+  context: RequestContext,
+  status: number,
+  object: KubeObject,
+  format: OutputFormat,
+  shown: Shown,
+  nowMs: number,
+): Promise<HttpResponse> {
+  return respondObject(context, status, converted(context, object, format, shown, nowMs), format);
 }
 
 export function isPlain(format: OutputFormat): boolean {
   return format.type === 'json' && !format.pretty && format.convert === undefined;
 }
 
-function converted(context: RequestContext, scope: Scope, object: KubeObject, format: OutputFormat): unknown {
+function converted(context: RequestContext, object: KubeObject, format: OutputFormat, shown: Shown, nowMs: number): unknown {
   const { convert } = format;
   if (convert === undefined) return object;
   switch (convert.kind) {
     case 'Table':
-      return tableOf(scope.registry.kind, [object], {
+      return tableOf(shown.table, [object], {
         version: convert.version,
         include: parseIncludeObject(context.query),
         headers: true,
-        nowMs: scope.tools.clock.now(),
+        nowMs,
         metadata: { resourceVersion: object.metadata.resourceVersion ?? '' },
       });
     case 'PartialObjectMetadata':
       return partialMetadata(object, convert.version);
     case 'PartialObjectMetadataList':
-      throw notAcceptable(`you requested PartialObjectMetadataList, but the requested object is not a list (${goTypeOf(scope)})`);
+      throw notAcceptable(`you requested PartialObjectMetadataList, but the requested object is not a list (${shown.goType})`);
   }
 }
 

@@ -1,6 +1,6 @@
 import { formatFieldError, invalid } from '@coffer/api/errors/field-error';
 import { badRequest } from '@coffer/api/errors/status-error';
-import type { KindDefinition } from '@coffer/api/kinds/kind';
+import type { TableDefinition } from '@coffer/api/kinds/kind';
 import type { KubeObject } from '@coffer/api/meta/object';
 import { partialMetadata } from './partial-metadata.ts';
 
@@ -26,8 +26,7 @@ export function parseIncludeObject(query: URLSearchParams): IncludeObject {
   throw badRequest(`Unable to convert to Table as requested: ${formatFieldError(problem)}`);
 }
 
-export function tableOf(kind: KindDefinition, objects: readonly KubeObject[], options: TableOptions): Readonly<Record<string, unknown>> {
-  const { table } = kind;
+export function tableOf(table: TableDefinition, objects: readonly KubeObject[], options: TableOptions): Readonly<Record<string, unknown>> {
   return {
     kind: 'Table',
     apiVersion: `meta.k8s.io/${options.version}`,

@@ -2,6 +2,7 @@ import { canonicalize } from '@coffer/api/codec/canonicalize';
 import { type FieldError, invalid } from '@coffer/api/errors/field-error';
 import { conflict, invalidObject, notFound } from '@coffer/api/errors/status-error';
 import type { V1LabelSelector } from '@coffer/api/generated/types';
+import { scaleTable } from '@coffer/api/kinds/autoscaling/scale-table';
 import { trackUpdate } from '@coffer/api/managedfields/manager';
 import { parentEntriesAfterScale, scaleEntries } from '@coffer/api/managedfields/scale';
 import type { KubeObject } from '@coffer/api/meta/object';
@@ -16,11 +17,11 @@ import { readObject } from '../decode-body.ts';
 import type { SubresourceHandler } from '../dispatch.ts';
 import { waitUntilFresh } from '../freshness.ts';
 import { genericStatus } from '../generic-status.ts';
-import { contentTypeOf, negotiateOutput } from '../negotiation.ts';
+import { contentTypeOf, negotiateOutput, type OutputFormat } from '../negotiation.ts';
 import { parseWriteOptions, type WriteOptions } from '../options/write-options.ts';
 import { applyPatch } from '../patch/apply-patch.ts';
 import { patchTypeOf } from '../patch/read-patch.ts';
-import { respondObject } from '../respond.ts';
+import { respondShown } from '../represent.ts';
 import { admissionAttributes, type Scope, writeContextOf } from '../scope.ts';
 import { readPatchRequest } from '../verbs/patch.ts';
 
@@ -46,7 +47,7 @@ async function getScale(context: RequestContext, scope: Scope, schema: GoStructS
   await waitUntilFresh(scope.registry.store, 'latest');
   const stored = scope.registry.store.get(context.info.namespace, context.info.name);
   if (stored === undefined) throw notFound(scaleResource(scope), context.info.name);
-  return respondObject(context, 200, scaleOf(scope, scope.registry.served(stored), schema), format);
+  return respondScale(context, scope, scaleOf(scope, scope.registry.served(stored), schema), format);
 }
 
 async function putScale(context: RequestContext, scope: Scope, schema: GoStructSchema): Promise<HttpResponse> {
@@ -55,7 +56,7 @@ async function putScale(context: RequestContext, scope: Scope, schema: GoStructS
   const body = await readObject(context, scope.tools, scaleKind, options.fieldValidation);
   checkName(body, context.info.name, context.info.namespace);
   const scale = await writeScale(context, scope, schema, options, () => ({ object: cloneJson(body), fieldsTracked: false }));
-  return respondObject(context, 200, scale, format);
+  return respondScale(context, scope, scale, format);
 }
 
 async function patchScale(context: RequestContext, scope: Scope, schema: GoStructSchema): Promise<HttpResponse> {
@@ -80,7 +81,11 @@ async function patchScale(context: RequestContext, scope: Scope, schema: GoStruc
     checkName(patched.object, context.info.name, context.info.namespace);
     return patched;
   });
-  return respondObject(context, 200, scale, format);
+  return respondScale(context, scope, scale, format);
+}
+
+function respondScale(context: RequestContext, scope: Scope, scale: KubeObject, format: OutputFormat): Promise<HttpResponse> {
+  return respondShown(context, 200, scale, format, { table: scaleTable, goType: '*autoscaling.Scale' }, scope.tools.clock.now());
 }
 
 /** Changes the parent as the changed Scale says, in one read-modify-write of the parent. */

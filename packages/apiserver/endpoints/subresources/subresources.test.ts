@@ -56,6 +56,20 @@ describe('a subresource of no object', () => {
 });
 
 describe('scale', () => {
+  it('is shown as a table with what is wanted and what is there', async () => {
+    await createDeployment('t');
+    const table = { headers: { accept: 'application/json;as=Table;v=v1;g=meta.k8s.io' } };
+    const { json } = await api.request('GET', `${deployments}/t/scale`, undefined, table);
+    expect(json.columnDefinitions.map((c: { name: string; type: string }) => `${c.name} ${c.type}`)).toEqual([
+      'Name string',
+      'Desired integer',
+      'Available integer',
+      'Age string',
+    ]);
+    expect(json.rows[0].cells).toEqual(['t', 1, 0, expect.any(String)]);
+    expect(json.rows[0].object).toMatchObject({ kind: 'PartialObjectMetadata', metadata: { name: 't' } });
+  });
+
   it('shows and sets the replicas of its parent', async () => {
     await createDeployment('s');
     const shown = await api.request('GET', `${deployments}/s/scale`);

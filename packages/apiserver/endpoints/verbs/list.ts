@@ -117,7 +117,7 @@ export async function respondList(
     case 'Table': {
       const include = parseIncludeObject(context.query);
       const nowMs = scope.tools.clock.now();
-      const table = tableOf(scope.registry.kind, objects, {
+      const table = tableOf(scope.registry.kind.table, objects, {
         version: convert.version,
         include,
         headers: true,

@@ -50,7 +50,7 @@ function transformerFor(
   if (convert.kind !== 'Table') return (object) => partialMetadata(object, convert.version);
   let first = true;
   return (object) => {
-    const table = tableOf(registry.kind, [object], {
+    const table = tableOf(registry.kind.table, [object], {
       version: convert.version,
       include,
       headers: first,
