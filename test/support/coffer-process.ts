@@ -19,6 +19,8 @@ export interface CofferOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** False: `start` resolves as soon as the process runs. */
   readonly ready?: boolean;
+  /** The kubectl that is used; default that of the development dependencies. */
+  readonly kubectl?: string;
 }
 
 export interface Output {
@@ -40,9 +42,11 @@ export class CofferProcess {
   readonly port: number;
   readonly token = 'test-admin-token';
   readonly child: ChildProcess;
+  readonly kubectlPath: string;
   #output = '';
 
-  constructor(dataDir: string, port: number, child: ChildProcess) {
+  constructor(dataDir: string, port: number, child: ChildProcess, kubectl = kubectlPath) {
+    this.kubectlPath = kubectl;
     this.dataDir = dataDir;
     this.port = port;
     this.child = child;
@@ -61,7 +65,7 @@ export class CofferProcess {
     await writeFile(tokens, 'test-admin-token,admin,admin,"system:masters"\n', { mode: 0o600 });
     const args = [bundle, 'up', '--data-dir', dataDir, '--secure-port', String(port), '--token-auth-file', tokens, ...(options.args ?? [])];
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...options.env } });
-    const coffer = new CofferProcess(dataDir, port, child);
+    const coffer = new CofferProcess(dataDir, port, child, options.kubectl);
     if (options.ready ?? true) await coffer.whenReady();
     return coffer;
   }
@@ -117,7 +121,7 @@ export class CofferProcess {
 
   /** Runs the real kubectl against this server; never rejects for kubectl's own failure. */
   kubectl(args: readonly string[], options: { readonly input?: string; readonly timeoutMs?: number } = {}): Promise<Output> {
-    return runCommand(kubectlPath, args, { ...options, env: { KUBECONFIG: this.kubeconfig, HOME: this.dataDir } });
+    return runCommand(this.kubectlPath, args, { ...options, env: { KUBECONFIG: this.kubeconfig, HOME: this.dataDir } });
   }
 
   /** Ends the process: SIGTERM leaves pods running, SIGKILL is a crash. */

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { type CofferProcess, eventually, kubectlPath, type Output, runCommand } from './coffer-process.ts';
+import { type CofferProcess, eventually, type Output, runCommand } from './coffer-process.ts';
 
 /** A user's shell session in a namespace of its own: kubectl on the PATH, a scratch folder, real bash. */
 export class Session {
@@ -47,7 +47,7 @@ export class Session {
   /** A command line exactly as a document shows it, run by bash with this session's kubectl and namespace. */
   async bash(line: string): Promise<Output> {
     const wrapper = path.join(this.folder, 'kubectl');
-    await writeFile(wrapper, `#!/bin/sh\nexec '${kubectlPath}' --namespace '${this.namespace}' "$@"\n`, { mode: 0o755 });
+    await writeFile(wrapper, `#!/bin/sh\nexec '${this.#coffer.kubectlPath}' --namespace '${this.namespace}' "$@"\n`, { mode: 0o755 });
     const env = { KUBECONFIG: this.#coffer.kubeconfig, HOME: this.folder, PATH: `${this.folder}:${process.env.PATH ?? ''}` };
     return runCommand('bash', ['-c', `cd '${this.folder}' && ${line}`], { env });
   }
