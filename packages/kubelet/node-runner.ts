@@ -32,6 +32,7 @@ import { PodCleaner } from './pods/pod-cleaner.ts';
 import { podIpsOf } from './pods/pod-status.ts';
 import { PodSyncer } from './pods/pod-syncer.ts';
 import { PodWorkers } from './pods/pod-workers.ts';
+import { Resizer } from './pods/resizer.ts';
 import { StartBackoff } from './pods/start-backoff.ts';
 import { StatusManager } from './pods/status-manager.ts';
 import { ProbeManager } from './probes/probe-manager.ts';
@@ -189,7 +190,17 @@ export class NodeRunner {
         memoryCapacityBytes: machine.memoryBytes,
       },
     });
+    const others = (pod: Pod) =>
+      this.#workers.pods().filter(({ metadata: { uid } }) => uid !== pod.metadata.uid && this.#workers.mayRun(uid));
+    const resizer = new Resizer({
+      runtime,
+      memoryCapacityBytes: machine.memoryBytes,
+      allocatable: () => nodeAllocatable,
+      others,
+      podEvent: this.#podEvent.bind(this),
+    });
     const syncer = new PodSyncer({
+      resizer,
       nodeName,
       runtime,
       runtimeName: version.name,
@@ -270,7 +281,7 @@ export class NodeRunner {
       logger,
       node: () => this.#agent.node,
       freshNode: () => this.#agent.readNode(),
-      others: (pod) => this.#workers.pods().filter((other) => other !== pod && this.#workers.mayRun(other.metadata.uid)),
+      others,
       allocatable: () => nodeAllocatable,
       allowedUnsafeSysctls: options.allowedUnsafeSysctls,
       pressure: (pod) => this.#eviction.refusal(pod),

@@ -1,6 +1,7 @@
 /** Between the words of the kubelet's contract and CRI messages: pure, no defaults of its own. */
 import type {
   ContainerConfig,
+  ContainerResources,
   ContainerStatus,
   ImageStatus,
   PodSandboxConfig,
@@ -58,7 +59,7 @@ export function containerMessage(config: ContainerConfig, pod: PodSandboxConfig)
     stdin: config.stdin,
     stdinOnce: config.stdinOnce,
     tty: config.tty,
-    linux: { resources: resourcesMessage(config), securityContext: securityMessage(config, pod) },
+    linux: { resources: resourcesMessage(config.resources), securityContext: securityMessage(config, pod) },
   };
 }
 
@@ -76,7 +77,7 @@ function namespaceOptions(pod: PodSandboxConfig): Readonly<Record<string, string
   };
 }
 
-function resourcesMessage({ resources }: ContainerConfig): object {
+export function resourcesMessage(resources: ContainerResources): object {
   return {
     cpuPeriod: resources.cpuPeriodUs ?? 0,
     cpuQuota: resources.cpuQuotaUs ?? 0,

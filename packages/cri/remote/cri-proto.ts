@@ -81,6 +81,7 @@ message ContainerConfig {
 message CreateContainerRequest { string pod_sandbox_id = 1; ContainerConfig config = 2; PodSandboxConfig sandbox_config = 3; }
 message CreateContainerResponse { string container_id = 1; }
 message StartContainerRequest { string container_id = 1; }
+message UpdateContainerResourcesRequest { string container_id = 1; LinuxContainerResources linux = 2; }
 message StopContainerRequest { string container_id = 1; int64 timeout = 2; }
 message RemoveContainerRequest { string container_id = 1; }
 enum ContainerState { CONTAINER_CREATED = 0; CONTAINER_RUNNING = 1; CONTAINER_EXITED = 2; CONTAINER_UNKNOWN = 3; }

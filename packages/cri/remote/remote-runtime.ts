@@ -3,6 +3,7 @@ import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
 import {
   type ContainerConfig,
+  type ContainerResources,
   type ContainerRuntime,
   type ContainerStats,
   type ContainerStatus,
@@ -24,6 +25,7 @@ import {
   imageStatus,
   podSandboxMessage,
   podSandboxStatus,
+  resourcesMessage,
   runtimeEvent,
   verboseInfo,
 } from './cri-messages.ts';
@@ -176,6 +178,11 @@ class RemoteRuntime implements ContainerRuntime {
       if (error instanceof CriError) throw new RuntimeRefusal('RunContainerError', error.message, { cause: error });
       throw error;
     }
+  }
+
+  async updateContainerResources(containerId: string, resources: ContainerResources): Promise<void> {
+    const types = ['UpdateContainerResourcesRequest', 'Empty'] as const;
+    await this.#runtime('UpdateContainerResources', types, { containerId, linux: resourcesMessage(resources) });
   }
 
   async stopContainer(containerId: string, timeoutMs: number): Promise<void> {

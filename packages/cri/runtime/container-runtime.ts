@@ -19,6 +19,8 @@ export interface ContainerRuntime {
 
   createContainer(sandboxId: string, config: ContainerConfig): Promise<string>;
   startContainer(containerId: string): Promise<void>;
+  /** Gives a running container other cpu and memory figures; limits that are undefined stay as they are. */
+  updateContainerResources(containerId: string, resources: ContainerResources): Promise<void>;
   /** SIGTERM (or the image's stop signal), then SIGKILL after `timeoutMs`. Resolves when the container has ended. */
   stopContainer(containerId: string, timeoutMs: number): Promise<void>;
   removeContainer(containerId: string): Promise<void>;

@@ -58,6 +58,10 @@ describe('ControlGroups', () => {
     expect(await content('cpu/coffer-x/c1/cpu.cfs_quota_us')).toBe('50000');
     expect(await content('cpu/coffer-x/c1/cpu.cfs_period_us')).toBe('100000');
     expect(await content('pids/coffer-x/c1/pids.max')).toBe('100');
+    await groups.update('c1', { ...resources, memoryLimitBytes: 134_217_728, cpuQuotaUs: 20_000 });
+    expect(await content('memory/coffer-x/c1/memory.limit_in_bytes')).toBe('134217728');
+    expect(await content('memory/coffer-x/c1/memory.memsw.limit_in_bytes')).toBe('134217728');
+    expect(await content('cpu/coffer-x/c1/cpu.cfs_quota_us')).toBe('20000');
     await writeFile(join(root, 'memory/coffer-x/c1/memory.oom_control'), 'oom_kill_disable 0\nunder_oom 0\noom_kill 2\n');
     await writeFile(join(root, 'memory/coffer-x/c1/memory.usage_in_bytes'), '1000\n');
     await writeFile(join(root, 'memory/coffer-x/c1/memory.stat'), 'cache 5\ninactive_file 1\ntotal_inactive_file 300\n');

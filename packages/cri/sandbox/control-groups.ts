@@ -2,7 +2,7 @@
  * Limits and counters of containers in control groups: version 1 (one tree per controller) and version 2 (one tree). Everything lies
  * below one group per state directory, so that two servers on one machine keep apart and a start finds what an earlier one left.
  */
-import { access, readdir, readFile, rmdir } from 'node:fs/promises';
+import { access, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ContainerResources } from '../runtime/container-runtime.ts';
 import type { Instruction } from './program.ts';
@@ -18,6 +18,8 @@ export interface Usage {
   readonly memoryWorkingSetBytes: number;
 }
 
+const memoryLimitV1 = 'memory.limit_in_bytes';
+const memoryAndSwapLimitV1 = 'memory.memsw.limit_in_bytes';
 const wanted = ['memory', 'cpu', 'cpuacct', 'pids'] as const;
 
 /** Finds the writable trees below `root` (`/sys/fs/cgroup`). */
@@ -62,6 +64,32 @@ export class ControlGroups {
         return directory === undefined ? [] : [[optional ? 'try_write' : 'write', join(directory, file), value]];
       }),
     ];
+  }
+
+  /**
+   * Gives the group of a container other limits. Nothing where the machine has no writable groups, as at creation. Rejects when the kernel
+   * refuses, for example a memory limit below what is in use.
+   */
+  async update(id: string, resources: ContainerResources): Promise<void> {
+    const directories = this.#directories(id);
+    const settings = this.layout.version === 1 ? settingsV1(resources) : settingsV2(resources);
+    for (const { controller, file, value, optional } of await this.#inOrder(settings, directories)) {
+      const directory = directories.get(controller);
+      if (directory === undefined) continue;
+      await writeFile(join(directory, file), value).catch((error: unknown) => {
+        if (optional !== true) throw error;
+      });
+    }
+  }
+
+  /** Version 1 keeps memory below memory with swap at every moment: what grows has to grow there first. */
+  async #inOrder(settings: readonly Setting[], directories: ReadonlyMap<string, string>): Promise<readonly Setting[]> {
+    const limit = settings.find(({ file }) => file === memoryLimitV1);
+    const directory = directories.get('memory');
+    if (limit === undefined || directory === undefined) return settings;
+    const present = Number(await readText(join(directory, memoryLimitV1)));
+    if (Number(limit.value) <= present) return settings;
+    return [...settings].sort((a, b) => Number(b.file === memoryAndSwapLimitV1) - Number(a.file === memoryAndSwapLimitV1));
   }
 
   /** Files through which a process enters the group of a container. */
@@ -159,8 +187,8 @@ function settingsV1(resources: ContainerResources): Setting[] {
   const settings: Setting[] = [];
   const { memoryLimitBytes, cpuShares, cpuPeriodUs, cpuQuotaUs, pidsLimit } = resources;
   if (memoryLimitBytes) {
-    settings.push({ controller: 'memory', file: 'memory.limit_in_bytes', value: String(memoryLimitBytes) });
-    settings.push({ controller: 'memory', file: 'memory.memsw.limit_in_bytes', value: String(memoryLimitBytes), optional: true });
+    settings.push({ controller: 'memory', file: memoryLimitV1, value: String(memoryLimitBytes) });
+    settings.push({ controller: 'memory', file: memoryAndSwapLimitV1, value: String(memoryLimitBytes), optional: true });
   }
   if (cpuShares) settings.push({ controller: 'cpu', file: 'cpu.shares', value: String(cpuShares) });
   if (cpuPeriodUs) settings.push({ controller: 'cpu', file: 'cpu.cfs_period_us', value: String(cpuPeriodUs), optional: true });

@@ -10,6 +10,7 @@ import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
 import {
   type ContainerConfig,
+  type ContainerResources,
   type ContainerRuntime,
   type ContainerStats,
   type ContainerStatus,
@@ -200,6 +201,10 @@ class SandboxRuntime implements SandboxContainerRuntime {
 
   async startContainer(containerId: string): Promise<void> {
     return this.#parts.containers.start(this.#entry(containerId));
+  }
+
+  async updateContainerResources(containerId: string, resources: ContainerResources): Promise<void> {
+    if (this.#parts.containers.get(containerId)) await this.#parts.groups.update(containerId, resources);
   }
 
   async stopContainer(containerId: string, timeoutMs: number): Promise<void> {

@@ -68,6 +68,7 @@ function actions(
   };
   const result = computeActions({
     pod,
+    restartsForResize: () => false,
     runtime: { sandboxes: more.sandboxes ?? [sandboxOf(0)], containers },
     failedProbe: () => undefined,
     hasStarted: () => true,

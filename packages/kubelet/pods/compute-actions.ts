@@ -26,6 +26,8 @@ export interface ActionInput {
   readonly runtime: RuntimePod;
   readonly failedProbe: FailedProbe;
   readonly hasStarted: StartedCheck;
+  /** Whether a running container gets its new resources only by being started anew. */
+  readonly restartsForResize: (container: Container, containerId: string) => boolean;
 }
 
 export function computeActions(input: ActionInput): PodActions {
@@ -125,6 +127,7 @@ class Draft {
       if (this.#input.pod.metadata.deletionTimestamp === undefined) this.start.push({ kind: 'init', container });
       return false;
     }
+    if (this.#restartForResize('init', container, status)) return false;
     const reason = this.#reasonToRestart(container, status);
     if (reason !== undefined) {
       this.kill.push({ container: status, spec: container, message: `${reason}, will be restarted` });
@@ -150,6 +153,7 @@ class Draft {
       this.start.push({ kind: 'regular', container });
       return false;
     }
+    if (this.#restartForResize('regular', container, status)) return false;
     const reason = this.#reasonToRestart(container, status);
     if (reason === undefined) return true;
     // An exit by the kubelet's hand counts as a failure.
@@ -157,6 +161,13 @@ class Draft {
     this.kill.push({ container: status, spec: container, message: restart ? `${reason}, will be restarted` : reason });
     if (restart) this.start.push({ kind: 'regular', container });
     return !restart;
+  }
+
+  #restartForResize(kind: ContainerKind, container: Container, status: ContainerStatus): boolean {
+    if (!this.#input.restartsForResize(container, status.id)) return false;
+    this.kill.push({ container: status, spec: container, message: `Container ${container.name} resize requires restart` });
+    this.start.push({ kind, container });
+    return true;
   }
 
   #reasonToRestart(container: Container, status: ContainerStatus): string | undefined {

@@ -60,7 +60,12 @@ function failed(predicate: string, detail: string): Rejection {
   return { reason: predicate, message: `Predicate ${predicate} failed: ${detail}` };
 }
 
-function insufficientResource({ pod, others, allocatable }: AdmissionInput): Rejection | undefined {
+/** The first resource of which the pod wants more than the others leave. */
+export function insufficientResource({
+  pod,
+  others,
+  allocatable,
+}: Pick<AdmissionInput, 'pod' | 'others' | 'allocatable'>): Rejection | undefined {
   const capacity = amountsOf(allocatable);
   const pods = capacity.get('pods') ?? 0;
   if (others.length + 1 > pods) return outOf('pods', 1, others.length, pods);

@@ -8,6 +8,8 @@ export const kubeletConditions: ReadonlySet<string> = new Set([
   'Initialized',
   'ContainersReady',
   'PodReadyToStartContainers',
+  'PodResizePending',
+  'PodResizeInProgress',
 ]);
 
 /** What a pod shows that has to go for the node's sake. Others set this condition too, for reasons of their own. */

@@ -66,6 +66,7 @@ function compute(of: Pod, containers: readonly ContainerStatus[], more: Partial<
     hostIps: ['192.0.2.1'],
     nowMs: startMs,
     verdict: undefined,
+    resize: [],
     ...more,
   });
 }

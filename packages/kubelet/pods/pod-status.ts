@@ -1,7 +1,15 @@
 /** The whole `status` of a pod, computed from the runtime, the probes and the last status. Pure; nothing is sent here. */
 import { qosClassOf } from '../resources/pod-resources.ts';
 import type { RuntimePod } from '../runtime/runtime-cache.ts';
-import { type Container, type ContainerApiStatus, isSidecar, isTerminalPhase, type Pod, type PodStatus } from '../types.ts';
+import {
+  type Container,
+  type ContainerApiStatus,
+  isSidecar,
+  isTerminalPhase,
+  type Pod,
+  type PodCondition,
+  type PodStatus,
+} from '../types.ts';
 import { containerStatuses, type StartFailure } from './container-statuses.ts';
 import { disruptionCondition, isKubelets, podConditions } from './pod-conditions.ts';
 import { podPhase } from './pod-phase.ts';
@@ -38,6 +46,8 @@ export interface PodStatusInput {
   readonly nowMs: number;
   /** Set when the kubelet itself ends the pod. */
   readonly verdict: Verdict | undefined;
+  /** How far a resize is. */
+  readonly resize: readonly PodCondition[];
 }
 
 /** Conditions come without times; the status manager adds them. */
@@ -95,6 +105,7 @@ export function computePodStatus(input: PodStatusInput): PodStatus {
   );
   const generation = pod.metadata.generation;
   const own = podConditions({ pod, phase, statuses: [...init, ...regular], hasSandbox, foreign });
+  own.push(...input.resize);
   if (disrupted) own.push(disruptionCondition(verdict?.message ?? ''));
   const conditions = own.map((condition) => (generation === undefined ? condition : { ...condition, observedGeneration: generation }));
   const podIps = podIpsOf(pod, runtime, input.hostIps);

@@ -23,6 +23,8 @@ import { type ContainerStarter, StartError } from './container-starter.ts';
 import type { StartFailure } from './container-statuses.ts';
 import { type DnsEnvironment, podDns, podHostname } from './network-identity.ts';
 import { computePodStatus, podIpsOf, type Verdict } from './pod-status.ts';
+import type { Resizer, ResizeState } from './resizer.ts';
+import { latestContainer } from './restart-policy.ts';
 import type { StatusManager } from './status-manager.ts';
 import { terminationMessage } from './termination-message.ts';
 
@@ -38,6 +40,7 @@ export interface PodSyncerDeps {
   readonly directories: PodDirectories;
   readonly probes: ProbeManager;
   readonly starter: ContainerStarter;
+  readonly resizer: Resizer;
   readonly killer: ContainerKiller;
   /** Bounds how many sandboxes and containers the runtime brings up at once; hooks and pulls do not count. */
   readonly starting: Limiter;
@@ -56,6 +59,7 @@ export interface PodState {
   /** Termination messages by container ID; read once. */
   readonly messages: Map<string, string>;
   verdict: Verdict | undefined;
+  readonly resize: ResizeState;
   /** Some volume is not there yet. */
   waitsForVolumes: boolean;
   volumeTries: number;
@@ -95,7 +99,8 @@ export class PodSyncer {
     }
     const waitMs = await this.#mountVolumes(state);
     if (waitMs !== undefined) return { terminal: false, againInMs: earliest(waitMs, deadlineMs) };
-    const retryMs = await this.#act(state, signal);
+    const resizeMs = this.#deps.resizer.allocate(state.pod, state.resize, this.#deps.cache.get(state.uid));
+    const retryMs = earliest(resizeMs, await this.#act(state, signal));
     const after = await this.#report(state, 'active');
     this.#deps.probes.ensure(state.pod, this.#deps.cache.get(state.uid));
     return { terminal: isTerminalPhase(after.phase), againInMs: earliest(retryMs, deadlineMs) };
@@ -141,7 +146,7 @@ export class PodSyncer {
     const { cache, statuses, probes, hostIps, clock, runtimeName } = this.#deps;
     const runtime = cache.get(state.uid);
     const status = computePodStatus({
-      pod: state.pod,
+      pod: state.resize.given(state.pod),
       previous: statuses.get(state.uid) ?? state.pod.status,
       runtime,
       runtimeName,
@@ -152,6 +157,7 @@ export class PodSyncer {
       hostIps: hostIps(),
       nowMs: clock.now(),
       verdict: state.verdict,
+      resize: state.resize.conditions(),
     });
     return statuses.set(state.pod, status, progress !== 'ended' && state.verdict?.rejected !== true);
   }
@@ -189,13 +195,15 @@ export class PodSyncer {
   /** Does what is to be done; returns when to try again what could not be. */
   async #act(state: PodState, signal: AbortSignal): Promise<number | undefined> {
     const { cache, probes, killer, podEvent } = this.#deps;
-    const { pod, uid } = state;
+    const { uid } = state;
+    const pod = state.resize.given(state.pod);
     const runtime = cache.get(uid);
     const actions = computeActions({
       pod,
       runtime,
       failedProbe: (container, id) => probes.failed(uid, container, id),
       hasStarted: (container, id) => probes.started(uid, container, id),
+      restartsForResize: (container, id) => this.#deps.resizer.needsRestart(state.resize, container, id),
     });
     if (actions.killPod) {
       if (actions.createSandbox) podEvent(pod, 'Normal', 'SandboxChanged', 'Pod sandbox changed, it will be killed and re-created.');
@@ -211,13 +219,14 @@ export class PodSyncer {
         killer.kill(pod, container, message, containerGraceMs(pod, spec, probes.failed(uid, spec, container.id))),
       ),
     );
-    if (actions.start.length === 0) return undefined;
+    const resizeMs = await this.#deps.resizer.apply(pod, state.resize, cache.get(uid));
+    if (actions.start.length === 0) return resizeMs;
     let sandboxId = runtime.sandboxes[0]?.id;
     if (actions.createSandbox) {
       sandboxId = await this.#createSandbox(state, actions.sandboxAttempt);
       if (sandboxId === undefined) return sandboxRetryMs;
     }
-    return sandboxId === undefined ? undefined : this.#startAll(state, sandboxId, actions.start, signal);
+    return sandboxId === undefined ? resizeMs : earliest(resizeMs, await this.#startAll(state, sandboxId, actions.start, signal));
   }
 
   async #startAll(
@@ -226,7 +235,8 @@ export class PodSyncer {
     start: readonly { readonly kind: 'init' | 'regular' | 'ephemeral'; readonly container: Container }[],
     signal: AbortSignal,
   ): Promise<number | undefined> {
-    const { pod, uid } = state;
+    const { uid } = state;
+    const pod = state.resize.given(state.pod);
     const hostIps = this.#deps.hostIps();
     const podIps = podIpsOf(pod, this.#deps.cache.get(uid), hostIps);
     let retryMs: number | undefined;
@@ -246,6 +256,8 @@ export class PodSyncer {
           signal,
         });
         state.startFailures.delete(container.name);
+        const id = latestContainer(this.#deps.cache.get(uid), container.name)?.id;
+        if (id !== undefined) state.resize.applied.set(id, container.resources ?? {});
         // What follows a sidecar can start as soon as that runs; nothing else would tell.
         if (kind === 'init') retryMs = 0;
       } catch (error) {

@@ -10,6 +10,7 @@ import { messageOf } from '../volumes/payloads.ts';
 import type { ContainerKiller } from './container-killer.ts';
 import type { Verdict } from './pod-status.ts';
 import type { PodState, PodSyncer } from './pod-syncer.ts';
+import { ResizeState } from './resizer.ts';
 
 export interface PodWorkersDeps {
   readonly clock: Clock;
@@ -162,6 +163,7 @@ export class PodWorkers {
           startFailures: new Map(),
           messages: new Map(),
           verdict: undefined,
+          resize: new ResizeState(),
           waitsForVolumes: false,
           volumeTries: 0,
         },

@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import type { Clock } from '@coffer/base/time/clock';
 import type {
   ContainerConfig,
+  ContainerResources,
   ContainerRuntime,
   ContainerStatus,
   ExecSyncResult,
@@ -33,6 +34,8 @@ export class FakeRuntime implements ContainerRuntime {
   readonly sandboxes = new Map<string, { status: PodSandboxStatus; readonly config: PodSandboxConfig }>();
   readonly pulls: { readonly image: string; readonly auth: RegistryAuth | undefined }[] = [];
   behaviour: Behaviour = () => undefined;
+  /** May throw to refuse other resources. */
+  onUpdate: (container: string) => void = () => {};
   execResult: (command: readonly string[], containerId: string) => Partial<ExecSyncResult> = () => ({});
   /** Undefined: the image is not there and has to be pulled. */
   image: (image: string) => ImageStatus | undefined = (image) => ({
@@ -145,6 +148,12 @@ export class FakeRuntime implements ContainerRuntime {
     container.status = { ...container.status, state: 'running', startedAtMs: this.#clock.now() };
     const exitCode = this.behaviour(container.config);
     if (exitCode !== undefined) this.end(id, exitCode);
+  }
+
+  async updateContainerResources(id: string, resources: ContainerResources): Promise<void> {
+    const container = this.#container(id);
+    this.calls.push(`updateContainerResources ${container.config.name} ${JSON.stringify(resources)}`);
+    this.onUpdate(container.config.name);
   }
 
   async stopContainer(id: string, timeoutMs: number): Promise<void> {

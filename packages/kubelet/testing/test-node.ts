@@ -180,8 +180,16 @@ export class TestNode {
     const gone = Object.fromEntries(Object.keys(before).flatMap((key) => (key in status ? [] : [[key, null]])));
     const uid = isRecord(patch) && isRecord(patch.metadata) ? { uid: patch.metadata.uid } : {};
     const body = request.path.endsWith('/status')
-      ? { metadata: uid, status: { ...status, ...gone } }
+      ? { metadata: uid, status: { ...status, ...gone, conditions: mergedList(before.conditions, status.conditions) } }
       : { ...patched, metadata: { labels: patched.metadata.labels } };
     return { ...request, headers: { ...request.headers, 'content-type': 'application/merge-patch+json' }, body: JSON.stringify(body) };
   }
+}
+
+/** The fake API merges lists by type: what the real algorithm removed has to be removed there too. */
+function mergedList(before: unknown, after: unknown): unknown {
+  const types = (list: unknown) => (Array.isArray(list) ? list.flatMap((item) => (isRecord(item) ? [item.type] : [])) : []);
+  const left = types(after);
+  const removed = types(before).filter((type) => !left.includes(type));
+  return Array.isArray(after) ? [...after, ...removed.map((type) => ({ type, $patch: 'delete' }))] : after;
 }

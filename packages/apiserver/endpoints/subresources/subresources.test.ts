@@ -219,17 +219,18 @@ describe('resize', () => {
     );
   });
 
-  it('is refused for what already runs: nodes do not change running containers', async () => {
+  it('is refused for what runs on a node that shows no resources of it', async () => {
     await createPod('run', { nodeName: 'n1', containers: [size({ cpu: '1' })] });
-    await api.request(
-      'PATCH',
-      `${pods}/run/status`,
-      { status: { containerStatuses: [{ name: 'c', image: 'i', imageID: '', ready: true, restartCount: 0, state: { running: {} } }] } },
-      merge,
-    );
+    const show = (more: object) => {
+      const status = { name: 'c', image: 'i', imageID: '', ready: true, restartCount: 0, state: { running: {} }, ...more };
+      return api.request('PATCH', `${pods}/run/status`, { status: { containerStatuses: [status] } }, merge);
+    };
+    await show({});
     expect((await resize('run', [size({ cpu: '2' })])).json.message).toBe(
       'Pod "run" is invalid: spec: Forbidden: Pod running on node without support for resize',
     );
+    await show({ resources: { requests: { cpu: '1' } } });
+    expect((await resize('run', [size({ cpu: '2' })])).status).toBe(200);
   });
 });
 

@@ -24,8 +24,9 @@ export function validatePodResize(object: KubeObject, oldObject: KubeObject): Fi
   if ((old.status?.qosClass ?? qosClass(oldSpec)) !== qosClass(spec)) {
     errors.push(invalid('spec', pod.status?.qosClass ?? '', 'Pod QOS Class may not change as a result of resizing'));
   }
-  // The nodes here give a container its resources when it starts, and never later.
-  if ((old.status?.containerStatuses ?? []).some(({ state }) => state?.running != null)) {
+  // A node that can resize shows the resources of what it runs; without anything running nobody knows.
+  const running = (old.status?.containerStatuses ?? []).find(({ state }) => state?.running != null);
+  if (running !== undefined && running.resources == null) {
     errors.push(forbiddenField('spec', 'Pod running on node without support for resize'));
   }
   const order = orderErrors(spec, oldSpec);

@@ -1,0 +1,108 @@
+/**
+ * What a pod has been given of cpu and memory, which may differ from what its spec asks for since it was resized, and whether the node can
+ * give that. Pure; texts as upstream.
+ */
+import type { V1ResourceRequirements } from '@coffer/api/generated/types';
+import { equalJson } from '@coffer/api/meta/safe-object';
+import { amountsOf, requestedAmounts } from '@coffer/api/scheduling/resource-amounts';
+import { type Container, isSidecar, type Pod } from '../types.ts';
+import { insufficientResource } from './pod-admission.ts';
+
+/** Resources by the name of the container. */
+export type Allocation = ReadonlyMap<string, V1ResourceRequirements>;
+
+/** What the spec asks for, for every container that can be resized. */
+export function desiredAllocation(pod: Pod): Allocation {
+  return new Map(resizable(pod).map(({ name, resources }) => [name, resources ?? {}]));
+}
+
+/** What a pod that ran before this kubelet started had been given then, by its status; what the spec asks for where that says nothing. */
+export function adoptedAllocation(pod: Pod): Allocation {
+  const statuses = [...(pod.status.initContainerStatuses ?? []), ...(pod.status.containerStatuses ?? [])];
+  return new Map(
+    resizable(pod).map(({ name, resources = {} }) => {
+      const status = statuses.find((candidate) => candidate.name === name);
+      const { limits, requests } = status?.resources ?? {};
+      const given = status?.allocatedResources ?? requests;
+      return [name, { ...resources, ...(limits === undefined ? {} : { limits }), ...(given === undefined ? {} : { requests: given }) }];
+    }),
+  );
+}
+
+/** The pod with what it has been given instead of what it asks for. */
+export function withAllocation(pod: Pod, allocation: Allocation): Pod {
+  if (resizable(pod).every(({ name, resources }) => sameResources(resources, allocation.get(name)))) return pod;
+  const given = (container: Container): Container => {
+    const resources = allocation.get(container.name);
+    return resources === undefined ? container : { ...container, resources };
+  };
+  const { initContainers } = pod.spec;
+  return {
+    ...pod,
+    spec: {
+      ...pod.spec,
+      containers: pod.spec.containers.map(given),
+      ...(initContainers === undefined ? {} : { initContainers: initContainers.map(given) }),
+    },
+  };
+}
+
+export function sameResources(a: V1ResourceRequirements | undefined, b: V1ResourceRequirements | undefined): boolean {
+  return a === b || (equalJson(a?.limits ?? {}, b?.limits ?? {}) && equalJson(a?.requests ?? {}, b?.requests ?? {}));
+}
+
+/** Whether a container has to be started anew for its new resources, by its `resizePolicy`. */
+export function restartsForResize(container: Container, before: V1ResourceRequirements): boolean {
+  return (container.resizePolicy ?? []).some(({ resourceName, restartPolicy }) => {
+    if (restartPolicy !== 'RestartContainer') return false;
+    return (['limits', 'requests'] as const).some(
+      (list) => amountsOf(container.resources?.[list]).get(resourceName) !== amountsOf(before[list]).get(resourceName),
+    );
+  });
+}
+
+export interface ResizeRefusal {
+  /** `Infeasible`: this node will never have it. `Deferred`: it may later. */
+  readonly reason: 'Infeasible' | 'Deferred';
+  readonly message: string;
+  /** What the event calls it. */
+  readonly cause: string;
+}
+
+/** Undefined when the node can give a pod what its spec asks for. */
+export function resizeRefusal(pod: Pod, others: readonly Pod[], allocatable: Readonly<Record<string, string>>): ResizeRefusal | undefined {
+  const capacity = amountsOf(allocatable);
+  const requested = requestedAmounts(pod);
+  for (const name of ['memory', 'cpu']) {
+    const amount = requested.get(name) ?? 0;
+    const total = capacity.get(name) ?? 0;
+    if (amount <= total) continue;
+    const message = `Node didn't have enough capacity: ${name}, requested: ${amount}, capacity: ${total}`;
+    return { reason: 'Infeasible', message, cause: 'Infeasible' };
+  }
+  const missing = insufficientResource({ pod, others, allocatable });
+  return missing === undefined ? undefined : { reason: 'Deferred', message: missing.message, cause: missing.reason };
+}
+
+/** What events say of a resize after their first words. */
+export function resizeSummary(pod: Pod, error?: string): string {
+  const list = (containers: readonly Container[]) =>
+    containers.map(({ name, resources }) => ({ name, ...(resources === undefined ? {} : { resources: inOrder(resources) }) }));
+  const sidecars = (pod.spec.initContainers ?? []).filter(isSidecar);
+  return JSON.stringify({
+    ...(sidecars.length === 0 ? {} : { initContainers: list(sidecars) }),
+    containers: list(pod.spec.containers),
+    generation: pod.metadata.generation,
+    error,
+  });
+}
+
+function resizable(pod: Pod): readonly Container[] {
+  return [...(pod.spec.initContainers ?? []).filter(isSidecar), ...pod.spec.containers];
+}
+
+function inOrder({ limits, requests }: V1ResourceRequirements): V1ResourceRequirements {
+  const sorted = (amounts: Readonly<Record<string, string>>) =>
+    Object.fromEntries(Object.entries(amounts).sort(([a], [b]) => (a < b ? -1 : 1)));
+  return { ...(limits === undefined ? {} : { limits: sorted(limits) }), ...(requests === undefined ? {} : { requests: sorted(requests) }) };
+}

@@ -1,0 +1,131 @@
+/**
+ * Gives running pods what a resize of their spec asks for. Promises: a pod gets all of it or stays as it is, with the reason in a condition;
+ * containers keep running unless their `resizePolicy` says otherwise; what the runtime refuses is tried again.
+ */
+import type { V1ResourceRequirements } from '@coffer/api/generated/types';
+import type { ContainerRuntime } from '@coffer/cri/runtime/container-runtime';
+import { containerResources } from '../resources/pod-resources.ts';
+import type { RuntimePod } from '../runtime/runtime-cache.ts';
+import type { Container, Pod, PodCondition } from '../types.ts';
+import { messageOf } from '../volumes/payloads.ts';
+import {
+  type Allocation,
+  adoptedAllocation,
+  desiredAllocation,
+  type ResizeRefusal,
+  resizeRefusal,
+  resizeSummary,
+  restartsForResize,
+  sameResources,
+  withAllocation,
+} from './pod-resize.ts';
+import { latestContainer } from './restart-policy.ts';
+
+export interface ResizerDeps {
+  readonly runtime: ContainerRuntime;
+  readonly memoryCapacityBytes: number;
+  readonly allocatable: () => Readonly<Record<string, string>>;
+  /** Pods that run here or are about to, without the one that is asked about. */
+  readonly others: (pod: Pod) => readonly Pod[];
+  readonly podEvent: (pod: Pod, type: 'Normal' | 'Warning', reason: string, message: string) => void;
+}
+
+/** What is remembered of one pod. */
+export class ResizeState {
+  /** What the pod has been given; undefined before it was looked at. */
+  allocation: Allocation | undefined;
+  refusal: ResizeRefusal | undefined;
+  /** A resize has begun and not ended. */
+  underWay = false;
+  failure: string | undefined;
+  /** By container ID: what that instance runs with. */
+  readonly applied = new Map<string, V1ResourceRequirements>();
+
+  /** The pod as this node runs it. */
+  given(pod: Pod): Pod {
+    return this.allocation === undefined ? pod : withAllocation(pod, this.allocation);
+  }
+
+  /** Conditions that say how far a resize is; none when there is nothing to say. */
+  conditions(): PodCondition[] {
+    const conditions: PodCondition[] = [];
+    if (this.refusal !== undefined) {
+      const { reason, message } = this.refusal;
+      conditions.push({ type: 'PodResizePending', status: 'True', reason, message });
+    }
+    if (this.failure !== undefined)
+      conditions.push({ type: 'PodResizeInProgress', status: 'True', reason: 'Error', message: this.failure });
+    return conditions;
+  }
+
+  appliedTo(id: string, container: Container): V1ResourceRequirements {
+    return this.applied.get(id) ?? container.resources ?? {};
+  }
+}
+
+const retryMs = 10_000;
+
+export class Resizer {
+  readonly #deps: ResizerDeps;
+
+  constructor(deps: ResizerDeps) {
+    this.#deps = deps;
+  }
+
+  /** Decides whether the pod gets what its spec asks for. Returns when to ask again at the latest. */
+  allocate(pod: Pod, state: ResizeState, runtime: RuntimePod): number | undefined {
+    const { others, allocatable, podEvent } = this.#deps;
+    if (state.allocation === undefined) {
+      state.allocation = adoptedAllocation(pod);
+      for (const { id, name } of runtime.containers) {
+        const given = state.allocation.get(name);
+        if (given !== undefined) state.applied.set(id, given);
+      }
+    }
+    if (state.given(pod) === pod) {
+      state.refusal = undefined;
+      return undefined;
+    }
+    const refusal = resizeRefusal(pod, others(pod), allocatable());
+    if (refusal !== undefined) {
+      if (refusal.message !== state.refusal?.message) {
+        podEvent(pod, 'Warning', `Resize${refusal.reason}`, `Pod resize ${refusal.cause}: ${resizeSummary(pod, refusal.message)}`);
+      }
+      state.refusal = refusal;
+      return retryMs;
+    }
+    state.refusal = undefined;
+    state.allocation = desiredAllocation(pod);
+    state.underWay = true;
+    podEvent(pod, 'Normal', 'ResizeStarted', `Pod resize started: ${resizeSummary(pod)}`);
+    return undefined;
+  }
+
+  /** Whether a running container has to be started anew to get what its pod was given. */
+  needsRestart(state: ResizeState, container: Container, id: string): boolean {
+    const before = state.appliedTo(id, container);
+    return !sameResources(before, container.resources) && restartsForResize(container, before);
+  }
+
+  /** Gives running containers what the pod was given; `pod` is the pod as this node runs it. Returns when to try again what failed. */
+  async apply(pod: Pod, state: ResizeState, runtime: RuntimePod): Promise<number | undefined> {
+    const { podEvent, memoryCapacityBytes } = this.#deps;
+    for (const container of [...(pod.spec.initContainers ?? []), ...pod.spec.containers]) {
+      const status = latestContainer(runtime, container.name);
+      if (status?.state !== 'running' || sameResources(state.appliedTo(status.id, container), container.resources)) continue;
+      try {
+        await this.#deps.runtime.updateContainerResources(status.id, containerResources(pod, container, memoryCapacityBytes));
+      } catch (error) {
+        const failure = messageOf(error);
+        if (failure !== state.failure) podEvent(pod, 'Warning', 'ResizeError', `Pod resize error: ${resizeSummary(pod, failure)}`);
+        state.failure = failure;
+        return retryMs;
+      }
+      state.applied.set(status.id, container.resources ?? {});
+    }
+    state.failure = undefined;
+    if (state.underWay) podEvent(pod, 'Normal', 'ResizeCompleted', `Pod resize completed: ${resizeSummary(pod)}`);
+    state.underWay = false;
+    return undefined;
+  }
+}
