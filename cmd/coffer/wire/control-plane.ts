@@ -127,6 +127,7 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
     ...builtInAdmission({
       namespaces: store('namespaces'),
       serviceAccounts: store('serviceaccounts'),
+      clock,
       nodeRestriction: nodeRestrictionPlugin({ pods: store('pods'), nodes: store('minions') }),
     }),
     ...certificatePlugins(authorizer),

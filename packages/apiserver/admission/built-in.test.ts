@@ -53,6 +53,49 @@ describe('ServiceAccount', () => {
     expect(generated.json.message).toBe(`pods "gen-" is forbidden: ${detail}`);
   });
 
+  it('waits a moment for the default account of a new namespace', async () => {
+    await api.request('POST', '/api/v1/namespaces', { metadata: { name: 'fresh' } });
+    const spec = { containers: [{ name: 'c', image: 'i' }] };
+    const creating = api.request('POST', '/api/v1/namespaces/fresh/pods', { metadata: { name: 'p' }, spec });
+    await api.request('POST', '/api/v1/namespaces/fresh/serviceaccounts', { metadata: { name: 'default' } });
+    await api.clock.advance(200);
+    expect((await creating).json.spec).toMatchObject({ serviceAccountName: 'default' });
+
+    await api.request('POST', '/api/v1/namespaces', { metadata: { name: 'bare' } });
+    const refused = api.request('POST', '/api/v1/namespaces/bare/pods', { metadata: { name: 'p' }, spec });
+    for (let i = 0; i < 10; i++) await api.clock.advance(200);
+    expect((await refused).json.message).toContain('error looking up service account bare/default: serviceaccount "default" not found');
+  });
+
+  it('keeps to the Secrets an account lists, where it says so', async () => {
+    await api.request('POST', '/api/v1/namespaces/ns/serviceaccounts', {
+      metadata: { name: 'strict', annotations: { 'kubernetes.io/enforce-mountable-secrets': 'true' } },
+      secrets: [{ name: 'mine' }],
+      imagePullSecrets: [{ name: 'registry' }],
+    });
+    const refusal = async (spec: object) => (await create({ serviceAccountName: 'strict', ...spec })).json.message;
+    const env = (name: string) => [{ name: 'E', valueFrom: { secretKeyRef: { name, key: 'k' } } }];
+    const unlisted = 'is not allowed because service account strict does not reference that';
+    expect(
+      await refusal({
+        volumes: [{ name: 'v', secret: { secretName: 'mine' } }],
+        containers: [{ name: 'c', image: 'i', env: env('mine') }],
+      }),
+    ).toBeUndefined();
+    expect(await refusal({ volumes: [{ name: 'v', secret: { secretName: 'other' } }] })).toBe(
+      `pods "p" is forbidden: volume with secret.secretName="other" ${unlisted} secret`,
+    );
+    expect(await refusal({ initContainers: [{ name: 'i', image: 'i', env: env('other') }] })).toContain(
+      `init container i with envVar E referencing secret.secretName="other" ${unlisted} secret`,
+    );
+    expect(await refusal({ containers: [{ name: 'c', image: 'i', envFrom: [{ secretRef: { name: 'other' } }] }] })).toContain(
+      `container c with envFrom referencing secret.secretName="other" ${unlisted} secret`,
+    );
+    expect(await refusal({ imagePullSecrets: [{ name: 'registry' }, { name: 'x' }] })).toContain(
+      `imagePullSecrets[1].name="x" ${unlisted} imagePullSecret`,
+    );
+  });
+
   it('keeps mirror pods away from secrets and accounts', async () => {
     const mirror = { name: 'p', annotations: { 'kubernetes.io/config.mirror': 'x' } };
     const { json } = await create({ nodeName: 'n', serviceAccountName: 'default' }, mirror);

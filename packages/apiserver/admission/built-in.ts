@@ -1,3 +1,4 @@
+import type { Clock } from '@coffer/base/time/clock';
 import type { ResourceStore } from '@coffer/storage/store/store';
 import { nodeTaint } from './node/node-taint.ts';
 import type { AdmissionPlugin } from './plugin.ts';
@@ -10,6 +11,7 @@ import { serviceAccountAdmission } from './plugins/service-account.ts';
 export interface BuiltInAdmissionDeps {
   readonly namespaces: ResourceStore;
   readonly serviceAccounts: ResourceStore;
+  readonly clock: Clock;
   /** Runs where upstream has NodeRestriction: behind ServiceAccount. */
   readonly nodeRestriction?: AdmissionPlugin;
 }
@@ -18,7 +20,7 @@ export interface BuiltInAdmissionDeps {
 export function builtInAdmission(deps: BuiltInAdmissionDeps): readonly AdmissionPlugin[] {
   return [
     namespaceLifecycle(deps.namespaces),
-    serviceAccountAdmission(deps.serviceAccounts),
+    serviceAccountAdmission(deps.serviceAccounts, deps.clock),
     ...(deps.nodeRestriction === undefined ? [] : [deps.nodeRestriction]),
     nodeTaint,
     priority,

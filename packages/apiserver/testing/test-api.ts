@@ -83,7 +83,7 @@ export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi
     strategies: builtInStrategies({ services: serviceStrategy(store('services/specs')) }),
     table: builtInSchemaTable(),
     admission: new AdmissionChain([
-      ...builtInAdmission({ namespaces: store('namespaces'), serviceAccounts: store('serviceaccounts') }),
+      ...builtInAdmission({ namespaces: store('namespaces'), serviceAccounts: store('serviceaccounts'), clock }),
       ...(options.plugins ?? []),
     ]),
     authorizer: options.authorizer ?? { authorize: () => ({ decision: 'allow', reason: '' }) },

@@ -1,12 +1,18 @@
 import type { V1Container, V1PodSpec, V1ServiceAccount, V1Volume } from '@coffer/api/generated/types';
 import type { KubeObject, Mutable } from '@coffer/api/meta/object';
 import { getOwn } from '@coffer/api/meta/safe-object';
+import type { Clock } from '@coffer/base/time/clock';
 import type { ResourceStore } from '@coffer/storage/store/store';
 import { generateName } from '../../registry/generic/name-generator.ts';
 import { admissionForbidden } from '../forbid.ts';
 import type { AdmissionAttributes, AdmissionPlugin } from '../plugin.ts';
+import { enforcesMountableSecrets, ephemeralSecretsProblem, mountableSecretsProblem } from './mountable-secrets.ts';
 
 const mirrorAnnotation = 'kubernetes.io/config.mirror';
+const defaultAccount = 'default';
+/** A loop makes the default account of a new namespace: what comes with the namespace waits for it. */
+const defaultAttempts = 10;
+const defaultRetryMs = 100;
 const volumePrefix = 'kube-api-access-';
 const tokenMountPath = '/var/run/secrets/kubernetes.io/serviceaccount';
 /** An hour and seven seconds: the odd value tells tokens that were mounted automatically from those somebody asked for. */
@@ -15,13 +21,14 @@ const tokenSeconds = 3607;
 type Spec = Mutable<V1PodSpec> & { serviceAccount?: string };
 
 /** Every pod runs as a ServiceAccount of its namespace, with a token for it mounted and its pull secrets, unless told otherwise. */
-export function serviceAccountAdmission(serviceAccounts: ResourceStore): AdmissionPlugin {
+export function serviceAccountAdmission(serviceAccounts: ResourceStore, clock: Clock): AdmissionPlugin {
   return {
     name: 'ServiceAccount',
-    admit(attributes) {
+    async admit(attributes) {
       if (!isPodCreate(attributes) || attributes.object === undefined || isMirror(attributes.object)) return;
       const spec = specOf(attributes.object);
-      if ((spec.serviceAccountName ?? '') === '') spec.serviceAccountName = 'default';
+      if ((spec.serviceAccountName ?? '') === '') spec.serviceAccountName = defaultAccount;
+      if (spec.serviceAccountName === defaultAccount) await waitForDefault(serviceAccounts, attributes.namespace, clock);
       const account = lookUp(serviceAccounts, attributes, spec.serviceAccountName ?? '');
       spec.serviceAccount = spec.serviceAccountName ?? '';
       if (spec.automountServiceAccountToken ?? account.automountServiceAccountToken ?? true) mountToken(spec);
@@ -31,15 +38,28 @@ export function serviceAccountAdmission(serviceAccounts: ResourceStore): Admissi
       }
     },
     validate(attributes) {
-      if (!isPodCreate(attributes) || attributes.object === undefined) return;
-      if (isMirror(attributes.object)) checkMirror(attributes, specOf(attributes.object));
-      else lookUp(serviceAccounts, attributes, specOf(attributes.object).serviceAccountName ?? '');
+      const { object } = attributes;
+      const isCreate = isPodCreate(attributes);
+      if (object === undefined || (!isCreate && !isEphemeralUpdate(attributes))) return;
+      const spec = specOf(object);
+      if (isMirror(object)) {
+        if (isCreate) checkMirror(attributes, spec);
+        return;
+      }
+      const account = lookUp(serviceAccounts, attributes, spec.serviceAccountName ?? '');
+      if (!enforcesMountableSecrets(account)) return;
+      const problem = isCreate ? mountableSecretsProblem(account, spec) : ephemeralSecretsProblem(account, spec.ephemeralContainers ?? []);
+      if (problem !== undefined) throw admissionForbidden(attributes, problem);
     },
   };
 }
 
 function isPodCreate({ operation, resource, subresource }: AdmissionAttributes): boolean {
   return operation === 'CREATE' && resource.group === '' && resource.resource === 'pods' && subresource === '';
+}
+
+function isEphemeralUpdate({ operation, resource, subresource }: AdmissionAttributes): boolean {
+  return operation === 'UPDATE' && resource.group === '' && resource.resource === 'pods' && subresource === 'ephemeralcontainers';
 }
 
 function isMirror(pod: KubeObject): boolean {
@@ -49,6 +69,12 @@ function isMirror(pod: KubeObject): boolean {
 function specOf(pod: KubeObject): Spec {
   pod.spec ??= {};
   return pod.spec as Spec;
+}
+
+async function waitForDefault(serviceAccounts: ResourceStore, namespace: string, clock: Clock): Promise<void> {
+  for (let attempt = 1; attempt < defaultAttempts && serviceAccounts.get(namespace, defaultAccount) === undefined; attempt++) {
+    await clock.sleep(defaultRetryMs + Math.random() * defaultRetryMs);
+  }
 }
 
 function lookUp(serviceAccounts: ResourceStore, attributes: AdmissionAttributes, name: string): V1ServiceAccount {
