@@ -1,0 +1,88 @@
+import { PODS } from '@coffer/client/rest/well-known';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { TestNode } from './testing/test-node.ts';
+
+let node: TestNode;
+beforeEach(async () => {
+  node = await TestNode.start();
+});
+afterEach(() => node.close());
+
+const phase = (name: string, wanted: string) => node.until(() => expect(node.pod(name).status.phase).toBe(wanted));
+const first = (name: string) => node.pod(name).status.containerStatuses?.[0];
+
+describe('resize', () => {
+  const sized = (cpu: string, memory = '64Mi') => {
+    const amounts = { cpu, memory };
+    const resizePolicy = [
+      { resourceName: 'cpu', restartPolicy: 'NotRequired' },
+      { resourceName: 'memory', restartPolicy: 'RestartContainer' },
+    ];
+    return { containers: [{ name: 'c', image: 'i', command: ['app'], resources: { limits: amounts, requests: amounts }, resizePolicy }] };
+  };
+  const resize = (name: string, cpu: string, memory?: string) => {
+    const pod = node.pod(name);
+    node.api.put(PODS, { ...pod, metadata: { ...pod.metadata, generation: 2 }, spec: { ...pod.spec, ...sized(cpu, memory) } });
+  };
+  const summary = (cpu: string, memory: string, rest = '') =>
+    `{"containers":[{"name":"c","resources":{"limits":{"cpu":"${cpu}","memory":"${memory}"},"requests":{"cpu":"${cpu}","memory":"${memory}"}}}],"generation":2${rest}}`;
+  const condition = (type: string) => node.pod('p').status.conditions?.find((c) => c.type === type);
+  const updates = () => node.runtime.calls.filter((call) => call.startsWith('updateContainerResources'));
+
+  it('gives a running container other amounts of cpu', async () => {
+    node.createPod('p', sized('100m'));
+    await phase('p', 'Running');
+    resize('p', '200m');
+    await node.until(() => expect(first('p')?.allocatedResources).toEqual({ cpu: '200m', memory: '64Mi' }));
+    expect(updates()).toHaveLength(1);
+    expect(updates()[0]).toContain('"cpuQuotaUs":20000,');
+    expect(first('p')).toMatchObject({ restartCount: 0, resources: { limits: { cpu: '200m', memory: '64Mi' } } });
+    await node.until(() =>
+      expect(node.events('p')).toEqual(
+        expect.arrayContaining([
+          `Normal ResizeStarted Pod resize started: ${summary('200m', '64Mi')}`,
+          `Normal ResizeCompleted Pod resize completed: ${summary('200m', '64Mi')}`,
+        ]),
+      ),
+    );
+  });
+
+  it('starts a container anew where its policy asks for it', async () => {
+    node.createPod('p', sized('100m'));
+    await phase('p', 'Running');
+    resize('p', '100m', '32Mi');
+    await node.until(() => expect(first('p')).toMatchObject({ restartCount: 1, state: { running: {} } }));
+    expect(node.runtime.find('c')?.config.resources.memoryLimitBytes).toBe(33_554_432);
+    expect(updates()).toEqual([]);
+    await node.until(() => expect(node.events('p')).toContain('Normal Killing Container c resize requires restart'));
+  });
+
+  it('leaves a pod as it is when the node cannot give it more, and says why', async () => {
+    node.createPod('p', sized('100m'));
+    await phase('p', 'Running');
+    resize('p', '100k');
+    await node.until(() => expect(condition('PodResizePending')).toMatchObject({ status: 'True', reason: 'Infeasible' }));
+    const message = condition('PodResizePending')?.message ?? '';
+    expect(message).toMatch(/^Node didn't have enough capacity: cpu, requested: 100000000, capacity: \d+$/);
+    expect(first('p')).toMatchObject({ allocatedResources: { cpu: '100m', memory: '64Mi' }, resources: { limits: { cpu: '100m' } } });
+    const event = `Warning ResizeInfeasible Pod resize Infeasible: ${summary('100k', '64Mi', `,"error":"${message}"`)}`;
+    await node.until(() => expect(node.events('p')).toContain(event));
+    resize('p', '100m');
+    await node.until(() => expect(condition('PodResizePending')).toBeUndefined());
+    expect(updates()).toEqual([]);
+  });
+
+  it('says what the runtime refuses, and tries again', async () => {
+    node.runtime.onUpdate = () => {
+      throw new Error('busy');
+    };
+    node.createPod('p', sized('100m'));
+    await phase('p', 'Running');
+    resize('p', '200m');
+    await node.until(() => expect(condition('PodResizeInProgress')).toMatchObject({ status: 'True', reason: 'Error', message: 'busy' }));
+    node.runtime.onUpdate = () => {};
+    await node.clock.advance(10_000);
+    await node.until(() => expect(condition('PodResizeInProgress')).toBeUndefined());
+    expect(updates()).toHaveLength(2);
+  });
+});
