@@ -61,7 +61,7 @@ it(
       server = await session.start(dataDir, { port, failpoint });
       if (i > 0) expect((await encryptionStatus(server)).unfinishedRotation, failpoint).toBeDefined();
       await begin().catch(() => undefined);
-      await eventually(`the end of the process at ${failpoint}`, () => server.child.signalCode === 'SIGKILL', 120_000);
+      await eventually(`the end of the process at ${failpoint}`, () => server.child.signalCode === 'SIGKILL', 300_000);
     }
     server = await session.start(dataDir, { port });
     expect((await encryption(server, 'rotate', '--rate', String(rate))).json).toMatchObject({ step: 'done', resumed: true });

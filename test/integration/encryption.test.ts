@@ -27,11 +27,12 @@ afterEach(() => session.end());
 const keyOne = newKey('one');
 const keyTwo = newKey('two');
 
-/** Changes one byte of the ciphertext of a Secret in the data file of a server that is not running. */
-async function flipByte(file: string, marker: Buffer, offset: number): Promise<void> {
+/** Changes one byte of the ciphertext of these Secrets in the data file of a server that is not running. */
+async function flipBytes(file: string, names: readonly string[]): Promise<void> {
   const bytes = await readFile(file);
-  for (let at = bytes.indexOf(marker); at >= 0; at = bytes.indexOf(marker, at + 1)) {
-    bytes[at + offset] = (bytes[at + offset] ?? 0) ^ 1;
+  for (const name of names) {
+    const marker = Buffer.from(`/registry/secrets/default/${name}k8s:enc:`);
+    for (let at = bytes.indexOf(marker); at >= 0; at = bytes.indexOf(marker, at + 1)) bytes[at + 150] = (bytes[at + 150] ?? 0) ^ 1;
   }
   await writeFile(file, bytes);
 }
@@ -187,34 +188,87 @@ describe('reload of the configuration', () => {
 });
 
 describe('damage', () => {
+  const unsafe = 'ignoreStoreReadErrorWithClusterBreakingPotential=true';
+
   it('is reported by every list that covers it, leaves the rest alone, and can be deleted deliberately', async () => {
     const dataDir = await session.newDirectory();
     const server = await session.start(dataDir);
-    await createSecrets(server, 4);
+    await createSecrets(server, 110);
     await server.call('POST', '/api/v1/namespaces', { metadata: { name: 'other' } });
     await server.call('POST', '/api/v1/namespaces/other/secrets', { metadata: { name: 'fine' }, stringData: { a: 'abcdefghij' } });
     await server.stop();
-    await flipByte(dataFile(server), Buffer.from('/registry/secrets/default/s2k8s:enc:'), 150);
+    const names = Array.from({ length: 105 }, (_, i) => `s${i}`);
+    await flipBytes(dataFile(server), names);
 
     const damaged = await session.start(dataDir);
     const list = await damaged.call('GET', secretsPath);
     expect(list.status).toBe(500);
-    expect(list.body).toMatchObject({ reason: 'StorageReadError', details: { causes: [expect.anything()] } });
-    expect(list.text).toContain('/registry/secrets/default/s2');
-    expect((await damaged.call('GET', '/api/v1/secrets')).status).toBe(500);
-    expect((await damaged.call('GET', `${secretsPath}/s2`)).status).toBe(500);
+    expect(list.body).toMatchObject({ kind: 'Status', reason: 'StorageReadError' });
+    expect(list.body.details.causes).toHaveLength(100);
+    const keys = new Set(list.body.details.causes.map((cause: { field: string }) => cause.field));
+    expect(keys.size).toBe(100);
+    expect(names.map((name) => `/registry/secrets/default/${name}`)).toEqual(expect.arrayContaining([...keys]));
+    expect((await damaged.kubectl(['get', 'secrets', '-A'])).stderr).toContain('cannot be read');
+    expect((await damaged.kubectl(['get', 'secret', 's2'])).stderr).toContain('/registry/secrets/default/s2');
     expect((await damaged.call('GET', `${secretsPath}?watch=1&timeoutSeconds=1`)).text).toContain('StorageReadError');
-    expect((await damaged.call('GET', `${secretsPath}/s1`)).status).toBe(200);
-    expect((await damaged.call('GET', '/api/v1/namespaces/other/secrets')).body.items).toHaveLength(1);
+    expect((await damaged.kubectl(['get', 'secret', 's107', '-o', 'name'])).stdout).toBe('secret/s107\n');
+    expect((await damaged.kubectl(['get', 'secrets', '-n', 'other', '-o', 'name'])).stdout).toBe('secret/fine\n');
     expect((await damaged.call('GET', '/readyz')).status).toBe(200);
-    expect((await encryption(damaged, 'verify')).json).toMatchObject({ passed: false, unreadable: ['/registry/secrets/default/s2'] });
+    const verified = (await encryption(damaged, 'verify')).json;
+    expect(verified).toMatchObject({ passed: false, unreadableCount: 105 });
     expect((await encryption(damaged, 'rotate')).stderr).toContain('cannot be read');
 
-    expect((await damaged.call('DELETE', `${secretsPath}/s2`)).status).toBe(500);
-    const unsafe = `${secretsPath}/s2?ignoreStoreReadErrorWithClusterBreakingPotential=true`;
-    expect((await damaged.call('DELETE', unsafe)).status).toBe(200);
-    expect((await damaged.call('GET', secretsPath)).body.items).toHaveLength(3);
+    expect((await damaged.kubectl(['delete', 'secret', 's2'])).code).toBe(1);
+    await damaged.kubectl(['create', 'role', 'deleter', '--verb=get,delete', '--resource=secrets']);
+    await damaged.kubectl(['create', 'rolebinding', 'jane', '--role=deleter', '--user=jane']);
+    const raw = ['--as', 'jane', 'delete', '--raw', `${secretsPath}/s2?${unsafe}`];
+    expect((await damaged.kubectl(raw)).stderr).toContain('unsafe-delete-ignore-read-errors');
+    await damaged.kubectl(['create', 'role', 'breaker', '--verb=unsafe-delete-ignore-read-errors', '--resource=secrets']);
+    await damaged.kubectl(['create', 'rolebinding', 'jane-breaks', '--role=breaker', '--user=jane']);
+    expect(await damaged.kubectl(raw)).toMatchObject({ code: 0, stdout: expect.stringContaining('Success') as string });
+    expect((await damaged.call('DELETE', `${secretsPath}/s107?${unsafe}`)).status).toBe(422);
+    for (const name of names.filter((name) => name !== 's2')) {
+      expect((await damaged.call('DELETE', `${secretsPath}/${name}?${unsafe}`)).status).toBe(200);
+    }
+    expect((await damaged.kubectl(['get', 'secrets', '-o', 'name'])).stdout.trim().split('\n')).toHaveLength(5);
     expect((await encryption(damaged, 'rotate')).json).toMatchObject({ step: 'done', resumed: true });
+  });
+});
+
+describe('the number of values a key has encrypted', () => {
+  it('is kept over restarts and crashes, warns at 200 000 and refuses at 2³²', async () => {
+    const dataDir = await session.newDirectory();
+    let server = await session.start(dataDir);
+    await createSecrets(server, 20);
+    const writes = async () => (await encryptionStatus(server)).keyWrites[0].writes as number;
+    const counted = await writes();
+    expect(counted).toBeGreaterThanOrEqual(20);
+    await server.stop('SIGKILL');
+    server = await session.start(dataDir);
+    expect(await writes()).toBeGreaterThanOrEqual(counted);
+    const warnings = async () => (await encryptionStatus(server)).warnings as string[];
+    expect(await warnings()).toEqual([]);
+
+    const usage = path.join(dataDir, 'pki', 'encryption-usage.json');
+    const restartAt = async (count: number) => {
+      await server.stop();
+      const [writeId = ''] = Object.keys(JSON.parse(await readFile(usage, 'utf8')));
+      await writeFile(usage, JSON.stringify({ [writeId]: count }));
+      server = await session.start(dataDir);
+    };
+    await restartAt(199_990);
+    expect(await warnings()).toEqual([]);
+    await createSecrets(server, 10, 100);
+    expect(await warnings()).toEqual([expect.stringMatching(/has encrypted 2000\d\d values: replace it \(coffer encryption rotate\)/)]);
+
+    await restartAt(2 ** 32 - 2);
+    await createSecrets(server, 2, 200);
+    const refused = await server.call('POST', secretsPath, { metadata: { name: 'one-too-many' } });
+    expect(refused.status).toBe(500);
+    expect(refused.text).toContain('must be replaced');
+    expect((await server.call('GET', secretsPath)).body.items).toHaveLength(32);
+    expect((await encryption(server, 'rotate')).json).toMatchObject({ step: 'done', written: 32 });
+    await createSecrets(server, 1, 300);
   });
 });
 

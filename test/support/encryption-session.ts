@@ -8,6 +8,9 @@ import { bundle, CofferProcess, type Output, runCommand } from './coffer-process
 /** What tests of encryption at rest share: servers and directories that are cleaned up, the commands, Secrets and their contents. */
 export const secretsPath = '/api/v1/namespaces/default/secrets';
 
+/** A store with very many Secrets takes its time on a busy machine. */
+const readyTimeoutMs = 60_000;
+
 export interface SecretItem {
   readonly metadata: { readonly name: string; readonly resourceVersion: string };
   readonly data?: Readonly<Record<string, string>>;
@@ -32,8 +35,10 @@ export class EncryptionSession {
 
   async start(dataDir: string, { args = [], failpoint, port }: StartOptions = {}): Promise<CofferProcess> {
     const env = failpoint === undefined ? {} : { COFFER_FAILPOINT: failpoint };
-    const server = await CofferProcess.start({ dataDir, env, args: ['--runtime', 'none', ...args], ...(port !== undefined && { port }) });
+    const flags = ['--runtime', 'none', ...args];
+    const server = await CofferProcess.start({ dataDir, env, args: flags, ready: false, ...(port !== undefined && { port }) });
     this.#running.push(server);
+    await server.whenReady(readyTimeoutMs);
     return server;
   }
 
