@@ -4,11 +4,11 @@ import { connect as connectHttp2 } from 'node:http2';
 import { request as httpsRequest } from 'node:https';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { connect as connectTls } from 'node:tls';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { BodyTooLargeError, type Handler, type HttpRequest } from '@coffer/base/http/handler';
 import { silentLogger } from '@coffer/base/log/logger';
 import { systemClock } from '@coffer/base/time/clock';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type ClusterKeys, loadOrCreateClusterKeys } from '../pki/cluster-keys.ts';
 import { HttpsListener, type ListenerLimits } from './https-listener.ts';
 
@@ -56,6 +56,13 @@ function post(port: number, body: string, extra: object = {}): Promise<{ status:
     );
     request.on('error', reject).end(body);
   });
+}
+
+/** Whether the other side has closed a connection that is not read: the operating system knows, the paused socket does not. */
+async function isClosedByPeer(socket: TLSSocket): Promise<boolean> {
+  if (socket.destroyed) return true;
+  await new Promise((resolve) => socket.write('x', resolve));
+  return socket.destroyed;
 }
 
 describe('HttpsListener', () => {
@@ -215,17 +222,18 @@ describe('HttpsListener', () => {
     });
   });
 
-  it('ends a reader that takes nothing', () => {
-    let ended: Promise<unknown> | undefined;
+  it.each([
+    ['while the answer is written', (signal: AbortSignal) => once(signal, 'abort')],
+    ['when all was written', () => Promise.resolve()],
+  ])('ends a reader that takes nothing, %s', (_, waitForMore) => {
     const handler: Handler = async (request) => ({
       kind: 'stream',
       status: 200,
       headers: {},
       run: async (sink) => {
-        ended = once(request.signal, 'abort');
         const chunk = Buffer.alloc(256 * 1024);
         while (!request.signal.aborted && sink.bufferedBytes < 32 * 1024 * 1024) sink.write(chunk);
-        await ended;
+        await waitForMore(request.signal);
       },
     });
     return listening(handler, { stallTimeoutMs: 200 }, async (port) => {
@@ -234,11 +242,112 @@ describe('HttpsListener', () => {
       socket.on('error', () => {});
       socket.pause();
       socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n');
-      const deadline = Date.now() + 10_000;
-      while (!ended && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 5));
-      await ended;
-      socket.destroy();
+      await vi.waitFor(async () => expect(await isClosedByPeer(socket)).toBe(true), 20_000);
     });
+  });
+
+  it('ends readers that take nothing when too much waits for them altogether, and no other', () => {
+    const large: Handler = async () => ({ kind: 'full', status: 200, headers: {}, body: Buffer.alloc(16 * 1024 * 1024) });
+    return listening(large, { maxWaitingBytes: 32 * 1024 * 1024 }, async (port) => {
+      let ended = 0;
+      const stalled = Array.from({ length: 6 }, () => {
+        const socket = connectTls({ port, host: '127.0.0.1', ...trust(), ALPNProtocols: ['http/1.1'] });
+        socket.on('error', () => {});
+        socket.once('secureConnect', () => {
+          socket.pause();
+          socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n');
+        });
+        return socket;
+      });
+      const deadline = Date.now() + 20_000;
+      // One that reads gets everything, whatever happens to the others.
+      while (ended < 3 && Date.now() < deadline) {
+        expect((await post(port, '')).text.length).toBe(16 * 1024 * 1024);
+        ended = 0;
+        for (const socket of stalled) if (await isClosedByPeer(socket)) ended++;
+      }
+      expect(ended).toBeGreaterThanOrEqual(3);
+      for (const socket of stalled) socket.destroy();
+    });
+  });
+
+  it('ends a connection on which the header does not arrive, or the body', () =>
+    listening(echo, { headersTimeoutMs: 100, requestTimeoutMs: 200 }, async (port) => {
+      for (const text of [
+        '',
+        'POST / HTTP/1.1\r\nHost: localhost\r\n',
+        'POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nx',
+      ]) {
+        const socket = connectTls({ port, host: '127.0.0.1', ...trust(), ALPNProtocols: ['http/1.1'] });
+        const dribble = setInterval(() => socket.write(text === '' || text.endsWith('x') ? '' : 'a: b\r\n'), 20);
+        socket.on('error', () => {});
+        socket.write(text);
+        let answer = '';
+        socket.on('data', (chunk) => (answer += String(chunk)));
+        await once(socket, 'close');
+        clearInterval(dribble);
+        expect(answer, text).toMatch(/^(HTTP\/1\.1 408 |$)/);
+      }
+    }));
+
+  it('closes an HTTP/2 connection on which nothing is served, and only such', () => {
+    let finish: (() => void) | undefined;
+    const slow: Handler = async () => {
+      await new Promise<void>((resolve) => {
+        finish = resolve;
+      });
+      return { kind: 'full', status: 200, headers: {}, body: '' };
+    };
+    return listening(slow, { idleTimeoutMs: 100 }, async (port) => {
+      const busy = connectHttp2(`https://127.0.0.1:${port}`, trust()).on('error', () => {});
+      const stream = busy.request({ ':path': '/' });
+      await vi.waitFor(() => expect(finish).toBeDefined(), 20_000);
+      const idle = connectHttp2(`https://127.0.0.1:${port}`, trust()).on('error', () => {});
+      await once(idle, 'close');
+      finish?.();
+      const [headers] = await once(stream, 'response');
+      expect(headers[':status']).toBe(200);
+      await once(busy, 'close');
+    });
+  });
+
+  it('lets requests finish when it closes, ends streams, and takes no new connection', async () => {
+    const events: string[] = [];
+    let finish = () => {};
+    const handler: Handler = async (request) => {
+      if (request.method === 'POST') {
+        events.push('request');
+        await new Promise<void>((resolve) => (finish = resolve));
+        return { kind: 'full', status: 200, headers: {}, body: 'done' };
+      }
+      return {
+        kind: 'stream',
+        status: 200,
+        headers: {},
+        run: async (sink) => {
+          sink.flush();
+          if (!sink.signal.aborted) await once(sink.signal, 'abort');
+          events.push('stream ended');
+        },
+      };
+    };
+    const tls = { keyPem: keys.serving.keyPem, certificatePem: keys.serving.certificatePem, clientAuthoritiesPem: [] };
+    const listener = new HttpsListener({ handler, logger: silentLogger, tls });
+    const { port } = await listener.listen('127.0.0.1', 0);
+    const stream = httpsRequest({ port, host: '127.0.0.1', agent: false, ...trust() }).on('error', () => {});
+    stream.end();
+    const [response] = await once(stream, 'response');
+    const streamEnded = once(response.resume(), 'end');
+    const answer = post(port, 'x');
+    while (!events.includes('request')) await new Promise((resolve) => setTimeout(resolve, 5));
+    const closed = listener.close(20_000);
+    await streamEnded;
+    await expect(post(port, 'y')).rejects.toThrow('ECONNREFUSED');
+    expect(events).toEqual(['request', 'stream ended']);
+    finish();
+    expect(await answer).toEqual({ status: 200, text: 'done' });
+    await closed;
+    await vi.waitFor(() => expect(listener.connections).toBe(0));
   });
 
   it('says which port is taken', () =>

@@ -1,6 +1,12 @@
 import { setMaxListeners } from 'node:events';
 import type { IncomingMessage } from 'node:http';
-import { createSecureServer, type Http2SecureServer, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2';
+import {
+  createSecureServer,
+  type Http2SecureServer,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type ServerHttp2Session,
+} from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
@@ -41,6 +47,10 @@ export interface ListenerLimits {
   readonly requestTimeoutMs: number;
   /** A reader that takes nothing for this long is disconnected. */
   readonly stallTimeoutMs: number;
+  /** Bytes that may wait for readers altogether; above it, those that stopped reading are disconnected earlier. */
+  readonly maxWaitingBytes: number;
+  /** A connection without a request is closed after this time. */
+  readonly idleTimeoutMs: number;
 }
 
 /** Bytes; larger bodies are not copied into a string. */
@@ -51,6 +61,8 @@ const defaultLimits: ListenerLimits = {
   headersTimeoutMs: 20_000,
   requestTimeoutMs: 60_000,
   stallTimeoutMs: 60_000,
+  maxWaitingBytes: 256 * 1024 * 1024,
+  idleTimeoutMs: 90_000,
 };
 
 export class HttpsListener {
@@ -66,7 +78,7 @@ export class HttpsListener {
     const limits = { ...defaultLimits, ...options.limits };
     this.#handler = options.handler;
     this.#logger = options.logger;
-    this.#stalls = new StallWatch(limits.stallTimeoutMs);
+    this.#stalls = new StallWatch(limits.stallTimeoutMs, limits.maxWaitingBytes);
     setMaxListeners(0, this.#closing.signal); // every open stream listens to it
     this.#server = createSecureServer({
       allowHTTP1: true,
@@ -85,8 +97,10 @@ export class HttpsListener {
     Object.assign(this.#server, {
       headersTimeout: limits.headersTimeoutMs,
       requestTimeout: limits.requestTimeoutMs,
-      keepAliveTimeout: 90_000,
+      keepAliveTimeout: limits.idleTimeoutMs,
+      connectionsCheckingInterval: Math.min(limits.headersTimeoutMs, limits.requestTimeoutMs) / 4,
     });
+    this.#server.on('session', (session) => closeWhenIdle(session, limits.idleTimeoutMs));
     this.#server.on('request', (request: Http2ServerRequest, response: Http2ServerResponse) => {
       void this.#serve(request, response as unknown as RawResponse);
     });
@@ -167,11 +181,11 @@ export class HttpsListener {
       case 'stream': {
         response.writeHead(answer.status, answer.headers as Record<string, string>);
         const sink = new ResponseStreamSink(response, request.signal);
-        const unwatch = this.#stalls.watch(sink);
+        // Until the client has taken all of it, which may be long after the last byte was written.
+        response.once('close', this.#stalls.watch(sink));
         try {
           await answer.run(sink);
         } finally {
-          unwatch();
           if (!response.writableEnded) response.end();
         }
         return;
@@ -199,8 +213,7 @@ export class HttpsListener {
     }
     if (response.writableLength > 256 * 1024) {
       const sink = new ResponseStreamSink(response, undefined);
-      const unwatch = this.#stalls.watch(sink);
-      response.once('close', unwatch);
+      response.once('close', this.#stalls.watch(sink));
     }
   }
 
@@ -219,6 +232,23 @@ export class HttpsListener {
       this.#active--;
     }
   }
+}
+
+/** What HTTP/1.1's time-outs do: an HTTP/2 connection on which nothing moves and nothing is served is closed. */
+function closeWhenIdle(session: ServerHttp2Session, idleTimeoutMs: number): void {
+  let streams = 0;
+  session.on('stream', (stream) => {
+    streams++;
+    stream.once('close', () => {
+      streams--;
+      // The timer runs once; what is sent and received starts it again, but the end of a stream is neither.
+      if (streams === 0) session.setTimeout(idleTimeoutMs);
+    });
+  });
+  session.setTimeout(idleTimeoutMs);
+  session.on('timeout', () => {
+    if (streams === 0) session.destroy();
+  });
 }
 
 /** How long the rest of a body is read away that is not wanted. */
