@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { addLogFlag, type LogFlags } from '../config/log-flag.ts';
-import { parseBoolean } from '../config/parse.ts';
+import { parseBoolean, parseDurationMs } from '../config/parse.ts';
 
 /** Names are kube-controller-manager's where one exists. */
 export interface ControllersFlags extends LogFlags {
@@ -11,6 +11,7 @@ export interface ControllersFlags extends LogFlags {
   readonly serviceAccountPrivateKeyFile?: string;
   readonly serviceAccountIssuer: string;
   readonly useServiceAccountCredentials: boolean;
+  readonly legacyServiceAccountTokenCleanUpPeriod: number;
   readonly leaderElect: boolean;
 }
 
@@ -30,6 +31,12 @@ export function addControllersCommand(program: Command): void {
       'each loop acts as a service account of its own, by impersonation',
       parseBoolean,
       true,
+    )
+    .option(
+      '--legacy-service-account-token-clean-up-period <duration>',
+      'how long a token in a Secret may be unused before it is taken out of use',
+      parseDurationMs,
+      365 * 86_400_000,
     )
     .option('--leader-elect <bool>', 'only one of several such processes works', parseBoolean, true)
     .action(async (flags: ControllersFlags) => {

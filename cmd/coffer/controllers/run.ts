@@ -60,6 +60,7 @@ async function controllersDeps(flags: ControllersFlags, connection: Connection, 
     clock: systemClock,
     logger,
     caBundle,
+    options: { legacyTokenCleanUpPeriodMs: flags.legacyServiceAccountTokenCleanUpPeriod },
     ...(await signer(flags)),
     ...(await tokenIssuer(flags)),
   };

@@ -373,7 +373,7 @@ const user = (name: string) => ({ kind: 'User' as const, name });
 /** `system:node` is bound to nobody on purpose: the node authorizer gives a kubelet exactly what its pods need. */
 export const bootstrapClusterRoleBindings: readonly BootstrapBinding[] = [
   { name: 'cluster-admin', role: 'cluster-admin', subjects: [group('system:masters')] },
-  { name: 'kubeadm:cluster-admins', role: 'cluster-admin', subjects: [group('kubeadm:cluster-admins')] },
+  { name: 'kubeadm:cluster-admins', role: 'cluster-admin', ownLabels: {}, subjects: [group('kubeadm:cluster-admins')] },
   { name: 'system:monitoring', role: 'system:monitoring', subjects: [group('system:monitoring')] },
   { name: 'system:discovery', role: 'system:discovery', subjects: [group('system:authenticated')] },
   { name: 'system:basic-user', role: 'system:basic-user', subjects: [group('system:authenticated')] },
