@@ -3,6 +3,8 @@ import { readdir, readFile } from 'node:fs/promises';
 
 /** Random values that must not show anywhere, and the search for them in every encoding they may show in. */
 
+const beginningLength = 6;
+
 /** A value with characters that URL and base64 encodings change. */
 export function canary(): string {
   const text = (length: number) =>
@@ -27,26 +29,29 @@ export function formsOf(value: string): readonly string[] {
   return [...new Set([value, bytes.toString('hex'), bytes.toString('hex').toUpperCase(), encodeURIComponent(value), ...base64])];
 }
 
-/** `place: which value` for every value that a text holds in any form. */
+/** `place: which value` for every value that a text holds in any form. One pass over the text, however many values there are. */
 export class CanarySearch {
-  readonly #forms: readonly (readonly [value: string, form: string])[];
-  readonly #firstBytes: ReadonlySet<string>;
+  /** Forms by their first characters. */
+  readonly #byBeginning = new Map<string, (readonly [value: string, form: string])[]>();
 
   constructor(values: readonly string[]) {
-    this.#forms = values.flatMap((value) => formsOf(value).map((form) => [value, form] as const));
-    this.#firstBytes = new Set(this.#forms.map(([, form]) => form.slice(0, 6)));
+    for (const value of values) {
+      for (const form of formsOf(value)) {
+        const beginning = form.slice(0, beginningLength);
+        const same = this.#byBeginning.get(beginning);
+        if (same) same.push([value, form]);
+        else this.#byBeginning.set(beginning, [[value, form]]);
+      }
+    }
   }
 
   in(place: string, text: string): string[] {
-    if (!this.#mayHold(text)) return [];
-    const found = new Set(this.#forms.filter(([, form]) => text.includes(form)).map(([value]) => value));
+    const found = new Set<string>();
+    for (let i = 0; i + beginningLength <= text.length; i++) {
+      const candidates = this.#byBeginning.get(text.slice(i, i + beginningLength));
+      for (const [value, form] of candidates ?? []) if (text.startsWith(form, i)) found.add(value);
+    }
     return [...found].map((value) => `${place}: ${value}`);
-  }
-
-  /** One pass over the text instead of one per form: most texts hold none of the beginnings. */
-  #mayHold(text: string): boolean {
-    for (let i = 0; i + 6 <= text.length; i++) if (this.#firstBytes.has(text.slice(i, i + 6))) return true;
-    return false;
   }
 }
 
