@@ -66,13 +66,18 @@ function converted(context: RequestContext, object: KubeObject, format: OutputFo
         include: parseIncludeObject(context.query),
         headers: true,
         nowMs,
-        metadata: { resourceVersion: object.metadata.resourceVersion ?? '' },
+        metadata: tableMetadata(object),
       });
     case 'PartialObjectMetadata':
       return partialMetadata(object, convert.version);
     case 'PartialObjectMetadataList':
       throw notAcceptable(`you requested PartialObjectMetadataList, but the requested object is not a list (${shown.goType})`);
   }
+}
+
+/** An object that was not stored (a dry run) has no version. */
+function tableMetadata({ metadata: { resourceVersion = '' } }: KubeObject): Readonly<Record<string, unknown>> {
+  return resourceVersion === '' ? {} : { resourceVersion };
 }
 
 /** The Go type of the kind, which upstream's texts name. */

@@ -117,6 +117,12 @@ describe('create', () => {
 });
 
 describe('dryRun', () => {
+  it('shows a table without a version', async () => {
+    const headers = { accept: 'application/json;as=Table;v=v1;g=meta.k8s.io' };
+    const { json } = await api.request('POST', `${configMaps}?dryRun=All`, { metadata: { name: 'dry-table' } }, { headers });
+    expect([json.kind, json.metadata]).toEqual(['Table', {}]);
+  });
+
   it('does everything but store', async () => {
     const { status, json } = await api.request('POST', `${configMaps}?dryRun=All`, { metadata: { name: 'dry' }, data: { k: 'v' } });
     expect(status).toBe(201);

@@ -54,13 +54,18 @@ export function createApiServer(deps: ApiServerDeps): Handler {
       deps.maxInFlight,
       withAuthorization(deps.authorizer),
     ],
-    (context) => (context.info.isResourceRequest ? deps.resources(context) : deps.nonResources(context)),
+    (context) => (isRouted(context.info) ? deps.resources(context) : deps.nonResources(context)),
   );
   return async (http) => {
     const context = createContext(http, deps.clock);
     if (context instanceof Error) return errorResponse(context, undefined);
     return finish(context, await serve(context));
   };
+}
+
+/** Authorization reads `//api/…` like `/api/…`, but upstream's router serves nothing there. */
+function isRouted({ isResourceRequest, path }: RequestContext['info']): boolean {
+  return isResourceRequest && !path.startsWith('//');
 }
 
 /** Audit ID and request info; an Error for a path that cannot be decoded. */

@@ -3,7 +3,8 @@ import { discoveryAnswer } from '@coffer/api/openapi/discovery';
 import type { HttpHeaders, HttpResponse } from '@coffer/base/http/handler';
 import { errorResponse } from '../endpoints/errors.ts';
 import { genericStatus } from '../endpoints/generic-status.ts';
-import { respondBytes } from '../endpoints/respond.ts';
+import { negotiateOutput } from '../endpoints/negotiation.ts';
+import { respondBytes, respondObject } from '../endpoints/respond.ts';
 import type { RequestContext } from '../request/context.ts';
 import type { NonResourceEndpoint } from './non-resource-endpoints.ts';
 import { kubernetesVersion } from './version.ts';
@@ -14,11 +15,18 @@ export function discoveryEndpoint(catalog: Catalog, serverAddress: string): NonR
     const answer = discoveryAnswer(context.info.path, acceptOf(context), { catalog, serverAddress });
     if (!answer) return undefined;
     if (context.http.method !== 'GET') return errorResponse(genericStatus(405), context);
+    if (answer.contentType === 'application/json') return names(context, answer.document);
     return respondBytes(context, 200, Buffer.from(`${JSON.stringify(answer.document)}\n`), {
       'content-type': answer.contentType,
       vary: 'Accept',
     });
   };
+}
+
+/** The old form, which is negotiated like any object. */
+async function names(context: RequestContext, document: object): Promise<HttpResponse> {
+  const response = await respondObject(context, 200, document, negotiateOutput(context.http, context.query));
+  return response.kind === 'full' ? { ...response, headers: { ...response.headers, vary: 'Accept' } } : response;
 }
 
 /**

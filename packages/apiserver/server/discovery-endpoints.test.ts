@@ -1,0 +1,48 @@
+import { builtInCatalog } from '@coffer/api/catalog/catalog';
+import { StatusError } from '@coffer/api/errors/status-error';
+import type { HttpRequest } from '@coffer/base/http/handler';
+import { describe, expect, it } from 'vitest';
+import { type RequestContext, WarningList } from '../request/context.ts';
+import { parseRequestInfo } from '../request/parse-request-info.ts';
+import { discoveryEndpoint } from './discovery-endpoints.ts';
+
+const endpoint = discoveryEndpoint(builtInCatalog(), '127.0.0.1:6443');
+
+async function ask(path: string, headers: Readonly<Record<string, string>> = {}, method = 'GET') {
+  const query = new URLSearchParams();
+  const http = { method, url: path, headers } as unknown as HttpRequest;
+  const context = { http, query, info: parseRequestInfo(method, path, query), warnings: new WarningList() } as unknown as RequestContext;
+  const response = await endpoint(context);
+  if (response?.kind !== 'full') throw new Error(`no answer to ${path}`);
+  const { status, headers: answered, body } = response;
+  return { status, headers: answered, text: String(body) };
+}
+
+describe('discovery', () => {
+  it('is negotiated like any object', async () => {
+    const plain = await ask('/apis/apps', { accept: 'application/json' });
+    expect(plain.text).toBe(
+      '{"kind":"APIGroup","apiVersion":"v1","name":"apps","versions":[{"groupVersion":"apps/v1","version":"v1"}],"preferredVersion":{"groupVersion":"apps/v1","version":"v1"}}\n',
+    );
+    expect((await ask('/apis/apps', { accept: 'application/vnd.kubernetes.protobuf,application/json' })).text).toBe(plain.text);
+    const yaml = await ask('/apis/apps', { accept: 'application/yaml' });
+    expect(yaml.headers['content-type']).toBe('application/yaml');
+    expect(yaml.text).toMatch(/^apiVersion: v1\nkind: APIGroup\nname: apps\n/);
+    expect((await ask('/api', { 'user-agent': 'curl/8' })).text).toMatch(/^\{\n {2}"kind": "APIVersions",/);
+    await expect(ask('/api', { accept: 'application/vnd.kubernetes.protobuf' })).rejects.toMatchObject({
+      code: 406,
+      message: 'only the following media types are accepted: application/json, application/yaml',
+    });
+    await expect(ask('/apis', { accept: 'text/html' })).rejects.toBeInstanceOf(StatusError);
+  });
+
+  it('comes in one piece for clients that ask for it, and in the old form for those that cannot have theirs', async () => {
+    const wanted = (version: string) => `application/json;g=apidiscovery.k8s.io;v=${version};as=APIGroupDiscoveryList`;
+    const whole = await ask('/apis', { accept: `${wanted('v2')},application/json` });
+    expect(whole.headers['content-type']).toBe(wanted('v2'));
+    expect(JSON.parse(whole.text).kind).toBe('APIGroupDiscoveryList');
+    const old = await ask('/apis', { accept: `${wanted('v9')},application/json` });
+    expect(JSON.parse(old.text).kind).toBe('APIGroupList');
+    expect((await ask('/apis', {}, 'POST')).status).toBe(405);
+  });
+});
