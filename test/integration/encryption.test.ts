@@ -10,6 +10,7 @@ import {
   EncryptionSession,
   encryption,
   encryptionStatus,
+  flipBytes,
   identity,
   keyFile,
   newKey,
@@ -17,6 +18,7 @@ import {
   type SecretItem,
   secretsPath,
   writeConfiguration,
+  writeRules,
 } from '../support/encryption-session.ts';
 
 // Encryption at rest as its operators see it: the built program, its commands, and the raw bytes of the store's files.
@@ -26,16 +28,6 @@ afterEach(() => session.end());
 
 const keyOne = newKey('one');
 const keyTwo = newKey('two');
-
-/** Changes one byte of the ciphertext of these Secrets in the data file of a server that is not running. */
-async function flipBytes(file: string, names: readonly string[]): Promise<void> {
-  const bytes = await readFile(file);
-  for (const name of names) {
-    const marker = Buffer.from(`/registry/secrets/default/${name}k8s:enc:`);
-    for (let at = bytes.indexOf(marker); at >= 0; at = bytes.indexOf(marker, at + 1)) bytes[at + 150] = (bytes[at + 150] ?? 0) ^ 1;
-  }
-  await writeFile(file, bytes);
-}
 
 describe('coffer up without a configuration', () => {
   it('encrypts Secrets with a key of its own, says where it is, and finds nothing in the clear', async () => {
@@ -123,6 +115,35 @@ describe('coffer encryption verify', () => {
 });
 
 describe('coffer encryption rotate', () => {
+  it('takes ConfigMaps along when they are encrypted, and verify searches for their values', async () => {
+    const file = path.join(await session.newDirectory(), 'config.json');
+    await writeConfiguration(file, { aesgcm: { keys: [keyOne] } });
+    const server = await session.start(await session.newDirectory(), { args: ['--encryption-provider-config', file] });
+    await createSecrets(server, 3);
+    const configMaps = '/api/v1/namespaces/default/configmaps';
+    const data = { 'app.properties': 'greeting="gr\u00fc\u00df Gott"\ncolour=ultramarine' };
+    expect((await server.call('POST', configMaps, { metadata: { name: 'settings' }, data })).status).toBe(201);
+    expect((await encryption(server, 'verify')).json).toMatchObject({ passed: true, resources: [{ resource: 'secrets', objects: 3 }] });
+
+    const secretbox = { secretbox: { keys: [keyTwo] } };
+    await writeRules(file, [
+      { resources: ['configmaps'], providers: [secretbox, identity] },
+      { resources: ['secrets'], providers: [{ aesgcm: { keys: [keyOne] } }] },
+    ]);
+    const open = await eventually('the new configuration', async () => {
+      const { json } = await encryption(server, 'verify');
+      return json.resources.length === 2 && json;
+    });
+    expect(open).toMatchObject({ passed: false });
+    expect(open.found.map(({ object }: { object: string }) => object)).toContain('configmaps default/settings');
+
+    expect((await encryption(server, 'rotate', '--rate', '1000')).json).toMatchObject({ step: 'done' });
+    expect((await encryption(server, 'verify')).json).toMatchObject({ passed: true, foundValues: 0 });
+    expect((await server.call('GET', `${configMaps}/settings`)).body.data).toEqual(data);
+    const configuration = await readFile(file, 'utf8');
+    for (const key of [keyOne, keyTwo]) expect(configuration).not.toContain(key.secret);
+  });
+
   it('changes nothing of an object but its resourceVersion, with one MODIFIED event each', async () => {
     const server = await session.start(await session.newDirectory());
     await createSecrets(server, 5);

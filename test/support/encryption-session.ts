@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -65,8 +65,12 @@ export async function encryptionStatus(server: CofferProcess) {
 }
 
 /** Writes a configuration file with these providers for Secrets, by a rename. */
-export async function writeConfiguration(file: string, ...providers: readonly object[]): Promise<void> {
-  const resources = [{ resources: ['secrets'], providers }];
+export function writeConfiguration(file: string, ...providers: readonly object[]): Promise<void> {
+  return writeRules(file, [{ resources: ['secrets'], providers }]);
+}
+
+/** Writes a configuration file with these rules, by a rename. */
+export async function writeRules(file: string, resources: readonly object[]): Promise<void> {
   const document = { apiVersion: 'apiserver.config.k8s.io/v1', kind: 'EncryptionConfiguration', resources };
   const temporary = `${file}.new`;
   await writeFile(temporary, JSON.stringify(document), { mode: 0o600 });
@@ -105,6 +109,16 @@ export async function contents(server: CofferProcess): Promise<Record<string, un
 
 export const dataFile = (server: CofferProcess) => path.join(server.dataDir, 'db', 'data.mdb');
 export const keyFile = (server: CofferProcess) => path.join(server.dataDir, 'pki', 'encryption-config.yaml');
+
+/** Changes one byte of the ciphertext of these Secrets in the data file of a server that is not running. */
+export async function flipBytes(file: string, names: readonly string[]): Promise<void> {
+  const bytes = await readFile(file);
+  for (const name of names) {
+    const marker = Buffer.from(`/registry/secrets/default/${name}k8s:enc:`);
+    for (let at = bytes.indexOf(marker); at >= 0; at = bytes.indexOf(marker, at + 1)) bytes[at + 150] = (bytes[at + 150] ?? 0) ^ 1;
+  }
+  await writeFile(file, bytes);
+}
 
 export interface OpenWatch {
   /** The events so far. */
