@@ -1,17 +1,20 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { CofferProcess, eventually } from '../support/coffer-process.ts';
+import { type CofferProcess, eventually } from '../support/coffer-process.ts';
 import { Session } from '../support/session.ts';
+import { LessonServer } from './lesson-server.ts';
 
 // The first lesson: ConfigMaps and Secrets created in three ways, read back, injected as environment and as files, and the
 // three exercises. Commands are the lesson's own, run by bash with real kubectl; alternatives run in namespaces of their own.
 
+let server: LessonServer;
 let coffer: CofferProcess;
 
 beforeAll(async () => {
-  coffer = await CofferProcess.start();
+  server = await LessonServer.start();
+  coffer = server.coffer;
 });
 afterAll(async () => {
-  await coffer?.dispose();
+  await server?.stop();
 });
 
 async function withSession(name: string, use: (session: Session) => Promise<void>): Promise<void> {

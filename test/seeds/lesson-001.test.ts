@@ -3,19 +3,22 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { CofferProcess, eventually } from '../support/coffer-process.ts';
+import { type CofferProcess, eventually } from '../support/coffer-process.ts';
 import { Session } from '../support/session.ts';
+import { LessonServer } from './lesson-server.ts';
 
 // The second lesson: a Flask-like application that gets its configuration from ConfigMaps, Secrets, TLS files and a registry
 // credential; what its mistakes answer. Images are recorded, the command is one the sandbox can run.
 
+let server: LessonServer;
 let coffer: CofferProcess;
 
 beforeAll(async () => {
-  coffer = await CofferProcess.start();
+  server = await LessonServer.start();
+  coffer = server.coffer;
 });
 afterAll(async () => {
-  await coffer?.dispose();
+  await server?.stop();
 });
 
 async function withSession(name: string, use: (session: Session) => Promise<void>): Promise<void> {

@@ -1,17 +1,20 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { CofferProcess, eventually } from '../support/coffer-process.ts';
+import { type CofferProcess, eventually } from '../support/coffer-process.ts';
 import { Session } from '../support/session.ts';
+import { LessonServer } from './lesson-server.ts';
 
 // The third lesson: a postgres-style container whose variables come from a ConfigMap and a Secret, what happens while these do
 // not exist, and what `describe pod` shows of a Secret.
 
+let server: LessonServer;
 let coffer: CofferProcess;
 
 beforeAll(async () => {
-  coffer = await CofferProcess.start();
+  server = await LessonServer.start();
+  coffer = server.coffer;
 });
 afterAll(async () => {
-  await coffer?.dispose();
+  await server?.stop();
 });
 
 const pod = `apiVersion: v1

@@ -1,21 +1,24 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { CofferProcess, eventually } from '../support/coffer-process.ts';
+import { type CofferProcess, eventually } from '../support/coffer-process.ts';
 import { Session } from '../support/session.ts';
+import { LessonServer } from './lesson-server.ts';
 
 // The fourth document: internals and production patterns. Both ways of consumption side by side, the incident of the rotated
 // password, file permissions, least privilege for Secrets, and its triage commands.
 
+let server: LessonServer;
 let coffer: CofferProcess;
 let production: Session;
 let payments: Session;
 
 beforeAll(async () => {
-  coffer = await CofferProcess.start();
+  server = await LessonServer.start();
+  coffer = server.coffer;
 });
 afterAll(async () => {
   await production?.close();
   await payments?.close();
-  await coffer?.dispose();
+  await server?.stop();
 });
 
 const credentials = (password: string) => `apiVersion: v1

@@ -25,6 +25,8 @@ export interface ContainerdOptions {
   readonly version?: (typeof containerdVersions)[number];
   /** `host:port` of registries that are reached over plain HTTP. */
   readonly plainHttpRegistries?: readonly string[];
+  /** `host:port` of one that stands for every registry that is not named above, over plain HTTP. */
+  readonly mirror?: string;
 }
 
 /** A running containerd. */
@@ -130,10 +132,12 @@ export class TestContainerd {
       ipam: { type: 'host-local', ranges: [[{ subnet }]], routes: [{ dst: '0.0.0.0/0' }], dataDir: at('cni-data') },
     };
     await writeFile(at('cni/10-test.conflist'), JSON.stringify({ cniVersion: '0.4.0', name: 'test', plugins: [bridge] }));
-    for (const registry of options.plainHttpRegistries ?? []) {
-      await mkdir(at(`certs/${registry}`), { recursive: true });
+    const hosts = new Map((options.plainHttpRegistries ?? []).map((registry) => [registry, registry]));
+    if (options.mirror !== undefined) hosts.set('_default', options.mirror);
+    for (const [name, registry] of hosts) {
+      await mkdir(at(`certs/${name}`), { recursive: true });
       await writeFile(
-        at(`certs/${registry}/hosts.toml`),
+        at(`certs/${name}/hosts.toml`),
         `server = "http://${registry}"\n[host."http://${registry}"]\n  capabilities = ["pull", "resolve"]\n`,
       );
     }

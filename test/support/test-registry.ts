@@ -35,7 +35,8 @@ export class TestRegistry {
     });
   }
 
-  static async start(port: number): Promise<TestRegistry> {
+  /** With a password unless told otherwise. */
+  static async start(port: number, options: { readonly password?: boolean } = {}): Promise<TestRegistry> {
     const tools = await unpackDebianPackages('docker-registry', ['docker-registry']);
     const directory = await mkdtemp('/tmp/registry-');
     await writeFile(join(directory, 'htpasswd'), passwordFile);
@@ -45,8 +46,7 @@ export class TestRegistry {
 log: { level: error }
 storage: { filesystem: { rootdirectory: ${directory}/data } }
 http: { addr: "127.0.0.1:${port}" }
-auth: { htpasswd: { realm: test, path: ${directory}/htpasswd } }
-`,
+${options.password === false ? '' : `auth: { htpasswd: { realm: test, path: ${directory}/htpasswd } }\n`}`,
     );
     const child = spawn(join(tools, 'usr/bin/docker-registry'), ['serve', join(directory, 'config.yml')], { stdio: 'ignore' });
     const registry = new TestRegistry(`127.0.0.1:${port}`, child, directory);
