@@ -266,9 +266,9 @@ describe('the API server’s client of a kubelet', () => {
       authorityPem: server.keys.authority.certificatePem,
     });
     const none = { stdin: undefined, stdout: collect(), stderr: collect(), resize: undefined };
-    await expect(wrongName.exec(pod, exec, none, signal)).rejects.toThrow(/cannot be reached: Hostname\/IP does not match certificate/);
+    await expect(wrongName.exec(pod, exec, none, signal)).rejects.toThrow(/error dialing backend: Hostname\/IP does not match certificate/);
     const foreign = new KubeletClient({ ...keys, address: { host: '127.0.0.1', port }, authorityPem: otherNode.certificatePem });
-    await expect(foreign.exec(pod, exec, none, signal)).rejects.toThrow(/cannot be reached: /);
+    await expect(foreign.exec(pod, exec, none, signal)).rejects.toThrow(/error dialing backend: /);
     wrongName.close();
     foreign.close();
   });

@@ -314,7 +314,10 @@ spec:
 `,
       );
       expect((await session.bash('kubectl apply -f db-client.yaml')).stdout).toBe('pod/db-client created\n');
-      await eventually('the log', async () => (await session.bash('kubectl logs db-client')).stdout === 'prod-db-password');
+      await eventually('the log', async () => {
+        const shown = server.holdsUnfinishedLines ? 'kubectl exec db-client -- cat /etc/db-secrets/password' : 'kubectl logs db-client';
+        return (await session.bash(shown)).stdout === 'prod-db-password';
+      });
     }));
 
   const envPrinter = (extra: string) => `apiVersion: apps/v1

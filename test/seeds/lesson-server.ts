@@ -10,11 +10,14 @@ const images = ['library/alpine:latest', 'library/postgres:latest', 'myregistry/
 
 export class LessonServer {
   readonly coffer: CofferProcess;
+  /** Container engines write the last line of a log when it ends; the sandbox when it comes. */
+  readonly holdsUnfinishedLines: boolean;
   readonly #engine: readonly { stop(): Promise<void> }[];
 
   private constructor(coffer: CofferProcess, engine: readonly { stop(): Promise<void> }[]) {
     this.coffer = coffer;
     this.#engine = engine;
+    this.holdsUnfinishedLines = engine.length > 0;
   }
 
   static async start(): Promise<LessonServer> {

@@ -51,6 +51,16 @@ export class EtcdProcess {
     await ended;
   }
 
+  /** Every key and value below a prefix, as etcd has them. */
+  async dump(prefix: string): Promise<ReadonlyMap<string, Buffer>> {
+    const end = prefix.slice(0, -1) + String.fromCharCode(prefix.charCodeAt(prefix.length - 1) + 1);
+    const encode = (text: string) => Buffer.from(text).toString('base64');
+    const body = JSON.stringify({ key: encode(prefix), range_end: encode(end) });
+    const answer = await fetch(`${this.endpoint}/v3/kv/range`, { method: 'POST', body });
+    const { kvs = [] } = (await answer.json()) as { kvs?: { key: string; value: string }[] };
+    return new Map(kvs.map(({ key, value }) => [Buffer.from(key, 'base64').toString(), Buffer.from(value, 'base64')]));
+  }
+
   async dispose(): Promise<void> {
     await this.kill();
     rmSync(this.#directory, { recursive: true });

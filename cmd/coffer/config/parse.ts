@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { InvalidArgumentError } from 'commander';
 
 /** Parsers of flag values; what they refuse, commander prints with the flag's name. */
@@ -36,6 +37,12 @@ export function parseBoolean(text: string): boolean {
   if (text === 'true') return true;
   if (text === 'false') return false;
   throw new InvalidArgumentError('expected true or false');
+}
+
+/** An IPv4 or IPv6 address, no name. */
+export function parseIpAddress(text: string): string {
+  if (isIP(text) === 0) throw new InvalidArgumentError('expected an IP address');
+  return text;
 }
 
 /** Comma-separated list without empty items. */

@@ -4,12 +4,13 @@ import { type Command, Option } from 'commander';
 import { type AccessFlags, addAccessFlags } from '../up/access-flags.ts';
 import type { EncryptionFlags } from '../wire/encryption.ts';
 import { addLogFlag, type LogFlags } from './log-flag.ts';
-import { parseBoolean, parseBytes, parseDurationMs, parseInteger, parseList } from './parse.ts';
+import { parseBoolean, parseBytes, parseDurationMs, parseInteger, parseIpAddress, parseList } from './parse.ts';
 
 /** Flags of an API server, in `coffer up` and on its own. Names are kube-apiserver's where one exists. */
 export interface ServerFlags extends AccessFlags, EncryptionFlags, LogFlags {
   readonly dataDir: string;
   readonly bindAddress: string;
+  readonly advertiseAddress?: string;
   readonly securePort: number;
   readonly storageBackend: 'lmdb' | 'memory' | 'etcd';
   readonly etcdServers: readonly string[];
@@ -29,6 +30,7 @@ export function addServerFlags(command: Command): void {
   command
     .option('--data-dir <dir>', 'store, keys, kubeconfig and pod directories', defaultDataDir)
     .option('--bind-address <ip>', 'address to listen on', '127.0.0.1')
+    .option('--advertise-address <ip>', 'address that pods and nodes are told (default the one to listen on)', parseIpAddress)
     .option('--secure-port <port>', 'port to listen on with TLS', parseInteger(0, 65_535), 6443)
     .addOption(new Option('--storage-backend <name>', 'where objects are kept').choices(['lmdb', 'memory', 'etcd']).default('lmdb'))
     .option('--etcd-servers <urls>', 'comma-separated etcd endpoints, for --storage-backend etcd', parseList, ['http://127.0.0.1:2379'])

@@ -8,6 +8,8 @@ import type { ClientTrust } from './authentication-trust.ts';
 
 export interface FrontOptions {
   readonly bindAddress: string;
+  /** What others are told instead of the address to listen on. */
+  readonly advertiseAddress?: string;
   readonly securePort: number;
   readonly clientTrust: ClientTrust;
   /** Address of this machine in the network of its pods. */
@@ -27,10 +29,12 @@ export interface Front {
 const wildcards = ['0.0.0.0', '::'];
 
 /** Names the serving certificate covers. */
-export function serverNames(bindAddress: string, podGateway: string | undefined): string[] {
+export function serverNames(options: Pick<FrontOptions, 'bindAddress' | 'advertiseAddress' | 'podGateway'>): string[] {
+  const { bindAddress, advertiseAddress, podGateway } = options;
   const service = ['kubernetes', 'kubernetes.default', 'kubernetes.default.svc', 'kubernetes.default.svc.cluster.local', '10.96.0.1'];
   const names = new Set(['localhost', '127.0.0.1', '::1', hostname().toLowerCase(), ...service]);
-  for (const name of [wildcards.includes(bindAddress) ? undefined : bindAddress, advertisedHost(bindAddress), podGateway]) {
+  const own = wildcards.includes(bindAddress) ? undefined : bindAddress;
+  for (const name of [own, advertisedHost(bindAddress), advertiseAddress, podGateway]) {
     if (name !== undefined) names.add(name);
   }
   return [...names];
@@ -41,7 +45,7 @@ export function serverNames(bindAddress: string, podGateway: string | undefined)
  * server alone, so its port is the one of the `kubernetes` Service.
  */
 export async function openFront(options: FrontOptions, handler: Handler, keys: ClusterKeys, logger: Logger): Promise<Front> {
-  const { bindAddress, securePort, podGateway, clientTrust } = options;
+  const { bindAddress, advertiseAddress, securePort, podGateway, clientTrust } = options;
   const tls = {
     keyPem: keys.serving.keyPem,
     certificatePem: keys.serving.certificatePem,
@@ -52,12 +56,13 @@ export async function openFront(options: FrontOptions, handler: Handler, keys: C
   const url = `https://${bound.host.includes(':') ? `[${bound.host}]` : bound.host}:${bound.port}`;
   const local = { host: bound.host === '0.0.0.0' ? '127.0.0.1' : bound.host === '::' ? '::1' : bound.host, port: bound.port };
   if (podGateway === undefined || wildcards.includes(bindAddress)) {
-    const host = podGateway ?? advertisedHost(bindAddress);
+    const host = advertiseAddress ?? podGateway ?? advertisedHost(bindAddress);
     const advertised = host === undefined ? undefined : { host, port: bound.port };
     return { url, local, advertised, close: (graceMs) => main.close(graceMs) };
   }
   const inside = new HttpsListener({ handler, logger, tls });
-  const advertised = await listenForPods(inside, podGateway, bound.port);
+  const reached = await listenForPods(inside, podGateway, bound.port);
+  const advertised = advertiseAddress === undefined ? reached : { host: advertiseAddress, port: bound.port };
   return {
     url,
     local,

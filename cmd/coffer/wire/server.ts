@@ -51,7 +51,7 @@ export async function startServer(flags: ServerFlags, environment: ServerEnviron
   const [store, podGateway] = await Promise.all([openStore(flags, paths, encryption, logger), environment.podGateway]);
   const keys = await loadOrCreateClusterKeys({
     directory: paths.keys,
-    serverNames: serverNames(flags.bindAddress, podGateway),
+    serverNames: serverNames({ ...flags, podGateway }),
     clock: systemClock,
   });
   const clientTrust = await readClientTrust(flags, keys);

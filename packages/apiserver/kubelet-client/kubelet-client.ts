@@ -15,6 +15,7 @@ import type {
   ProcessStreams,
 } from '@coffer/api/node/node-api';
 import { SpdySession, type SpdyStream } from '@coffer/base/spdy/session';
+import { dialError } from './dial-error.ts';
 
 /** Where a kubelet listens, as its Node object says. */
 export interface KubeletAddress {
@@ -135,18 +136,15 @@ export class KubeletClient implements NodeApi {
 
   #get(path: string, query: URLSearchParams, signal: AbortSignal): Promise<IncomingMessage> {
     const { host, port } = this.#options.address;
+    const target = query.size === 0 ? path : `${path}?${query.toString()}`;
+    const what = `Get "https://${host.includes(':') ? `[${host}]` : host}:${port}${target}"`;
     return new Promise((resolve, reject) => {
-      const outgoing = request(
-        { host, port, path: `${path}?${query.toString()}`, agent: this.#agent, signal, timeout: connectTimeoutMs },
-        (answer) => {
-          outgoing.setTimeout(0);
-          resolve(answer);
-        },
-      );
+      const outgoing = request({ host, port, path: target, agent: this.#agent, signal, timeout: connectTimeoutMs }, (answer) => {
+        outgoing.setTimeout(0);
+        resolve(answer);
+      });
       outgoing.on('timeout', () => outgoing.destroy(new Error(`the kubelet at ${host}:${port} does not answer`)));
-      outgoing.on('error', (error) =>
-        reject(new Error(`the kubelet at ${host}:${port} cannot be reached: ${error.message}`, { cause: error })),
-      );
+      outgoing.on('error', (error) => reject(dialError(what, this.#options.address, error)));
       outgoing.end();
     });
   }
@@ -173,9 +171,7 @@ export class KubeletClient implements NodeApi {
       });
       outgoing.on('response', (answer) => void errorOf(answer).then(reject, reject));
       outgoing.on('timeout', () => outgoing.destroy(new Error('no answer')));
-      outgoing.on('error', (error) =>
-        reject(new Error(`the kubelet at ${host}:${port} cannot be reached: ${error.message}`, { cause: error })),
-      );
+      outgoing.on('error', (error) => reject(dialError('error dialing backend', this.#options.address, error)));
       outgoing.end();
     });
   }

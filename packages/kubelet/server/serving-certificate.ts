@@ -3,6 +3,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import path from 'node:path';
 import type { V1CertificateSigningRequest } from '@coffer/api/generated/types';
+import { type BackoffOptions, backoffDelayMs } from '@coffer/base/backoff';
 import { writeFileAtomic } from '@coffer/base/files/atomic-file';
 import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
@@ -32,7 +33,7 @@ export interface ServingCertificate {
 const signerName = 'kubernetes.io/kubelet-serving';
 const renewAtShare = 0.8;
 const pollMs = 2_000;
-const retryMs = 60_000;
+const retry: BackoffOptions = { initialMs: 1_000, factor: 2, maxMs: 60_000 };
 /** Timers cannot be longer than 24 days. */
 const maxSleepMs = 86_400_000;
 
@@ -47,17 +48,19 @@ export async function keepServingCertificate(
 ): Promise<void> {
   let current = await readStored(deps);
   if (current) await use(current);
+  let failures = 0;
   while (!signal.aborted) {
     try {
       if (!current || renewalTimeMs(current) <= deps.clock.now()) {
         current = await request(deps, signal);
         await use(current);
+        failures = 0;
       }
       await deps.clock.sleep(Math.min(maxSleepMs, Math.max(pollMs, renewalTimeMs(current) - deps.clock.now())), signal);
     } catch (error) {
       if (signal.aborted) return;
       deps.logger.error('the kubelet gets no serving certificate, trying again', { err: error });
-      await deps.clock.sleep(retryMs, signal).catch(() => undefined);
+      await deps.clock.sleep(backoffDelayMs(retry, failures++), signal).catch(() => undefined);
     }
   }
 }
