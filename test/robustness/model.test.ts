@@ -13,7 +13,7 @@ import { seededRandom } from './seeded-random.ts';
  * linearizable store would show: linearizable writes and reads, lists of one revision, watches without gap or repetition.
  */
 const full = process.env.COFFER_SOAK === '1';
-const steps = full ? 3_000 : 200;
+const steps = full ? 3_000 : 150;
 const clients = 8;
 const seed = Number(process.env.COFFER_SEED ?? Date.now() % 1_000_000);
 const names = ['m-0', 'm-1', 'm-2', 'm-3', 'm-4', 'm-5'];
@@ -53,7 +53,7 @@ async function record(coffer: CofferProcess, namespace: string): Promise<History
     while (left > 0) {
       await delay(5 + random() * 40);
       const newest = operations.findLast((operation) => operation.kind === 'list')?.pages?.[0]?.revision;
-      if (watchers.length < most) watch(pick(random, ['now', 'any', 'initial', newest ?? begin, begin]));
+      if (watchers.length < most && random() < 0.3) watch(pick(random, ['now', 'any', 'initial', newest ?? begin, begin]));
       else pick(random, watchers).cut();
       pick(random, watchers).cut();
     }
@@ -66,7 +66,7 @@ async function record(coffer: CofferProcess, namespace: string): Promise<History
 }
 
 describe.each([
-  { kept: 'everything', args: [] },
+  { kept: 'everything', args: ['--history-retention', '2h'] },
   { kept: 'little history', args: ['--history-max-bytes', '65536'] },
 ])('8 clients at once, where the server keeps $kept', ({ kept, args }) => {
   let coffer: CofferProcess;
@@ -83,6 +83,7 @@ describe.each([
     expect(problems.slice(0, 5).join('\n'), `seed ${seed}: ${problems.length} problems`).toBe('');
     const expired = operations.filter((operation) => operation.kind === 'list' && operation.pages === undefined).length;
     if (kept === 'everything') expect(expired).toBe(0);
+    else if (full) expect(expired).toBeGreaterThan(0);
     const events = watches.reduce((sum, watch) => sum + watch.events.length, 0);
     const resumes = watches.reduce((sum, watch) => sum + watch.resumes, 0);
     const expiredWatches = watches.filter(({ untilEnd }) => !untilEnd).length;
@@ -92,7 +93,7 @@ describe.each([
     );
   });
 
-  it.each(Object.entries(damages))('are not believed when %s', (_, damage) => {
+  it.runIf(kept === 'everything').each(Object.entries(damages))('are not believed when %s', (_, damage) => {
     if (history === undefined) expect.unreachable('nothing was recorded');
     expect(checkHistory(damage(history))).not.toEqual([]);
   });

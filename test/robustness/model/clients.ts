@@ -29,6 +29,8 @@ export class ModelClient {
   /** The newest it knows of each object; often out of date. */
   readonly #known = new Map<string, Seen>();
   #newest = 0;
+  /** Revisions of lists, some of them long past. */
+  readonly #revisions: number[] = [];
   #written = 0;
 
   constructor(options: ClientOptions) {
@@ -177,7 +179,8 @@ export class ModelClient {
     const random = this.#random;
     const selector = pick(random, selectors);
     const limit = this.#chance(0.5) ? { limit: 1 + Math.floor(random() * 4) } : {};
-    const version = this.#chance(0.4) ? { version: this.#chance(0.4) ? 0 : this.#newest } : {};
+    const past = this.#revisions.length > 0 && this.#chance(0.4) ? pick(random, this.#revisions) : this.#newest;
+    const version = this.#chance(0.4) ? { version: this.#chance(0.4) ? 0 : past } : {};
     const match =
       version.version === undefined || this.#chance(0.3)
         ? {}
@@ -213,6 +216,7 @@ export class ModelClient {
       if (!next) break;
       path = `${this.#collection}?${query[0]}&limit=${limit ?? 0}&continue=${encodeURIComponent(next)}`;
     }
+    this.#revisions.push(pages[0]?.revision ?? 0);
     this.#newest = Math.max(this.#newest, pages[0]?.revision ?? 0);
     return pages;
   }
