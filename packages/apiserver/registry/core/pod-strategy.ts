@@ -4,15 +4,18 @@ import type { KubeObject } from '@coffer/api/meta/object';
 import { isRecord } from '@coffer/api/meta/safe-object';
 import { countGeneration, keepStatus } from '../generic/generation.ts';
 import type { Strategy } from '../generic/strategy.ts';
+import { mergeLabelKeys, useAppArmorAnnotations } from './pod-own-metadata.ts';
 
 /** Pods start Pending with their quality of service; a deletion leaves their node time to stop them. */
 export const podStrategy: Strategy = {
   returnDeletedObject: true,
-  prepareForCreate(object) {
+  prepareForCreate(object, _context, warnings) {
     object.metadata.generation = 1;
     const spec = podSpec(object);
     const gated = (spec.schedulingGates ?? []).length > 0;
     object.status = { phase: 'Pending', qosClass: qosClass(spec), ...(gated ? { conditions: [gatedCondition(object)] } : {}) };
+    mergeLabelKeys(object, spec);
+    for (const text of useAppArmorAnnotations(object, spec)) warnings.add(text);
   },
   prepareForUpdate(object, old) {
     keepStatus(object, old);

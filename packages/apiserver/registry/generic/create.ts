@@ -66,7 +66,7 @@ export function prepareCreate(
 ): KubeObject {
   const { kind, strategy } = registry;
   ensureNamespace(draft, namespace);
-  strategy.prepareForCreate?.(draft, context);
+  strategy.prepareForCreate?.(draft, context, warnings);
   kind.normalize?.(draft, undefined);
   const object = registry.canonicalize(draft);
   const errors = registry.createErrors(object);

@@ -2,6 +2,7 @@ import type { FieldError } from '@coffer/api/errors/field-error';
 import type { KubeObject } from '@coffer/api/meta/object';
 import type { UserInfo } from '@coffer/base/http/handler';
 import type { DeleteOptions } from '../../endpoints/options/delete-options.ts';
+import type { WarningList } from '../../request/context.ts';
 
 /**
  * What the requests on one kind do to its objects beyond the generic rules: the per-kind half of the registry. Everything is
@@ -9,8 +10,8 @@ import type { DeleteOptions } from '../../endpoints/options/delete-options.ts';
  * place and never the old one.
  */
 export interface Strategy {
-  /** Sets and clears what a create may not choose (status, generation, …). */
-  readonly prepareForCreate?: (object: KubeObject, context: WriteContext) => void;
+  /** Sets and clears what a create may not choose (status, generation, …), and warns of what it changed. */
+  readonly prepareForCreate?: (object: KubeObject, context: WriteContext, warnings: WarningList) => void;
   /** Restores what an update of the main resource may not change (status, …) and counts the generation. */
   readonly prepareForUpdate?: (object: KubeObject, old: KubeObject, context: WriteContext) => void;
   /**

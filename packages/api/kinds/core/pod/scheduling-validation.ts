@@ -143,10 +143,28 @@ function validateAffinityTerm(term: api.V1PodAffinityTerm, path: string): FieldE
   for (const name of term.namespaces ?? []) {
     errors.push(...invalidEach(`${path}.namespace`, name, nameRules['dns-label'](name, false)));
   }
-  errors.push(...validateLabelKeys(matchLabelKeys, term, `${path}.matchLabelKeys`));
-  errors.push(...validateLabelKeys(mismatchLabelKeys, term, `${path}.mismatchLabelKeys`));
-  const labels = new Set(Object.keys(term.labelSelector?.matchLabels ?? {}));
-  for (const { key } of term.labelSelector?.matchExpressions ?? []) {
+  errors.push(...validateMergedKeys(matchLabelKeys, mismatchLabelKeys, term.labelSelector, path));
+  if (topologyKey === '') errors.push(required(`${path}.topologyKey`, 'can not be empty'));
+  errors.push(...invalidEach(`${path}.topologyKey`, topologyKey, qualifiedNameProblems(topologyKey)));
+  return errors;
+}
+
+/**
+ * The keys of a new pod that has such labels are in the selector by now, as the last expressions: one that is there twice was also
+ * asked for by the user.
+ */
+function validateMergedKeys(
+  matchLabelKeys: readonly string[],
+  mismatchLabelKeys: readonly string[],
+  selector: api.V1LabelSelector | undefined,
+  path: string,
+): FieldError[] {
+  const errors = [
+    ...validateLabelKeys(matchLabelKeys, selector, `${path}.matchLabelKeys`),
+    ...validateLabelKeys(mismatchLabelKeys, selector, `${path}.mismatchLabelKeys`),
+  ];
+  const labels = new Set(Object.keys(selector?.matchLabels ?? {}));
+  for (const { key } of selector?.matchExpressions ?? []) {
     const index = matchLabelKeys.lastIndexOf(key);
     if (index >= 0 && labels.has(key)) errors.push(invalid(`${path}[${index}]`, key, 'exists in both matchLabelKeys and labelSelector'));
     labels.add(key);
@@ -155,14 +173,12 @@ function validateAffinityTerm(term: api.V1PodAffinityTerm, path: string): FieldE
     if (!mismatchLabelKeys.includes(key)) return;
     errors.push(invalid(`${path}.matchLabelKeys[${i}]`, key, 'exists in both matchLabelKeys and mismatchLabelKeys'));
   });
-  if (topologyKey === '') errors.push(required(`${path}.topologyKey`, 'can not be empty'));
-  errors.push(...invalidEach(`${path}.topologyKey`, topologyKey, qualifiedNameProblems(topologyKey)));
   return errors;
 }
 
-function validateLabelKeys(keys: readonly string[], term: api.V1PodAffinityTerm, path: string): FieldError[] {
+function validateLabelKeys(keys: readonly string[], selector: api.V1LabelSelector | undefined, path: string): FieldError[] {
   if (keys.length === 0) return [];
-  if (term.labelSelector == null) return [forbiddenField(path, 'must not be specified when labelSelector is not set')];
+  if (selector == null) return [forbiddenField(path, 'must not be specified when labelSelector is not set')];
   return keys.flatMap((key, i) => invalidEach(`${path}[${i}]`, key, qualifiedNameProblems(key)));
 }
 
@@ -188,24 +204,8 @@ export function validateTopologySpread(constraints: readonly api.V1TopologySprea
       const policy = constraint[field];
       if (policy != null && !['Honor', 'Ignore'].includes(policy)) errors.push(notSupported(`${at}.${field}`, policy, ['Honor', 'Ignore']));
     }
-    errors.push(...validateSpreadLabelKeys(constraint, `${at}.matchLabelKeys`));
+    errors.push(...validateMergedKeys(constraint.matchLabelKeys ?? [], [], constraint.labelSelector, at));
     errors.push(...validateLabelSelector(constraint.labelSelector, `${at}.labelSelector`));
-  });
-  return errors;
-}
-
-function validateSpreadLabelKeys(constraint: api.V1TopologySpreadConstraint, path: string): FieldError[] {
-  const keys = constraint.matchLabelKeys ?? [];
-  if (keys.length === 0) return [];
-  const selector = constraint.labelSelector;
-  const errors = selector == null ? [forbiddenField(path, 'must not be specified when labelSelector is not set')] : [];
-  const selected = new Set([
-    ...Object.keys(selector?.matchLabels ?? {}),
-    ...(selector?.matchExpressions ?? []).map((expression) => expression.key),
-  ]);
-  keys.forEach((key, i) => {
-    errors.push(...invalidEach(`${path}[${i}]`, key, qualifiedNameProblems(key)));
-    if (selected.has(key)) errors.push(invalid(`${path}[${i}]`, key, 'exists in both matchLabelKeys and labelSelector'));
   });
   return errors;
 }

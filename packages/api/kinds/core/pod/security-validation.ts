@@ -140,7 +140,8 @@ function validateSeccomp(profile: V1SeccompProfile | undefined, path: string): F
   return errors;
 }
 
-function validateAppArmor(profile: V1AppArmorProfile | undefined, path: string): FieldError[] {
+/** An AppArmor profile of a pod or a container. */
+export function validateAppArmor(profile: V1AppArmorProfile | undefined, path: string): FieldError[] {
   if (profile == null) return [];
   const type = profile.type ?? '';
   const name = profile.localhostProfile;
