@@ -30,7 +30,8 @@ export async function respondBytes(
     return { kind: 'full', status, headers, body };
   }
   const packed = await gzipAsync(body, { level: constants.Z_BEST_SPEED });
-  return { kind: 'full', status, headers: { ...headers, 'content-encoding': 'gzip', vary: 'Accept-Encoding' }, body: packed };
+  const vary = headers.vary === undefined ? 'Accept-Encoding' : `${String(headers.vary)}, Accept-Encoding`;
+  return { kind: 'full', status, headers: { ...headers, 'content-encoding': 'gzip', vary }, body: packed };
 }
 
 /** Like `respondBytes` for what is known to be small: no promise on the hot path. */

@@ -4,15 +4,16 @@ import type { HttpRequest } from '@coffer/base/http/handler';
 import { describe, expect, it } from 'vitest';
 import { type RequestContext, WarningList } from '../request/context.ts';
 import { parseRequestInfo } from '../request/parse-request-info.ts';
-import { discoveryEndpoint } from './discovery-endpoints.ts';
+import { discoveryEndpoint, openApiEndpoint } from './discovery-endpoints.ts';
 
-const endpoint = discoveryEndpoint(builtInCatalog(), '127.0.0.1:6443');
+const discovery = discoveryEndpoint(builtInCatalog(), '127.0.0.1:6443');
+const openApi = openApiEndpoint(builtInCatalog());
 
 async function ask(path: string, headers: Readonly<Record<string, string>> = {}, method = 'GET') {
   const query = new URLSearchParams();
   const http = { method, url: path, headers } as unknown as HttpRequest;
   const context = { http, query, info: parseRequestInfo(method, path, query), warnings: new WarningList() } as unknown as RequestContext;
-  const response = await endpoint(context);
+  const response = await (path.startsWith('/openapi') ? openApi : discovery)(context);
   if (response?.kind !== 'full') throw new Error(`no answer to ${path}`);
   const { status, headers: answered, body } = response;
   return { status, headers: answered, text: String(body) };
@@ -44,5 +45,12 @@ describe('discovery', () => {
     const old = await ask('/apis', { accept: `${wanted('v9')},application/json` });
     expect(JSON.parse(old.text).kind).toBe('APIGroupList');
     expect((await ask('/apis', {}, 'POST')).status).toBe(405);
+  });
+});
+
+describe('/openapi/v2', () => {
+  it('says that the answer depends on both what is accepted and how it is packed', async () => {
+    const { headers } = await ask('/openapi/v2', { accept: 'application/json', 'accept-encoding': 'gzip' });
+    expect(headers).toMatchObject({ 'content-encoding': 'gzip', vary: 'Accept, Accept-Encoding' });
   });
 });
