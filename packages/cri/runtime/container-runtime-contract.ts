@@ -415,6 +415,21 @@ export function describeContainerRuntime(name: string, skip: string | undefined,
       expect(status).toMatchObject({ exitCode: 137, reason: 'OOMKilled' });
     });
 
+    it('gives a running container another limit', async () => {
+      const grow = 'i=0; x=a; while [ $i -lt 27 ]; do x=$x$x; i=$((i+1)); done; exit 5';
+      const { id } = await start(`while [ ! -e /tmp/go ]; do sleep 0.02; done; ${grow}`, { resources: { memoryLimitBytes: 1024 ** 3 } });
+      await runtime.updateContainerResources(id, {
+        memoryLimitBytes: 32 * 1024 * 1024,
+        cpuQuotaUs: undefined,
+        cpuPeriodUs: undefined,
+        cpuShares: undefined,
+        oomScoreAdj: undefined,
+        pidsLimit: undefined,
+      });
+      await runtime.execSync(id, ['touch', '/tmp/go'], 5_000);
+      expect(await exited(runtime, id)).toMatchObject({ exitCode: 137, reason: 'OOMKilled' });
+    });
+
     it('adopts running containers after it was closed and opened again', async () => {
       const { id, log } = await start('echo first; while [ ! -e /tmp/go ]; do sleep 0.02; done; echo last; exit 9');
       const before = await runtime.containerStatus(id);
