@@ -67,6 +67,12 @@ describe('rejectionOf', () => {
       "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports",
     ],
     [pod({}), [], 'TaintToleration', 'Predicate TaintToleration failed: node(s) had untolerated taint(s)'],
+    [
+      pod({ securityContext: { appArmorProfile: { type: 'Localhost', localhostProfile: 'own' } } }),
+      [],
+      'AppArmor',
+      'Cannot enforce AppArmor: profiles of the machine are not applied by this kubelet',
+    ],
     [pod({ os: { name: 'windows' } }), [], 'PodOSNotSupported', "Failed to admit pod as the OS field doesn't match node OS"],
     [setting('kernel.msgmax'), [], 'SysctlForbidden', 'forbidden sysctl: "kernel.msgmax" not allowlisted'],
     [

@@ -1,5 +1,5 @@
 /**
- * Whether this node takes a pod that the API has bound to it: system, sysctls, room, labels, host ports and taints. Pure; reasons and
+ * Whether this node takes a pod that the API has bound to it: system, sysctls, profiles, room, labels, host ports and taints. Pure; reasons and
  * messages as upstream. The scheduler has asked most of this before, but a pod may also name its node itself.
  */
 import type { V1Node } from '@coffer/api/generated/types';
@@ -8,7 +8,7 @@ import { hostPortsCollide } from '@coffer/api/scheduling/host-ports';
 import { matchesRequiredNodeAffinity } from '@coffer/api/scheduling/node-affinity';
 import { amountsOf, requestedAmounts } from '@coffer/api/scheduling/resource-amounts';
 import { tolerates } from '@coffer/api/scheduling/taints';
-import type { Pod } from '../types.ts';
+import { allContainers, type Pod } from '../types.ts';
 import { forbiddenSysctl } from './sysctl-allowlist.ts';
 
 export interface Rejection {
@@ -38,6 +38,9 @@ export function rejectionOf(input: AdmissionInput): Rejection | undefined {
   const { pod, node } = input;
   const sysctl = forbiddenSysctl(pod, input.allowedUnsafeSysctls);
   if (sysctl !== undefined) return { reason: 'SysctlForbidden', message: `forbidden sysctl: ${sysctl}` };
+  if (asksForOwnAppArmorProfile(pod)) {
+    return { reason: 'AppArmor', message: 'Cannot enforce AppArmor: profiles of the machine are not applied by this kubelet' };
+  }
   const wanted = getOwn(pod.metadata.labels, systemLabel);
   if (wanted !== undefined && wanted !== system) {
     return {
@@ -54,6 +57,12 @@ export function rejectionOf(input: AdmissionInput): Rejection | undefined {
     return failed('NodePorts', "node(s) didn't have free ports for the requested pod ports");
   const repelled = (node.spec?.taints ?? []).some((taint) => taint.effect === 'NoExecute' && !tolerates(pod.spec.tolerations, taint));
   return repelled ? failed('TaintToleration', 'node(s) had untolerated taint(s)') : undefined;
+}
+
+/** The default profile is the runtime's own business; one that somebody put on the machine would have to be asked for. */
+function asksForOwnAppArmorProfile(pod: Pod): boolean {
+  const contexts = [pod.spec.securityContext, ...allContainers(pod).map(({ container }) => container.securityContext)];
+  return contexts.some((context) => context?.appArmorProfile?.type === 'Localhost');
 }
 
 function failed(predicate: string, detail: string): Rejection {
