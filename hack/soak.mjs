@@ -2,7 +2,7 @@
 // `npm run soak`: every system test that is seeded or knows a longer count, with that count, one file after the other. What was
 // done is noted in `.cache/soak.json` (or --state FILE), so that a run that was interrupted goes on with the file at which it stopped; with
 // the same seed, which it prints. A run of another commit, another --seed, or --restart begins anew. Files can be named by a part
-// of their path. Ends with `N passed, N failed`; exits with 1 when one failed.
+// of their path, any system test then. Ends with `N passed, N failed`; exits with 1 when one failed.
 import { execFileSync, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -17,13 +17,16 @@ const { values: options, positionals } = parseArgs({
 const stateFile = path.resolve(options.state ?? path.join(root, '.cache/soak.json'));
 const commit = execFileSync('git', ['describe', '--always', '--dirty'], { cwd: root }).toString().trim();
 
-/** System tests that read a seed or know of the longer run. */
+/** System tests that read a seed or know of the longer run; or those that were named. */
 function soakFiles() {
   const tests = fs.readdirSync(path.join(root, 'test'), { recursive: true }).filter((name) => name.endsWith('.test.ts'));
-  const seeded = tests.filter((name) => /COFFER_(SOAK|SEED)/.test(fs.readFileSync(path.join(root, 'test', name), 'utf8')));
-  return seeded
+  const isMeant = (name) =>
+    positionals.length > 0
+      ? positionals.some((part) => `test/${name}`.includes(part))
+      : /COFFER_(SOAK|SEED)/.test(fs.readFileSync(path.join(root, 'test', name), 'utf8'));
+  return tests
+    .filter(isMeant)
     .map((name) => `test/${name}`)
-    .filter((name) => positionals.length === 0 || positionals.some((part) => name.includes(part)))
     .sort();
 }
 
@@ -42,8 +45,13 @@ function writeState(state) {
 const before = readState();
 const state = before ?? { commit, seed: options.seed ?? String(Date.now() % 1_000_000), done: {} };
 console.log(`${before ? 'going on with' : 'beginning'} the soak run of ${commit}, seed ${state.seed} (${stateFile})`);
+const files = soakFiles();
+if (files.length === 0) {
+  console.error(`no system test has a name with ${positionals.join(' or ')}`);
+  process.exit(1);
+}
 buildBundle();
-for (const file of soakFiles()) {
+for (const file of files) {
   if (state.done[file]?.passed) {
     console.log(`${file}: passed ${state.done[file].date}`);
     continue;
@@ -59,7 +67,7 @@ for (const file of soakFiles()) {
   state.done[file] = { passed: status === 0, date: new Date().toISOString() };
   writeState(state);
 }
-const results = soakFiles().map((file) => state.done[file]?.passed === true);
+const results = files.map((file) => state.done[file]?.passed === true);
 const failed = results.filter((passed) => !passed).length;
 console.log(`${results.length - failed} passed, ${failed} failed`);
 process.exit(failed > 0 ? 1 : 0);
