@@ -151,9 +151,15 @@ export class NodeHttpRequest implements HttpRequest {
   }
 }
 
+/** Longer chains count as unverified: authorities that sign each other would have no end. */
+const maxChainLength = 16;
+
 /** The last certificate of the chain that the TLS layer built. */
 function authorityOf(socket: TLSSocket): Pick<HttpPeer, 'certificateAuthority'> {
   let certificate = socket.getPeerCertificate(true);
-  while (certificate.issuerCertificate && certificate.issuerCertificate !== certificate) certificate = certificate.issuerCertificate;
+  for (let depth = 0; certificate.issuerCertificate && certificate.issuerCertificate !== certificate; depth++) {
+    if (depth === maxChainLength) return {};
+    certificate = certificate.issuerCertificate;
+  }
   return certificate.raw ? { certificateAuthority: certificateFingerprint(certificate.raw) } : {};
 }
