@@ -35,6 +35,24 @@ describe('status', () => {
     expect(entry).toMatchObject({ manager: 'tester', operation: 'Update', fieldsV1: { 'f:status': { 'f:phase': {} } } });
   });
 
+  it('of a pod keeps what it observed and its class, and warns of odd addresses', async () => {
+    await createPod('seen');
+    const write = (status: object) => api.request('PATCH', `${pods}/seen/status`, { status }, merge);
+    const ready = { type: 'Ready', status: 'True', observedGeneration: 1 };
+    const first = await write({ observedGeneration: 1, conditions: [ready], podIPs: [{ ip: 'fd00:0::1' }] });
+    expect(String(first.headers.warning)).toContain('status.podIPs[0].ip: IPv6 address');
+    const conditions = [
+      { type: 'Ready', status: 'False' },
+      { type: 'Ready', status: 'True' },
+    ];
+    const second = await write({ observedGeneration: null, qosClass: null, conditions });
+    expect(second.json.status).toMatchObject({ observedGeneration: 1, qosClass: 'BestEffort' });
+    const seen = second.json.status.conditions.map((condition: { observedGeneration?: number }) => condition.observedGeneration);
+    expect(seen).toEqual([1, undefined]);
+    const changed = await write({ qosClass: 'Guaranteed' });
+    expect([changed.status, changed.json.message]).toEqual([422, expect.stringContaining('status.qosClass: Invalid value: "Guaranteed"')]);
+  });
+
   it('does not count generations', async () => {
     await createDeployment('d');
     const { json } = await api.request('PATCH', `${deployments}/d/status`, { status: { replicas: 1 } }, merge);
