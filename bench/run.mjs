@@ -1,8 +1,9 @@
 #!/usr/bin/env node
-// `npm run bench -- [api] [encryption] [node] [scale]`: prints every figure beside its target. Needs wrk for the api part.
+// `npm run bench -- [api] [encryption] [node] [cri] [scale]`: prints every figure beside its target. Needs wrk for the api part.
 import { spawnSync } from 'node:child_process';
 import os from 'node:os';
 import { benchApi } from './api.mjs';
+import { benchCri } from './cri.mjs';
 import { benchEncryption } from './encryption.mjs';
 import { benchNode } from './node.mjs';
 import { benchScale } from './scale.mjs';
@@ -19,6 +20,7 @@ if (parts.length === 0 || parts.includes('api')) {
 }
 if (parts.length === 0 || parts.includes('encryption')) await benchEncryption(report);
 if (parts.length === 0 || parts.includes('node')) await benchNode(report);
+if (parts.length === 0 || parts.includes('cri')) await benchCri(report);
 // 100 000 objects and a million updates take ten minutes: only when asked for.
 if (parts.includes('scale')) await benchScale(report);
 process.exit(0);

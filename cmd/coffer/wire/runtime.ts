@@ -51,7 +51,9 @@ export async function openRuntime(
 async function usableRuntime(endpoint: string, logger: Logger): Promise<ContainerRuntime | undefined> {
   try {
     const runtime = await connect(endpoint, logger);
-    if ((await runtime.status()).ready) return runtime;
+    const { ready, reason, message } = await runtime.status();
+    if (ready) return runtime;
+    logger.info('the container engine is not ready, taking the sandbox runtime', { endpoint, reason, message });
     await runtime.close();
   } catch (error) {
     logger.info('the container engine is not usable, taking the sandbox runtime', { err: error, endpoint });
