@@ -124,6 +124,7 @@ describe.each(['a writer that looks each time', 'a writer that remembers'])('wri
     await write(payload({ a: 'new' }), {
       directory: dir,
       clock,
+      keepOldMs: 1000,
       afterStep: (step) => {
         if (step === 7) pending.push(read());
       },

@@ -4,7 +4,7 @@
  * throws, so nothing secret is ever written to a disk.
  */
 import { createHash } from 'node:crypto';
-import { chmod, lstat, mkdir, readdir, rm } from 'node:fs/promises';
+import { chmod, lstat, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Mounter } from './mounter.ts';
 
@@ -29,24 +29,36 @@ export class MemoryStorage {
     }
   }
 
-  /** Removes what belongs to no pod in `keep`. */
-  async sweep(keep: ReadonlySet<string>): Promise<void> {
-    const directory = await this.directory();
-    for (const uid of await readdir(directory)) if (!keep.has(uid)) await rm(join(directory, uid), { recursive: true, force: true });
-  }
-
   async removePod(uid: string): Promise<void> {
-    if (this.#ready === undefined) return;
-    await rm(join(await this.#ready, uid), { recursive: true, force: true });
+    for (const directory of await this.#present()) await rm(join(directory, uid), { recursive: true, force: true });
   }
 
   /** Removes everything and gives the directory back; used when the node goes down for good. */
   async release(): Promise<void> {
-    if (this.#ready === undefined) return;
-    const directory = await this.#ready;
+    const present = await this.#present();
     this.#ready = undefined;
-    if (this.#mounter.canMount) await this.#mounter.unmount(directory);
-    await rm(directory, { recursive: true, force: true });
+    for (const directory of present) {
+      if (this.#mounter.canMount) await this.#mounter.unmount(directory);
+      await rm(directory, { recursive: true, force: true });
+    }
+  }
+
+  /** The directory of this kubelet, or one that an earlier one left and this one has not needed yet. */
+  async #present(): Promise<readonly string[]> {
+    if (this.#ready !== undefined) return [await this.#ready];
+    const own: string[] = [];
+    for (const path of this.#candidates()) {
+      const stat = await lstat(path).catch(() => undefined);
+      if (stat?.isDirectory() === true && stat.uid === process.getuid?.()) own.push(path);
+    }
+    return own;
+  }
+
+  /** Where the directory may be, in the order in which they are tried. */
+  #candidates(): readonly string[] {
+    if (this.#mounter.canMount) return [join(this.#rootDir, 'memory')];
+    const name = `coffer-${createHash('sha256').update(this.#rootDir).digest('hex').slice(0, 16)}`;
+    return [process.env.XDG_RUNTIME_DIR, '/dev/shm'].flatMap((base) => (base === undefined || base === '' ? [] : [join(base, name)]));
   }
 
   async #prepare(): Promise<string> {
@@ -58,10 +70,7 @@ export class MemoryStorage {
       }
       return this.#checked(path);
     }
-    const name = `coffer-${createHash('sha256').update(this.#rootDir).digest('hex').slice(0, 16)}`;
-    for (const base of [process.env.XDG_RUNTIME_DIR, '/dev/shm']) {
-      if (base === undefined || base === '') continue;
-      const path = join(base, name);
+    for (const path of this.#candidates()) {
       try {
         await mkdir(path, { mode: 0o700 });
       } catch (error) {
