@@ -93,7 +93,9 @@ describe.each([
     );
   });
 
-  it.runIf(kept === 'everything').each(Object.entries(damages))('are not believed when %s', (_, damage) => {
+  // A history is a history, wherever it comes from.
+  const examined = kept === 'everything' ? Object.entries(damages) : [];
+  it.each(examined)('are not believed when %s', (_, damage) => {
     if (history === undefined) expect.unreachable('nothing was recorded');
     expect(checkHistory(damage(history))).not.toEqual([]);
   });
