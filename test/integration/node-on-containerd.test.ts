@@ -1,6 +1,8 @@
 /** What a node does with configuration, the same on the sandbox runtime and on containerd. */
+import { spawn } from 'node:child_process';
+import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { CofferProcess, eventually } from '../support/coffer-process.ts';
+import { CofferProcess, eventually, kubectlPath, runCommand } from '../support/coffer-process.ts';
 import { TestContainerd } from '../support/containerd.ts';
 
 const skip = process.platform !== 'linux' || process.getuid?.() !== 0;
@@ -137,6 +139,52 @@ describe.skipIf(skip).each(['sandbox', 'containerd'])('a node on %s', (name) => 
       async () => (await get('pod', 'hungry')).status.containerStatuses?.[0]?.state.terminated,
     );
     expect(terminated).toMatchObject({ reason: 'OOMKilled', exitCode: 137 });
+  });
+
+  it('carries input, terminals, logs, debug containers and ports', async () => {
+    const script = 'echo -n; while read line; do echo "got $line"; done; exec sleep 100000';
+    const perl = '$s=IO::Socket::INET->new(LocalPort=>18090,Listen=>5,ReuseAddr=>1);while($c=$s->accept){print $c "pong";close $c}';
+    const server = `command -v perl >/dev/null && exec perl -MIO::Socket::INET -e '${perl}'; while :; do echo -n pong | nc -l -p 18090; done`;
+    const talk = { stdin: true, stdinOnce: true, ports: [{ containerPort: 18_090 }] };
+    await apply(pod('talker', script, talk), pod('served', server));
+    await running('talker');
+    await running('served');
+    // Half-close: the end of the input is the end of the loop, and its output still comes back.
+    const attached = await coffer.kubectl(['attach', '-i', 'talker'], { input: 'one\ntwo\n', timeoutMs: 5_000 });
+    expect(attached.stdout).toContain('got one\ngot two\n');
+    expect(await coffer.kubectl(['exec', '-i', 'talker', '--', 'sh', '-c', 'wc -c; exit 9'], { input: 'x'.repeat(200_000) })).toMatchObject(
+      {
+        code: 9,
+        stdout: expect.stringContaining('200000') as string,
+      },
+    );
+    const flags = ['--kubeconfig', coffer.kubeconfig];
+    const terminal = `stty rows 31 cols 97; exec '${kubectlPath}' ${flags.join(' ')} exec -it talker -- sh -c 'sleep 1; stty size; exit 6'`;
+    const typed = await runCommand('script', ['-qec', terminal, '/dev/null']);
+    expect(typed).toMatchObject({ code: 6, stdout: expect.stringContaining('31 97') as string });
+    const followed = coffer.kubectl(['logs', '-f', 'talker'], { timeoutMs: 3_000 });
+    expect((await followed).stdout).toBe('got one\ngot two\n');
+    const debug = ['debug', 'talker', '--image=busybox', '--image-pull-policy=IfNotPresent', '--target=c', '--', 'sh', '-c', 'sleep 1000'];
+    expect((await coffer.kubectl(debug)).code).toBe(0);
+    await eventually('the debug container', async () =>
+      (await get('pod', 'talker')).status.ephemeralContainerStatuses?.some(({ state }: { state: { running?: object } }) => state.running),
+    );
+    // 18090 in hexadecimal digits.
+    await eventually('the server', async () => (await exec('served', 'sh', '-c', 'cat /proc/net/tcp /proc/net/tcp6')).includes(':46AA '));
+    const forward = spawn(kubectlPath, [...flags, 'port-forward', 'pod/served', ':18090'], { stdio: ['ignore', 'pipe', 'ignore'] });
+    try {
+      let output = '';
+      forward.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
+      const port = await eventually('the tunnel', () => /127\.0\.0\.1:(\d+)/.exec(output)?.[1]);
+      const ask = async () => {
+        let text = '';
+        for await (const chunk of connect(Number(port), '127.0.0.1')) text += String(chunk);
+        return text === 'pong';
+      };
+      await eventually('an answer through it', ask);
+    } finally {
+      forward.kill();
+    }
   });
 
   it('adopts what runs when the server was killed', async () => {
