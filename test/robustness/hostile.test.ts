@@ -295,7 +295,7 @@ describe('hostile requests', () => {
       await eventually(
         'the end of every stalled connection',
         async () => {
-          for (const socket of sockets) if (!socket.destroyed) await new Promise((resolve) => socket.write('x', resolve));
+          for (const socket of sockets) if (!socket.destroyed) await new Promise((resolve) => socket.write('\r\n', resolve));
           return sockets.every(({ destroyed }) => destroyed);
         },
         150_000,

@@ -61,7 +61,8 @@ function post(port: number, body: string, extra: object = {}): Promise<{ status:
 /** Whether the other side has closed a connection that is not read: the operating system knows, the paused socket does not. */
 async function isClosedByPeer(socket: TLSSocket): Promise<boolean> {
   if (socket.destroyed) return true;
-  await new Promise((resolve) => socket.write('x', resolve));
+  // Empty lines between requests mean nothing.
+  await new Promise((resolve) => socket.write('\r\n', resolve));
   return socket.destroyed;
 }
 
