@@ -3,10 +3,9 @@ import { setFlagsFromString } from 'node:v8';
 import { Command } from 'commander';
 import { build } from './build-info.ts';
 
-// V8 would let the heap grow to a multiple of what lives in it before it collects, and spread each small collection over as many
-// threads as there are cores; here memory counts, and the cores have other work. (Figures: bench/README.md.)
+// V8 would let the heap grow to a multiple of what lives in it before it collects: 350 instead of 265 MB with 30 000 objects, at the
+// same speed.
 setFlagsFromString('--heap-growing-percent=60');
-setFlagsFromString('--no-parallel-scavenge');
 
 const program = new Command('coffer')
   .description("Kubernetes' configuration plane as one small program")

@@ -61,10 +61,19 @@ const microsLayout = '2006-01-02T15:04:05.000000Z07:00';
 
 /** meta/v1 Time: UTC, whole seconds. Undefined for Go's zero time, which is written as null. */
 export function canonicalizeTime(text: string): string | undefined {
+  if (canonicalTimes.has(text)) return text;
   const time = new TimeReader(text, secondsLayout).read();
   const whole = new Date(Math.floor(time.seconds * 1000)).toISOString();
-  return time.isZero ? undefined : `${goYear(whole)}Z`;
+  if (time.isZero) return undefined;
+  const canonical = `${goYear(whole)}Z`;
+  if (canonicalTimes.size >= maxCanonicalTimes) canonicalTimes.clear();
+  canonicalTimes.add(canonical);
+  return canonical;
 }
+
+/** Times that need no change: the few of the last seconds come again and again, in creationTimestamp and managedFields. */
+const canonicalTimes = new Set<string>();
+const maxCanonicalTimes = 1024;
 
 /** meta/v1 MicroTime: UTC, six decimals. */
 export function canonicalizeMicroTime(text: string): string | undefined {

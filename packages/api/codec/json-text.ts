@@ -4,6 +4,8 @@
  * U+FFFD, as in Go. Nesting is limited, so that later walks may recurse.
  */
 
+const loneSurrogates = /\p{Surrogate}/gu;
+
 /** Deepest nesting of objects and lists that is accepted. */
 export const maxJsonDepth = 1000;
 
@@ -246,7 +248,7 @@ class ExactReader {
       if (code === QUOTE) break;
       if (code === BACKSLASH) this.#escape();
     }
-    return (JSON.parse(this.#text.slice(start, this.#at)) as string).replace(/\p{Surrogate}/gu, '\ufffd');
+    return (JSON.parse(this.#text.slice(start, this.#at)) as string).replace(loneSurrogates, '\ufffd');
   }
 
   #escape(): void {

@@ -218,6 +218,7 @@ function validateManagedFields(entries: readonly V1ManagedFieldsEntry[], path: s
 export function validateFieldManager(manager: string, path: string): FieldError[] {
   const errors: FieldError[] = [];
   if (byteLength(manager) > 128) errors.push(tooLong(path, 128));
+  if (/^[ -~]*$/.test(manager)) return errors;
   let position = 0;
   for (const char of manager) {
     if (!/[\p{L}\p{M}\p{N}\p{P}\p{S} ]/u.test(char)) {
