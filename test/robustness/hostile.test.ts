@@ -13,8 +13,8 @@ const stalledWatchers = full ? 500 : 50;
 const stalledReaders = full ? 200 : 20;
 const seed = Number(process.env.COFFER_SEED ?? Date.now() % 1_000_000);
 const growth = 50 * 1024 * 1024;
-/** What TLS and at most half a megabyte in flight of each stalled connection may take. */
-const stalledGrowth = growth + (stalledWatchers + stalledReaders) * 640 * 1024;
+/** What TLS and at most half a megabyte in flight of each stalled connection may take, and what V8 keeps of the heap after a collection. */
+const stalledGrowth = 2 * growth + (stalledWatchers + stalledReaders) * 640 * 1024;
 
 /** Connections of clients that read, which the server may keep open. */
 const idleConnections = 10;

@@ -31,11 +31,13 @@ function line(second: number, text: string, tag = 'F', stream = 'stdout'): strin
   return `2026-01-01T00:00:${String(second).padStart(2, '0')}.000000000Z ${stream} ${tag} ${text}\n`;
 }
 
-async function read(options: Partial<LogOptions>, mayGrow: () => boolean = () => false): Promise<string> {
+/** `written` is told of every piece as it comes. */
+async function read(options: Partial<LogOptions>, mayGrow: () => boolean = () => false, written = (_text: string) => {}): Promise<string> {
   let text = '';
   const out = {
     write: async (chunk: Uint8Array) => {
       text += Buffer.from(chunk).toString('utf8');
+      written(text);
     },
   };
   await readLogs({ path, mayGrow }, { ...everything, ...options }, out, systemClock, new AbortController().signal);
@@ -72,7 +74,15 @@ describe('readLogs', () => {
 
   it('follows a container until it ends, across rotation, and loses nothing', async () => {
     let running = true;
-    const reading = read({ follow: true, tailLines: 1 }, () => running);
+    let reading: Promise<string> | undefined;
+    // Only when the tail was shown is it clear that what follows is no part of it.
+    await new Promise<void>((resolve) => {
+      reading = read(
+        { follow: true, tailLines: 1 },
+        () => running,
+        () => resolve(),
+      );
+    });
     await appendFile(path, line(6, 'six'));
     await appendFile(path, line(7, 'torn').slice(0, 20));
     await new Promise((resolve) => setTimeout(resolve, 20));
