@@ -1,5 +1,6 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { systemClock } from '@coffer/base/time/clock';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ControlGroups, cpuWeight, findControlGroups } from './control-groups.ts';
 import type { Instruction } from './program.ts';
@@ -32,7 +33,7 @@ describe('ControlGroups', () => {
   const content = (...path: string[]) => readFile(join(root, ...path), 'utf8');
 
   it('finds nothing in an empty tree, and says what that means', async () => {
-    const groups = new ControlGroups(await findControlGroups(root), 'coffer-x');
+    const groups = new ControlGroups(await findControlGroups(root), 'coffer-x', systemClock);
     expect(groups.create('c1', resources)).toEqual([]);
     expect(groups.entryFiles('c1')).toEqual([]);
     expect(groups.limitations()).toEqual([
@@ -47,7 +48,7 @@ describe('ControlGroups', () => {
       await mkdir(join(root, name));
       await writeFile(join(root, name, 'cgroup.procs'), '');
     }
-    const groups = new ControlGroups(await findControlGroups(root), 'coffer-x');
+    const groups = new ControlGroups(await findControlGroups(root), 'coffer-x', systemClock);
     expect(groups.limitations()).toEqual([]);
     await carryOut(groups.create('c1', resources));
     expect(groups.entryFiles('c1').sort()).toEqual(
@@ -74,7 +75,7 @@ describe('ControlGroups', () => {
   it('names the controllers that are missing', async () => {
     await mkdir(join(root, 'memory'));
     await writeFile(join(root, 'memory/cgroup.procs'), '');
-    const groups = new ControlGroups(await findControlGroups(root), 'coffer-x');
+    const groups = new ControlGroups(await findControlGroups(root), 'coffer-x', systemClock);
     expect(groups.limitations()).toEqual([
       'limits of cpu are not applied: the machine has no writable cpu control group',
       'limits of pids are not applied: the machine has no writable pids control group',
@@ -85,7 +86,7 @@ describe('ControlGroups', () => {
   it('uses the one tree of version 2', async () => {
     await writeFile(join(root, 'cgroup.controllers'), 'cpuset cpu io memory hugetlb pids\n');
     await writeFile(join(root, 'cgroup.subtree_control'), '');
-    const groups = new ControlGroups(await findControlGroups(root), 'coffer-x');
+    const groups = new ControlGroups(await findControlGroups(root), 'coffer-x', systemClock);
     expect(groups.limitations()).toEqual([]);
     await carryOut(groups.create('c1', resources));
     expect(groups.entryFiles('c1')).toEqual([join(root, 'coffer-x/c1/cgroup.procs')]);

@@ -4,8 +4,10 @@
  */
 import { access, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Clock } from '@coffer/base/time/clock';
 import type { ContainerResources } from '../runtime/container-runtime.ts';
 import type { Instruction } from './program.ts';
+import { sendSignal } from './signals.ts';
 
 /** What the machine offers. */
 export type ControlGroupLayout =
@@ -36,11 +38,13 @@ export async function findControlGroups(root: string): Promise<ControlGroupLayou
 export class ControlGroups {
   readonly layout: ControlGroupLayout;
   readonly #name: string;
+  readonly #clock: Clock;
 
   /** `name` is the group below which everything lies, e.g. `coffer-1f2e3d4c`. */
-  constructor(layout: ControlGroupLayout, name: string) {
+  constructor(layout: ControlGroupLayout, name: string, clock: Clock) {
     this.layout = layout;
     this.#name = name;
+    this.#clock = clock;
   }
 
   /** Sentences for `status().limitations`. */
@@ -109,8 +113,7 @@ export class ControlGroups {
   /** Processes of a container; empty when it has no group. */
   async processes(id: string): Promise<number[]> {
     const directory = this.#directories(id).values().next().value;
-    if (directory === undefined) return [];
-    return (await readText(join(directory, 'cgroup.procs'))).split('\n').filter(Boolean).map(Number);
+    return directory === undefined ? [] : members(directory);
   }
 
   async usage(id: string): Promise<Usage | undefined> {
@@ -129,9 +132,17 @@ export class ControlGroups {
     return usage(current, field(stat, 'total_inactive_file'), cpu);
   }
 
-  /** Removes the group of a container; its processes must have ended. */
+  /**
+   * Removes the group of a container that has ended. What is still in it is killed: a session that was entering it at that moment, for
+   * example. A group that the kernel does not let go within two seconds stays for the next start.
+   */
   async remove(id: string): Promise<void> {
-    for (const directory of new Set(this.#directories(id).values())) await rmdir(directory).catch(() => {});
+    for (const directory of new Set(this.#directories(id).values())) {
+      for (let tries = 0; tries < 200 && (await isBusy(rmdir(directory))); tries++) {
+        for (const pid of await members(directory)) sendSignal(pid, 'SIGKILL');
+        await this.#clock.sleep(10);
+      }
+    }
   }
 
   /** Ids that have a group, of containers that may not exist any more. */
@@ -224,6 +235,18 @@ function usage(current: number, inactive: number, cpuUsageNs: number): Usage {
 
 function field(text: string, name: string): number {
   return Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(text)?.[1] ?? 0);
+}
+
+async function members(directory: string): Promise<number[]> {
+  return (await readText(join(directory, 'cgroup.procs'))).split('\n').filter(Boolean).map(Number);
+}
+
+/** Whether a removal fails because something still uses what is to be removed. */
+async function isBusy(removal: Promise<void>): Promise<boolean> {
+  return removal.then(
+    () => false,
+    (error: NodeJS.ErrnoException) => error.code === 'EBUSY',
+  );
 }
 
 async function readText(path: string): Promise<string> {

@@ -86,6 +86,7 @@ my ($CLONE_NEWUSER, $CLONE_NEWPID) = (0x10000000, 0x20000000);
 my $PR_SET_PDEATHSIG = 1;
 my ($O_RDONLY, $O_WRONLY, $O_RDWR, $O_CREAT, $O_NOCTTY, $O_TRUNC, $O_APPEND, $O_NONBLOCK) = (0, 1, 2, 0100, 0400, 01000, 02000, 04000);
 my ($F_DUPFD, $F_SETFD, $F_GETFL, $F_SETFL, $F_DUPFD_CLOEXEC, $FD_CLOEXEC, $WNOHANG) = (0, 2, 3, 4, 1030, 1, 1);
+my ($LOCK_EX, $LOCK_NB) = (2, 4);
 my ($ENOENT, $EINTR, $EAGAIN, $EEXIST, $EINVAL) = (2, 4, 11, 17, 22);
 
 my $errors;
@@ -363,6 +364,6 @@ sub carry_out {
 
 const mainScript = `
 my $mode = shift @ARGV // '';
-if ($mode eq 'pause') { pause(@ARGV); } elsif ($mode eq 'run') { run(@ARGV); } elsif ($mode eq 'serve') { serve(); } else { stop("unknown mode $mode"); }
+if ($mode eq 'pause') { pause(@ARGV); } elsif ($mode eq 'run') { run(@ARGV); } elsif ($mode eq 'serve') { serve(@ARGV); } else { stop("unknown mode $mode"); }
 leave(0);
 `;

@@ -1,9 +1,13 @@
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { launchScript } from './launch-script.ts';
 import { Launcher } from './launcher.ts';
 
+const mkfifo = (path: string) => promisify(execFile)('mkfifo', [path]);
 const script = launchScript(process.arch);
 
 describe.skipIf(script === undefined || process.platform !== 'linux')('Launcher', () => {
@@ -51,6 +55,31 @@ describe.skipIf(script === undefined || process.platform !== 'linux')('Launcher'
     );
     expect(results.map(({ status }) => status)).toEqual(results.map((_, index) => (index % 4 === 3 ? 'rejected' : 'fulfilled')));
     for (const index of [0, 17, 38]) expect((await readFile(at(String(index)))).length).toBe(index * 1000);
+  });
+
+  it('waits for what was asked of a process before it', async () => {
+    const successor = new Launcher(join(directory, 'launch.pl'));
+    try {
+      await mkfifo(at('gate'));
+      const asked = launcher
+        .run([
+          ['write', at('gate'), 'x'],
+          ['file', at('late'), '600', ''],
+        ])
+        .catch(() => {});
+      await launcher.run([['file', at('begun'), '600', '']]);
+      launcher.close();
+      let ready = false;
+      const waiting = successor.ready().then(() => {
+        ready = existsSync(at('late'));
+      });
+      await readFile(at('gate'));
+      await asked;
+      await waiting;
+      expect(ready).toBe(true);
+    } finally {
+      successor.close();
+    }
   });
 
   it('starts again when its process has ended', async () => {

@@ -28,6 +28,11 @@ export class Launcher {
     this.#launchProgram = launchProgram;
   }
 
+  /** Resolves when nothing is under way any more that a server before this one asked for. */
+  async ready(): Promise<void> {
+    await this.run([]);
+  }
+
   /** Carries out instructions in a process of their own; rejects with what the one that failed said. */
   async run(instructions: readonly Instruction[]): Promise<void> {
     const { status, text } = await this.#ask('run', encodeProgram(instructions));
@@ -58,7 +63,7 @@ export class Launcher {
   #running(): ChildProcess {
     if (this.#process) return this.#process;
     // A session of its own: a key that interrupts the server in a terminal must not end it before the server has stopped its pods.
-    const child = spawn('perl', [this.#launchProgram, 'serve'], {
+    const child = spawn('perl', [this.#launchProgram, 'serve', `${this.#launchProgram}.lock`], {
       stdio: ['pipe', 'pipe', 'ignore'],
       detached: true,
       env: toolEnvironment,

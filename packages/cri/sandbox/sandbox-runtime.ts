@@ -75,6 +75,7 @@ export async function createSandboxRuntime(options: SandboxRuntimeOptions): Prom
   await (plainUser ? requireOwn(state.memory) : mountMemory(state));
   await mkdir(state.masks, { recursive: true, mode: 0o700 });
   const launcher = new Launcher(state.launchProgram);
+  await launcher.ready();
   const runProgram = (instructions: readonly Instruction[]) => launcher.run(instructions);
   const unsafe = options.unsafeDisableMasking === true;
   const opaque = plainUser ? 'user.overlay.opaque' : 'trusted.overlay.opaque';
@@ -89,7 +90,7 @@ export async function createSandboxRuntime(options: SandboxRuntimeOptions): Prom
     ? await byDirectoryLayout(masks)
     : { kind: 'whole', lowerDirectories: masks === undefined ? ['/'] : [masks, '/'] };
   const name = `coffer-${createHash('sha256').update(state.root).digest('hex').slice(0, 8)}`;
-  const groups = new ControlGroups(layout, name);
+  const groups = new ControlGroups(layout, name, options.clock);
   const events = new EventHub();
   const pods = new SandboxPods({ state, clock: options.clock, logger: options.logger, runProgram, network: network.bridge, plainUser });
   const containers = new SandboxContainers({

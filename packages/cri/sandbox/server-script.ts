@@ -5,10 +5,23 @@
  * Requests on standard input: `MODE ID LENGTH\n` and LENGTH bytes; answers on standard output: `ID STATUS LENGTH\n` and what was said.
  * `run`: the bytes are instructions; answered when the last one is done. `keep`: arguments ended by NUL; answered when the
  * container's command runs, or cannot. The end of the input ends it, not what it started.
+ *
+ * It holds a lock while it runs, and what it started holds it until it is done or has become something else: a server that follows a
+ * killed one begins when nothing of the old one is under way any more.
  */
 export const serverScript = String.raw`
 sub serve {
+  my ($lock_file) = @_;
   my ($input, %jobs, %status) = ('');
+  open(my $lock, '>>', $lock_file) or stop("$lock_file: $!");
+  # Ten seconds: nothing that is under way takes so long.
+  for (1 .. 1000) {
+    last if flock($lock, $LOCK_EX | $LOCK_NB);
+    select(undef, undef, undef, 0.01);
+  }
+  # Out of the way of the descriptors that a keeper is given; a program that a child becomes does not hold it.
+  fcntl($lock, $F_DUPFD_CLOEXEC, 30) or stop("$lock_file: $!");
+  close $lock;
   my $null;
   open($null, '+<', '/dev/null');
   $SIG{CHLD} = sub { };
