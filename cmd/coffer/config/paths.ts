@@ -30,3 +30,8 @@ export function dataPaths(dataDir: string): DataPaths {
     pidFile: path.join(root, 'coffer.pid'),
   };
 }
+
+/** Where a node keeps what the cluster has certified for it. */
+export function nodeCertificates(paths: DataPaths): string {
+  return path.join(paths.keys, 'kubelet');
+}

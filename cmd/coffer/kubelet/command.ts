@@ -7,6 +7,7 @@ import { defaultDataDir } from '../config/server-flags.ts';
 export interface KubeletFlags extends NodeFlags, LogFlags {
   readonly dataDir: string;
   readonly kubeconfig: string;
+  readonly bootstrapKubeconfig?: string;
   readonly address: string;
   readonly port: number;
   readonly nodeIp: readonly string[];
@@ -21,6 +22,7 @@ export function addKubeletCommand(program: Command): void {
     .command('kubelet')
     .description('run a node alone, for the API server of a kubeconfig')
     .requiredOption('--kubeconfig <file>', 'API server and credentials of this node (user system:node:NAME, group system:nodes)')
+    .option('--bootstrap-kubeconfig <file>', 'credentials that ask for those of this node, when --kubeconfig has none that are valid')
     .option('--data-dir <dir>', 'pod directories and state of the runtime', defaultDataDir)
     .option('--address <ip>', 'address the kubelet listens on for API servers', '0.0.0.0')
     .option('--port <port>', 'port for logs, exec, attach and port-forward; 0 opens none', parseInteger(0, 65_535), 10_250)

@@ -1,15 +1,14 @@
 import { readFile } from 'node:fs/promises';
-import path from 'node:path';
 import type { Logger } from '@coffer/base/log/logger';
 import { systemClock } from '@coffer/base/time/clock';
 import type { Connection } from '@coffer/client/kubeconfig/connection';
 import { ApiClient } from '@coffer/client/rest/api-client';
 import { NODES } from '@coffer/client/rest/well-known';
 import type { Transport } from '@coffer/client/transport/transport';
+import type { NodeCertificate } from '@coffer/kubelet/certificates/request-certificate';
 import type { Kubelet } from '@coffer/kubelet/kubelet';
 import { createKubeletServer, type KubeletServer } from '@coffer/kubelet/server/kubelet-server';
-import type { ServingCertificate } from '@coffer/kubelet/server/serving-certificate';
-import type { DataPaths } from '../config/paths.ts';
+import { type DataPaths, nodeCertificates } from '../config/paths.ts';
 import type { KubeletFlags } from './command.ts';
 
 export interface KubeletPort {
@@ -31,7 +30,7 @@ export async function openKubeletPort(
   }
   const api = new ApiClient({ transport, clock: systemClock });
   let server: KubeletServer | undefined;
-  const use = async ({ keyPem, certificatePem }: ServingCertificate) => {
+  const use = async ({ keyPem, certificatePem }: NodeCertificate) => {
     const tls = { keyPem, certificatePem, clientAuthorityPem };
     if (server) {
       server.replaceTls(tls);
@@ -49,15 +48,19 @@ export async function openKubeletPort(
     if (!flags.tlsCertFile || !flags.tlsPrivateKeyFile) throw new Error('--tls-cert-file and --tls-private-key-file go together');
     await use({ keyPem: await readFile(flags.tlsPrivateKeyFile, 'utf8'), certificatePem: await readFile(flags.tlsCertFile, 'utf8') });
   } else {
-    const { keepServingCertificate } = await import('@coffer/kubelet/server/serving-certificate');
-    const { status } = await api.resource(NODES).get(flags.nodeName);
+    const [{ keepCertificate }, { servingCertificateFiles }] = await Promise.all([
+      import('@coffer/kubelet/certificates/keep-certificate'),
+      import('@coffer/kubelet/certificates/certificate-files'),
+    ]);
+    const { nodeName } = flags;
+    const { status } = await api.resource(NODES).get(nodeName);
     const names = [...new Set((status?.addresses ?? []).map(({ address }) => address))];
-    const directory = path.join(paths.keys, 'kubelet');
+    const files = servingCertificateFiles(nodeCertificates(paths), names, systemClock);
     const onWaiting = (request: string) => {
       process.stdout.write(`the kubelet's port opens when its certificate is approved: kubectl certificate approve ${request}\n`);
     };
-    const deps = { api, nodeName: flags.nodeName, names, directory, clock: systemClock, logger, onWaiting };
-    kept = keepServingCertificate(deps, use, stopping.signal);
+    const ask = { signerName: 'kubernetes.io/kubelet-serving', usage: 'server auth', nodeName, names } as const;
+    kept = keepCertificate({ api, files, clock: systemClock, logger, onWaiting }, ask, use, stopping.signal);
   }
   return {
     async close() {

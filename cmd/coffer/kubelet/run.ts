@@ -1,14 +1,14 @@
 import { makePrivateDirectory } from '@coffer/base/files/atomic-file';
 import { createPinoLogger } from '@coffer/base/log/pino-logger';
 import { hardenProcess } from '../config/harden-process.ts';
-import { dataPaths } from '../config/paths.ts';
+import { dataPaths, nodeCertificates } from '../config/paths.ts';
 import { removePidFile, writePidFile } from '../config/pid-file.ts';
-import { waitForSignal } from '../config/wait-for-signal.ts';
+import { startedBefore, waitForSignal } from '../config/wait-for-signal.ts';
 import { type ApiAddress, isLoopback } from '../wire/api-service.ts';
 import { drainGraceMs, startNode } from '../wire/node.ts';
-import { connectionOf, remoteTransport } from '../wire/remote-transport.ts';
 import { openRuntime } from '../wire/runtime.ts';
 import type { KubeletFlags } from './command.ts';
+import { joinCluster } from './join.ts';
 import { openKubeletPort } from './kubelet-port.ts';
 
 /** `coffer kubelet`: a node of the cluster that the kubeconfig names. It ends as `coffer up` does: SIGTERM leaves pods running. */
@@ -17,22 +17,31 @@ export async function runKubelet(flags: KubeletFlags): Promise<void> {
   const logger = createPinoLogger({ level: flags.logLevel });
   const paths = dataPaths(flags.dataDir);
   await makePrivateDirectory(paths.root);
-  const connection = connectionOf(flags.kubeconfig);
   const chosen = await openRuntime(flags, paths, logger);
   if ('unavailable' in chosen) throw new Error(`a kubelet needs a runtime: ${chosen.unavailable}`);
   const stopping = new AbortController();
-  const transport = remoteTransport(connection, 'kubelet/v1.36.0');
+  const ended = waitForSignal(flags.keep, stopping.signal);
+  const { kubeconfig, bootstrapKubeconfig, nodeName } = flags;
+  const joining = joinCluster(
+    { kubeconfig, ...(bootstrapKubeconfig ? { bootstrapKubeconfig } : {}), nodeName, directory: nodeCertificates(paths), logger },
+    stopping.signal,
+  );
+  const joined = await Promise.race([joining, ended.then(() => undefined)]);
+  if (!joined) process.exit();
+  const { connection, transport } = joined;
   const apiServer = reachableFromPods(connection.server, chosen.sharesNetwork);
   const kubeletPort = flags.port === 0 ? undefined : flags.port;
-  const node = await startNode(
+  const starting = startNode(
     { flags, rootDir: paths.kubelet, runtime: chosen.runtime, transport, logger, apiServer, kubeletPort, nodeIps: flags.nodeIp },
     stopping.signal,
   );
+  const node = await startedBefore(ended, starting);
+  if (!node) process.exit();
   const port = kubeletPort === undefined ? undefined : await openKubeletPort(flags, paths, connection, transport, node.kubelet, logger);
   await writePidFile(paths.pidFile);
   process.stdout.write(`coffer kubelet is ready: ${connection.server}, ${node.summary}\n`);
 
-  const ending = await waitForSignal(flags.keep, stopping.signal);
+  const ending = await ended;
   if (ending === 'stop-pods') {
     process.stdout.write('stopping pods …\n');
     await node.kubelet.drainAndStop({ graceMs: drainGraceMs });
@@ -40,6 +49,7 @@ export async function runKubelet(flags: KubeletFlags): Promise<void> {
   stopping.abort();
   await port?.close();
   await node.close();
+  await joined.done;
   transport.close();
   await removePidFile(paths.pidFile);
   process.exit();
