@@ -1,6 +1,7 @@
 import { request } from 'node:https';
 import type { Duplex } from 'node:stream';
-import type { ExecOptions, NodeApi, ProcessStreams } from '@coffer/api/node/node-api';
+import type { ExecOptions, ProcessStreams } from '@coffer/api/node/node-api';
+import { echoNode } from '@coffer/api/testing/echo-node';
 import { KubeletClient } from '@coffer/apiserver/kubelet-client/kubelet-client';
 import { KubeletClients } from '@coffer/apiserver/kubelet-client/kubelet-clients';
 import { issueCertificate, type KeyAndCertificate } from '@coffer/apiserver/pki/certificates';
@@ -23,40 +24,6 @@ let port: number;
 let podToken: string;
 let otherNode: KeyAndCertificate;
 
-/** `cat` echoes its input, `size` prints the first terminal size, `false` fails, anything else prints itself. */
-const node: NodeApi = {
-  async logs(_pod, options, out) {
-    for (let line = 0; line < (options.tailLines ?? 2); line++) await out.write(Buffer.from(`${options.container} ${line}\n`));
-  },
-  exec: (_pod, options, streams) => runCommand(options, streams),
-  attach: (_pod, options, streams) => runCommand({ ...options, command: ['cat'] }, streams),
-  async portForward(_pod, to, stream) {
-    if (to === 81) throw new Error('connection refused');
-    for await (const chunk of stream.input) await stream.output.write(Buffer.from(`${to}:${Buffer.from(chunk).toString()}`));
-    stream.end();
-  },
-};
-
-async function runCommand(options: ExecOptions, streams: ProcessStreams) {
-  switch (options.command[0]) {
-    case 'cat':
-      for await (const chunk of streams.stdin ?? []) await streams.stdout?.write(chunk);
-      return { kind: 'exited', code: 0 } as const;
-    case 'size':
-      for await (const { width, height } of streams.resize ?? []) {
-        await streams.stdout?.write(Buffer.from(`${width}x${height}`));
-        break;
-      }
-      return { kind: 'exited', code: 0 } as const;
-    case 'missing':
-      return { kind: 'failed', message: 'container not found' } as const;
-    default:
-      await streams.stdout?.write(Buffer.from(options.command.join(' ')));
-      await streams.stderr?.write(Buffer.from('err'));
-      return { kind: 'exited', code: 3 } as const;
-  }
-}
-
 beforeAll(async () => {
   server = await startInProcessServerAt(systemClock);
   const { authority } = server.keys;
@@ -73,7 +40,7 @@ beforeAll(async () => {
   podToken = (await send('POST', '/api/v1/namespaces/ns/serviceaccounts/default/token', { spec: {} })).status.token;
   const kubeletUser = { name: 'system:node:n1', groups: ['system:nodes', 'system:authenticated'] };
   kubelet = createKubeletServer({
-    nodeApi: node,
+    nodeApi: echoNode,
     pods: () => [{ metadata: pod, spec: { containers: [] }, status: {} } as unknown as Pod],
     nodeName: 'n1',
     api: new ApiClient({ transport: server.transportAs(kubeletUser), clock: systemClock }),
@@ -226,36 +193,43 @@ describe('the API server’s client of a kubelet', () => {
   it('runs commands with streams, exit code and terminal size', async () => {
     const [stdout, stderr] = [collect(), collect()];
     const none = { stdin: undefined, resize: undefined };
-    expect(await reach().exec(pod, exec, { ...none, stdout, stderr }, signal)).toEqual({ kind: 'exited', code: 3 });
-    expect([stdout.text(), stderr.text()]).toEqual(['ls -l', 'err']);
+    const run = async (options: ExecOptions, streams: ProcessStreams) => (await reach().exec(pod, options, signal))(streams);
+    expect(await run(exec, { ...none, stdout, stderr })).toEqual({ kind: 'exited', code: 3 });
+    expect([stdout.text(), stderr.text()]).toEqual(['out ls -l', 'err']);
     const echoed = collect();
     const cat = { ...exec, command: ['cat'], stdin: true, stderr: false };
     const streams = { stdin: inputOf('hello ', 'world'), stdout: echoed, stderr: undefined, resize: undefined };
-    expect(await reach().exec(pod, cat, streams, signal)).toEqual({ kind: 'exited', code: 0 });
+    expect(await run(cat, streams)).toEqual({ kind: 'exited', code: 0 });
     expect(echoed.text()).toBe('hello world');
     const sized = collect();
     const resize = (async function* () {
       yield { width: 80, height: 24 };
     })();
     const tty = { ...exec, command: ['size'], tty: true, stderr: false };
-    await reach().exec(pod, tty, { stdin: undefined, stdout: sized, stderr: undefined, resize }, signal);
+    await run(tty, { stdin: undefined, stdout: sized, stderr: undefined, resize });
     expect(sized.text()).toBe('80x24');
-    const missing = { ...exec, command: ['missing'] };
-    const failed = await reach().exec(pod, missing, { ...none, stdout: collect(), stderr: collect() }, signal);
-    expect(failed).toEqual({ kind: 'failed', message: 'container not found' });
+    const broken = { ...exec, command: ['broken'] };
+    expect(await run(broken, { ...none, stdout: collect(), stderr: collect() })).toEqual({ kind: 'failed', message: 'no such file' });
+    await expect(reach().exec(pod, { ...exec, container: 'gone' }, signal)).rejects.toMatchObject({
+      code: 500,
+      message: 'container not found ("gone")',
+    });
   });
 
-  it('attaches and forwards ports', async () => {
+  it('attaches, and forwards several connections in one session', async () => {
     const attached = collect();
     const streams = { stdin: inputOf('in'), stdout: attached, stderr: undefined, resize: undefined };
-    await reach().attach(pod, { container: 'c', stdin: true, stdout: true, stderr: false, tty: false }, streams, signal);
+    const attach = await reach().attach(pod, { ...exec, command: [], stdin: true, stderr: false }, signal);
+    expect(await attach(streams)).toEqual({ kind: 'exited', code: 0 });
     expect(attached.text()).toBe('in');
-    const forwarded = collect();
-    await reach().portForward(pod, 8080, { input: inputOf('ping'), output: forwarded, end: () => {} }, signal);
-    expect(forwarded.text()).toBe('8080:ping');
-    await expect(reach().portForward(pod, 81, { input: inputOf(), output: collect(), end: () => {} }, signal)).rejects.toThrow(
-      'error forwarding port 81 to pod pod-uid, uid : connection refused',
-    );
+    const gone = new AbortController();
+    const forward = await reach().portForward(pod, gone.signal);
+    const outputs = [8080, 8081, 8082].map((to) => ({ to, output: collect() }));
+    await Promise.all(outputs.map(({ to, output }) => forward(to, { input: inputOf('ping'), output, end: () => {} })));
+    expect(outputs.map(({ output }) => output.text())).toEqual(['8080:ping', '8081:ping', '8082:ping']);
+    await expect(forward(81, { input: inputOf(), output: collect(), end: () => {} })).rejects.toThrow(/^connection refused$/);
+    gone.abort();
+    await expect(forward(8080, { input: inputOf(), output: collect(), end: () => {} })).rejects.toThrow('the session is closed');
   });
 
   it('talks to nobody whose certificate is not for the address, or not the cluster’s', async () => {
@@ -265,10 +239,9 @@ describe('the API server’s client of a kubelet', () => {
       address: { host: 'localhost', port },
       authorityPem: server.keys.authority.certificatePem,
     });
-    const none = { stdin: undefined, stdout: collect(), stderr: collect(), resize: undefined };
-    await expect(wrongName.exec(pod, exec, none, signal)).rejects.toThrow(/error dialing backend: Hostname\/IP does not match certificate/);
+    await expect(wrongName.exec(pod, exec, signal)).rejects.toThrow(/error dialing backend: Hostname\/IP does not match certificate/);
     const foreign = new KubeletClient({ ...keys, address: { host: '127.0.0.1', port }, authorityPem: otherNode.certificatePem });
-    await expect(foreign.exec(pod, exec, none, signal)).rejects.toThrow(/error dialing backend: /);
+    await expect(foreign.exec(pod, exec, signal)).rejects.toThrow(/error dialing backend: /);
     wrongName.close();
     foreign.close();
   });

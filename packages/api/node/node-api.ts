@@ -3,13 +3,30 @@
  * machines a client of the kubelet's port does. Everything is addressed by pod UID so that a recreated pod is never confused.
  */
 export interface NodeApi {
-  /** Log lines as the container wrote them. Throws StatusError (400 with upstream's texts for waiting or missing containers). */
+  /** Log lines as the container wrote them. Rejects with `NodeRefusal` (400 with upstream's texts for waiting or missing containers). */
   logs(pod: PodRef, options: LogOptions, out: ByteSink, signal: AbortSignal): Promise<void>;
-  /** Runs a command in a container until it ends. Never rejects for a command's own failure: that is the result. */
-  exec(pod: PodRef, options: ExecOptions, streams: ProcessStreams, signal: AbortSignal): Promise<ExecResult>;
-  attach(pod: PodRef, options: Omit<ExecOptions, 'command'>, streams: ProcessStreams, signal: AbortSignal): Promise<ExecResult>;
-  /** Connects to a port inside the pod. */
-  portForward(pod: PodRef, port: number, stream: DuplexBytes, signal: AbortSignal): Promise<void>;
+  /** Finds the container before the client's connection is upgraded, or rejects with `NodeRefusal`. All ends when `signal` is aborted. */
+  exec(pod: PodRef, options: ExecOptions, signal: AbortSignal): Promise<RunProcess>;
+  attach(pod: PodRef, options: ExecOptions, signal: AbortSignal): Promise<RunProcess>;
+  /** Finds the pod, likewise. */
+  portForward(pod: PodRef, signal: AbortSignal): Promise<ForwardPort>;
+}
+
+/** Runs the command until it ends, or stays attached. Never rejects for a command's own failure: that is the result. Called once. */
+export type RunProcess = (streams: ProcessStreams) => Promise<ExecResult>;
+
+/** Carries one connection to a port inside the pod. Rejects with the reason when it cannot. */
+export type ForwardPort = (port: number, stream: DuplexBytes) => Promise<void>;
+
+/** A kubelet's refusal, as its port tells it: an HTTP status and a text. */
+export class NodeRefusal extends Error {
+  readonly code: number;
+
+  constructor(code: number, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.name = 'NodeRefusal';
+    this.code = code;
+  }
 }
 
 export interface PodRef {
@@ -33,6 +50,7 @@ export interface LogOptions {
 
 export interface ExecOptions {
   readonly container: string;
+  /** Empty for an attachment. */
   readonly command: readonly string[];
   readonly stdin: boolean;
   readonly stdout: boolean;

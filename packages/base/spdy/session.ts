@@ -268,6 +268,11 @@ export class SpdyStream implements AsyncIterable<Uint8Array> {
     this.replied.catch(() => {});
   }
 
+  /** True when the other side or the end of the connection cut the stream off, instead of ending it. */
+  get wasReset(): boolean {
+    return this.#wasReset;
+  }
+
   /** Accepts a stream that the other side has opened. */
   accept(headers: SpdyHeaders = new Map()): void {
     this.#port.reply(headers);

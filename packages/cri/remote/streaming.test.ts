@@ -1,30 +1,10 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { SpdySession, type SpdyStream } from '@coffer/base/spdy/session';
+import { acceptUpgrade, spdyProtocols } from '@coffer/base/spdy/upgrade';
 import { afterEach, describe, expect, it } from 'vitest';
 import { collectingStreams } from '../runtime/contract-fixtures.ts';
-import { exitStatus, streamCommand, streamPort } from './streaming.ts';
-
-describe('exitStatus', () => {
-  const failure = (code: string) =>
-    JSON.stringify({
-      status: 'Failure',
-      reason: 'NonZeroExitCode',
-      message: 'x',
-      details: { causes: [{ reason: 'ExitCode', message: code }] },
-    });
-
-  it('reads what the error stream of a command says', () => {
-    expect(exitStatus('')).toBe(0);
-    expect(exitStatus('{"metadata":{},"status":"Success"}')).toBe(0);
-    expect(exitStatus(failure('42'))).toBe(42);
-  });
-
-  it('throws what is no exit status', () => {
-    expect(() => exitStatus('{"status":"Failure","message":"no such container"}')).toThrow('no such container');
-    expect(() => exitStatus('plain text')).toThrow('plain text');
-  });
-});
+import { streamCommand, streamPort } from './streaming.ts';
 
 describe('streams of a runtime', () => {
   let server: Server | undefined;
@@ -36,9 +16,7 @@ describe('streams of a runtime', () => {
       expect(request.method).toBe('POST');
       expect(request.headers.upgrade).toBe('SPDY/3.1');
       const protocol = String(request.headers['x-stream-protocol-version']);
-      socket.write(
-        `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: ${protocol}\r\n\r\n`,
-      );
+      acceptUpgrade(socket, new Uint8Array(), protocol === spdyProtocols.command ? spdyProtocols.command : spdyProtocols.portForward);
       new SpdySession(socket, { role: 'server', onStream });
     });
     await new Promise<void>((resolve) => server?.listen(0, '127.0.0.1', resolve));

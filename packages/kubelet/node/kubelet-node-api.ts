@@ -1,15 +1,17 @@
-/** Logs and streams for the API server. A pod is meant by its UID; a container that does not run is an error in upstream's words. */
-import { badRequest, notFound } from '@coffer/api/errors/status-error';
-import type {
-  ByteSink,
-  DuplexBytes,
-  ExecOptions,
-  ExecResult,
-  LogOptions,
-  NodeApi,
-  PodRef,
-  ProcessStreams,
+/** Logs and streams for the API server. A pod is meant by its UID; a container that does not run is refused in upstream's words. */
+import {
+  type ByteSink,
+  type ExecOptions,
+  type ExecResult,
+  type ForwardPort,
+  type LogOptions,
+  type NodeApi,
+  NodeRefusal,
+  type PodRef,
+  type ProcessStreams,
+  type RunProcess,
 } from '@coffer/api/node/node-api';
+import { writerTo } from '@coffer/api/node/process-channels';
 import type { Clock } from '@coffer/base/time/clock';
 import type { ContainerRuntime, ContainerStatus, StreamExec } from '@coffer/cri/runtime/container-runtime';
 import { logContainerId } from '../logs/log-target.ts';
@@ -43,74 +45,55 @@ export class KubeletNodeApi implements NodeApi {
     try {
       id = logContainerId(ref.name, status, options.container, options.previous);
     } catch (error) {
-      throw badRequest(messageOf(error), { cause: error });
+      throw new NodeRefusal(400, messageOf(error), { cause: error });
     }
     const find = (): ContainerStatus | undefined => this.#deps.cache.get(ref.uid).containers.find((c) => c.id === id);
     const container = find();
     if (container === undefined) {
-      throw badRequest(`unable to retrieve container logs for ${status.containerStatuses?.[0]?.containerID ?? id}`);
+      throw new NodeRefusal(400, `unable to retrieve container logs for ${status.containerStatuses?.[0]?.containerID ?? id}`);
     }
     const path = this.#deps.directories.logFile(pod, container.logPath);
     await readLogs({ path, mayGrow: () => find()?.state === 'running' }, options, out, this.#deps.clock, signal);
   }
 
-  async exec(ref: PodRef, options: ExecOptions, streams: ProcessStreams, signal: AbortSignal): Promise<ExecResult> {
-    const found = this.#running(ref, options.container);
-    if (typeof found === 'string') return { kind: 'failed', message: found };
-    try {
-      const code = await this.#deps.runtime.exec(found.id, { command: options.command, ...streamsOf(options, streams) }, signal);
-      return { kind: 'exited', code };
-    } catch (error) {
-      return { kind: 'failed', message: messageOf(error) };
-    }
+  async exec(ref: PodRef, options: ExecOptions, signal: AbortSignal): Promise<RunProcess> {
+    const { id } = this.#running(ref, options.container);
+    return (streams) => ended(this.#deps.runtime.exec(id, { command: options.command, ...streamsOf(options.tty, streams) }, signal));
   }
 
-  async attach(ref: PodRef, options: Omit<ExecOptions, 'command'>, streams: ProcessStreams, signal: AbortSignal): Promise<ExecResult> {
-    const found = this.#running(ref, options.container);
-    if (typeof found === 'string') return { kind: 'failed', message: found };
-    const spec = findContainer(this.#pod(ref), options.container)?.container;
-    try {
-      // Whether there is a terminal was decided when the container was made.
-      const code = await this.#deps.runtime.attach(found.id, { ...streamsOf(options, streams), tty: spec?.tty === true }, signal);
-      return { kind: 'exited', code };
-    } catch (error) {
-      return { kind: 'failed', message: messageOf(error) };
-    }
+  async attach(ref: PodRef, options: ExecOptions, signal: AbortSignal): Promise<RunProcess> {
+    const { id } = this.#running(ref, options.container);
+    // Whether there is a terminal was decided when the container was made.
+    const tty = findContainer(this.#pod(ref), options.container)?.container.tty === true;
+    return (streams) => ended(this.#deps.runtime.attach(id, streamsOf(tty, streams), signal));
   }
 
-  async portForward(ref: PodRef, port: number, stream: DuplexBytes, signal: AbortSignal): Promise<void> {
+  async portForward(ref: PodRef, signal: AbortSignal): Promise<ForwardPort> {
     this.#pod(ref);
     const sandbox = this.#deps.cache.get(ref.uid).sandboxes[0];
-    if (sandbox?.state !== 'ready') throw badRequest(`pod not found (${JSON.stringify(`${ref.name}_${ref.namespace}`)})`);
-    await this.#deps.runtime.portForward(
-      sandbox.id,
-      port,
-      { input: stream.input, write: (chunk) => stream.output.write(chunk), end: () => stream.end() },
-      signal,
-    );
+    if (sandbox?.state !== 'ready') throw new NodeRefusal(500, `pod not found (${JSON.stringify(`${ref.name}_${ref.namespace}`)})`);
+    return (port, { input, output, end }) =>
+      this.#deps.runtime.portForward(sandbox.id, port, { input, write: (chunk) => output.write(chunk), end }, signal);
   }
 
   #pod(ref: PodRef): Pod {
     const pod = this.#deps.pod(ref.uid);
-    if (pod === undefined) throw notFound({ group: '', resource: 'pods' }, ref.name);
+    if (pod === undefined) throw new NodeRefusal(404, 'pod does not exist');
     return pod;
   }
 
-  #running(ref: PodRef, name: string): ContainerStatus | string {
+  #running(ref: PodRef, name: string): ContainerStatus {
     this.#pod(ref);
     const container = latestContainer(this.#deps.cache.get(ref.uid), name);
-    return container?.state === 'running' ? container : `container not found (${JSON.stringify(name)})`;
+    if (container?.state !== 'running') throw new NodeRefusal(500, `container not found (${JSON.stringify(name)})`);
+    return container;
   }
 }
 
-function streamsOf(options: Omit<ExecOptions, 'command'>, streams: ProcessStreams): Omit<StreamExec, 'command'> {
-  const { stdout, stderr } = streams;
-  return {
-    tty: options.tty,
-    stdin: options.stdin ? streams.stdin : undefined,
-    stdout: options.stdout && stdout !== undefined ? (chunk) => stdout.write(chunk) : undefined,
-    // A terminal has one output.
-    stderr: options.stderr && !options.tty && stderr !== undefined ? (chunk) => stderr.write(chunk) : undefined,
-    resize: streams.resize,
-  };
+async function ended(running: Promise<number>): Promise<ExecResult> {
+  return { kind: 'exited', code: await running };
+}
+
+function streamsOf(tty: boolean, { stdin, stdout, stderr, resize }: ProcessStreams): Omit<StreamExec, 'command'> {
+  return { tty, stdin, stdout: writerTo(stdout), stderr: writerTo(stderr), resize };
 }

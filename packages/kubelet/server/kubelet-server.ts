@@ -4,16 +4,19 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { StatusError } from '@coffer/api/errors/status-error';
-import type { NodeApi } from '@coffer/api/node/node-api';
+import { type NodeApi, NodeRefusal } from '@coffer/api/node/node-api';
+import { channelsOf, forwardTo, runOnChannels } from '@coffer/api/node/process-channels';
 import { tlsPolicy } from '@coffer/base/http/tls-policy';
 import type { Logger } from '@coffer/base/log/logger';
+import { commandStatus } from '@coffer/base/spdy/command-status';
+import { serveCommand, serveForwards } from '@coffer/base/spdy/serve';
+import { acceptUpgrade, spdyProtocols } from '@coffer/base/spdy/upgrade';
 import type { Clock } from '@coffer/base/time/clock';
 import type { ApiClient } from '@coffer/client/rest/api-client';
 import type { Pod } from '../types.ts';
 import { KubeletAccess } from './kubelet-access.ts';
 import { attributesFor } from './request-attributes.ts';
 import { type Route, routeOf } from './routes.ts';
-import { execProtocol, portForwardProtocol, servePortForward, serveProcess } from './spdy-streams.ts';
 
 export interface KubeletServerDeps {
   readonly nodeApi: NodeApi;
@@ -101,7 +104,7 @@ class HttpsKubeletServer implements KubeletServer {
       await this.#answer(route, response);
     } catch (error) {
       if (response.headersSent) response.destroy();
-      else if (error instanceof StatusError) answer(response, error.code, error.message);
+      else if (error instanceof StatusError || error instanceof NodeRefusal) answer(response, error.code, error.message);
       else {
         this.#deps.logger.error('a request to the kubelet failed', { err: error });
         answer(response, 500, 'Internal Server Error');
@@ -171,35 +174,50 @@ class HttpsKubeletServer implements KubeletServer {
       const route = await this.#admit(request);
       if (route instanceof Refusal) refuseUpgrade(socket, route.status, route.text);
       else if (route.kind === 'missing') refuseUpgrade(socket, 404, route.message);
-      else this.#stream(route, request, socket, head);
+      else await this.#stream(route, request, socket, head);
     } catch (error) {
+      if (error instanceof StatusError || error instanceof NodeRefusal) {
+        refuseUpgrade(socket, error.code, error.message);
+        return;
+      }
       this.#deps.logger.error('a stream to the kubelet failed', { err: error });
       refuseUpgrade(socket, 500, 'Internal Server Error');
     }
   }
 
-  #stream(route: Route, request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  async #stream(route: Route, request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     if (route.kind !== 'exec' && route.kind !== 'attach' && route.kind !== 'portForward') {
       refuseUpgrade(socket, 400, 'this path is not a stream');
       return;
     }
-    const protocol = route.kind === 'portForward' ? portForwardProtocol : execProtocol;
+    const protocol = route.kind === 'portForward' ? spdyProtocols.portForward : spdyProtocols.command;
     const offered = String(request.headers['x-stream-protocol-version'] ?? '').split(/, */);
     const isSpdy = String(request.headers.upgrade ?? '').toLowerCase() === 'spdy/3.1';
     if (!isSpdy || !offered.includes(protocol)) {
       refuseUpgrade(socket, 403, `unable to upgrade: only SPDY/3.1 with ${protocol} is supported`);
       return;
     }
-    if (head.length > 0) socket.unshift(head);
-    socket.write(
-      `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: ${protocol}\r\n\r\n`,
-    );
+    const gone = new AbortController();
+    socket.once('close', () => gone.abort(new Error('client closed the connection')));
     const { nodeApi, clock } = this.#deps;
-    if (route.kind === 'portForward') servePortForward(socket, nodeApi, route.pod);
-    else {
-      const { kind, pod, options } = route;
-      serveProcess(socket, options, clock, (streams, signal) => nodeApi[kind](pod, options, streams, signal));
+    const { kind, pod } = route;
+    if (kind === 'portForward') {
+      const forward = forwardTo(pod, await nodeApi.portForward(pod, gone.signal));
+      acceptUpgrade(socket, head, protocol);
+      serveForwards(socket, forward);
+      return;
     }
+    const { options } = route;
+    const process = await nodeApi[kind](pod, options, gone.signal);
+    acceptUpgrade(socket, head, protocol);
+    serveCommand(socket, {
+      channels: channelsOf(options),
+      run: async (streams) => {
+        const result = await runOnChannels(process, options, Object.fromEntries(streams));
+        return JSON.stringify(commandStatus(kind, result, options.command));
+      },
+      clock,
+    });
   }
 }
 

@@ -1,31 +1,46 @@
-import type { ByteSink, ExecOptions, ExecResult, NodeApi, PodRef, ProcessStreams } from '@coffer/api/node/node-api';
-import type { HttpResponse } from '@coffer/base/http/handler';
+import { badRequest } from '@coffer/api/errors/status-error';
+import type { ByteSink, ExecOptions, RunProcess } from '@coffer/api/node/node-api';
+import { channelsOf, type ProcessChannels, runOnChannels } from '@coffer/api/node/process-channels';
+import type { HttpRequest, HttpResponse } from '@coffer/base/http/handler';
+import { commandStatus } from '@coffer/base/spdy/command-status';
+import { serveCommand } from '@coffer/base/spdy/serve';
+import { spdyProtocols } from '@coffer/base/spdy/upgrade';
 import type { Clock } from '@coffer/base/time/clock';
 import type { RawData, WebSocket } from 'ws';
-import type { RequestContext } from '../../request/context.ts';
+import { headerText } from '../negotiation.ts';
 import { ByteQueue } from './byte-queue.ts';
-import { serveExecSpdy } from './exec-spdy.ts';
-import { execStatus } from './exec-status.ts';
-import { sizes } from './terminal-sizes.ts';
+import { acceptSpdyUpgrade, isSpdyUpgrade } from './spdy-upgrade.ts';
 import { acceptWebSocket, chooseProtocol, isWebSocketUpgrade, sendBinary } from './web-socket.ts';
 
-/** exec and attach over WebSocket (or SPDY, for older clients): every message starts with the number of its channel. */
+/** exec and attach over WebSocket, where every message starts with the number of its channel, or over SPDY, for older clients. */
 const channel = { stdin: 0, stdout: 1, stderr: 2, error: 3, resize: 4, close: 255 } as const;
 const protocols = ['v5.channel.k8s.io', 'v4.channel.k8s.io'] as const;
 const maxQueuedInputBytes = 256 * 1024;
 
-export function serveExec(
-  context: RequestContext,
-  node: NodeApi,
-  pod: PodRef,
-  subresource: 'exec' | 'attach',
-  options: ExecOptions,
-  clock: Clock,
-): HttpResponse {
-  if (!isWebSocketUpgrade(context.http)) return serveExecSpdy(context, node, pod, subresource, options, clock);
-  const protocol = chooseProtocol(context.http, protocols);
-  acceptWebSocket(context.http, protocol, (socket) => {
-    void new ExecSession(socket, options).run((streams, signal) => node[subresource](pod, options, streams, signal));
+export interface ServedProcess {
+  readonly kind: 'exec' | 'attach';
+  readonly options: ExecOptions;
+  readonly run: RunProcess;
+  readonly clock: Clock;
+}
+
+export function serveExec(http: HttpRequest, { kind, options, run, clock }: ServedProcess): HttpResponse {
+  const result = async (channels: ProcessChannels) =>
+    JSON.stringify(commandStatus(kind, await runOnChannels(run, options, channels), options.command));
+  if (isWebSocketUpgrade(http)) {
+    acceptWebSocket(http, chooseProtocol(http, protocols), (socket) => void new ExecSession(socket, options).run(result));
+    return { kind: 'upgraded' };
+  }
+  if (!isSpdyUpgrade(http)) throw badRequest('unable to upgrade: only WebSocket and SPDY/3.1 are supported');
+  const offered = headerText(http, 'x-stream-protocol-version').split(/, ?/);
+  if (!offered.includes(spdyProtocols.command)) {
+    const only = `only ${spdyProtocols.command}`;
+    throw badRequest(`unable to upgrade: none of the protocols ${JSON.stringify(offered)} is supported, ${only}`);
+  }
+  serveCommand(acceptSpdyUpgrade(http, spdyProtocols.command), {
+    channels: channelsOf(options),
+    run: (streams) => result(Object.fromEntries(streams)),
+    clock,
   });
   return { kind: 'upgraded' };
 }
@@ -33,7 +48,6 @@ export function serveExec(
 class ExecSession {
   readonly #socket: WebSocket;
   readonly #options: ExecOptions;
-  readonly #gone = new AbortController();
   readonly #stdin: ByteQueue;
   readonly #resize: ByteQueue;
 
@@ -46,31 +60,21 @@ class ExecSession {
     socket.on('close', () => {
       this.#stdin.end();
       this.#resize.end();
-      this.#gone.abort(new Error('client closed the connection'));
     });
   }
 
-  async run(start: (streams: ProcessStreams, signal: AbortSignal) => Promise<ExecResult>): Promise<void> {
-    const { stdin, stdout, stderr, tty, command } = this.#options;
+  async run(result: (channels: ProcessChannels) => Promise<string>): Promise<void> {
+    const { stdout, stderr } = this.#options;
     // An empty message on the first channel there is tells the client that the stream is open.
     const first = stdout ? channel.stdout : stderr ? channel.stderr : channel.error;
     await this.#send(first, new Uint8Array(0)).catch(() => {});
-    let result: ExecResult;
-    try {
-      result = await start(
-        {
-          stdin: stdin ? this.#stdin : undefined,
-          stdout: stdout ? this.#output(channel.stdout) : undefined,
-          stderr: stderr ? this.#output(channel.stderr) : undefined,
-          resize: tty ? sizes(this.#resize) : undefined,
-        },
-        this.#gone.signal,
-      );
-    } catch (error) {
-      result = { kind: 'failed', message: error instanceof Error ? error.message : String(error) };
-    }
-    const status = Buffer.from(JSON.stringify(execStatus(result, command)));
-    await this.#send(channel.error, status).catch(() => {});
+    const status = await result({
+      stdin: this.#stdin,
+      stdout: this.#output(channel.stdout),
+      stderr: this.#output(channel.stderr),
+      resize: this.#resize,
+    });
+    await this.#send(channel.error, Buffer.from(status)).catch(() => {});
     this.#socket.close(1000);
   }
 

@@ -1,10 +1,10 @@
 import { badRequest } from '@coffer/api/errors/status-error';
-import type { NodeApi, PodRef } from '@coffer/api/node/node-api';
-import type { HttpResponse } from '@coffer/base/http/handler';
+import type { ForwardPort } from '@coffer/api/node/node-api';
+import type { HttpRequest, HttpResponse } from '@coffer/base/http/handler';
+import { serveForwards } from '@coffer/base/spdy/serve';
+import { spdyProtocols } from '@coffer/base/spdy/upgrade';
 import { createWebSocketStream, type RawData, type WebSocket } from 'ws';
-import type { RequestContext } from '../../request/context.ts';
 import { ByteQueue } from './byte-queue.ts';
-import { servePortForwardSession } from './port-forward-spdy.ts';
 import { acceptSpdyUpgrade, isSpdyUpgrade } from './spdy-upgrade.ts';
 import { acceptWebSocket, chooseProtocol, isWebSocketUpgrade, sendBinary } from './web-socket.ts';
 
@@ -16,24 +16,19 @@ const tunnelProtocol = 'SPDY/3.1+portforward.k8s.io';
 const protocols = [tunnelProtocol, 'v4.channel.k8s.io'] as const;
 const maxQueuedInputBytes = 256 * 1024;
 
-export function servePortForward(context: RequestContext, node: NodeApi, pod: PodRef): HttpResponse {
-  const { http } = context;
+export function servePortForward(http: HttpRequest, query: URLSearchParams, forward: ForwardPort): HttpResponse {
   if (isSpdyUpgrade(http)) {
-    servePortForwardSession(acceptSpdyUpgrade(http, 'portforward.k8s.io'), node, pod);
+    serveForwards(acceptSpdyUpgrade(http, spdyProtocols.portForward), forward);
     return { kind: 'upgraded' };
   }
   if (!isWebSocketUpgrade(http)) throw badRequest('unable to upgrade: only WebSocket and SPDY/3.1 are supported');
   const protocol = chooseProtocol(http, protocols);
   if (protocol === tunnelProtocol) {
-    acceptWebSocket(http, protocol, (socket) => {
-      servePortForwardSession(createWebSocketStream(socket), node, pod);
-    });
+    acceptWebSocket(http, protocol, (socket) => serveForwards(createWebSocketStream(socket), forward));
     return { kind: 'upgraded' };
   }
-  const ports = parsePorts(context.query);
-  acceptWebSocket(http, protocol, (socket) => {
-    void new ChannelForwarder(socket, node, pod, ports).run();
-  });
+  const ports = parsePorts(query);
+  acceptWebSocket(http, protocol, (socket) => void new ChannelForwarder(socket, forward, ports).run());
   return { kind: 'upgraded' };
 }
 
@@ -49,22 +44,18 @@ function parsePorts(query: URLSearchParams): number[] {
 
 class ChannelForwarder {
   readonly #socket: WebSocket;
-  readonly #node: NodeApi;
-  readonly #pod: PodRef;
+  readonly #toPort: ForwardPort;
   readonly #ports: readonly number[];
   readonly #inputs: readonly ByteQueue[];
-  readonly #gone = new AbortController();
 
-  constructor(socket: WebSocket, node: NodeApi, pod: PodRef, ports: readonly number[]) {
+  constructor(socket: WebSocket, forward: ForwardPort, ports: readonly number[]) {
     this.#socket = socket;
-    this.#node = node;
-    this.#pod = pod;
+    this.#toPort = forward;
     this.#ports = ports;
     this.#inputs = ports.map(() => new ByteQueue(maxQueuedInputBytes, () => socket.resume()));
     socket.on('message', (data) => this.#receive(data));
     socket.on('close', () => {
       for (const input of this.#inputs) input.end();
-      this.#gone.abort(new Error('client closed the connection'));
     });
   }
 
@@ -81,7 +72,7 @@ class ChannelForwarder {
       await this.#send(2 * index, announcement);
       await this.#send(2 * index + 1, announcement);
       const output = { write: (chunk: Uint8Array) => this.#send(2 * index, chunk) };
-      await this.#node.portForward(this.#pod, port, { input, output, end: () => {} }, this.#gone.signal);
+      await this.#toPort(port, { input, output, end: () => {} });
     } catch (error) {
       const text = error instanceof Error ? error.message : String(error);
       await this.#send(2 * index + 1, Buffer.from(text)).catch(() => {});

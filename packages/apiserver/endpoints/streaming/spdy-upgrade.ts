@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { badRequest } from '@coffer/api/errors/status-error';
 import type { HttpRequest } from '@coffer/base/http/handler';
+import { acceptUpgrade, type SpdyProtocol } from '@coffer/base/spdy/upgrade';
 import { headerText } from '../negotiation.ts';
 
 /** The HTTP/1.1 upgrade to SPDY/3.1, as clients before WebSocket ask for it. */
@@ -10,13 +11,9 @@ export function isSpdyUpgrade(http: HttpRequest): boolean {
 }
 
 /** Answers 101 with the stream protocol spoken from here on, and hands over the connection. */
-export function acceptSpdyUpgrade(http: HttpRequest, protocol: string): Duplex {
+export function acceptSpdyUpgrade(http: HttpRequest, protocol: SpdyProtocol): Duplex {
   const connection = http.upgrade?.();
   if (connection === undefined) throw badRequest('Upgrade request required');
-  const { socket, head } = connection;
-  if (head.byteLength > 0) socket.unshift(head);
-  socket.write(
-    `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: ${protocol}\r\n\r\n`,
-  );
-  return socket;
+  acceptUpgrade(connection.socket, connection.head, protocol);
+  return connection.socket;
 }

@@ -1,7 +1,7 @@
 import { createServer, request as httpRequest, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Duplex } from 'node:stream';
-import type { ExecOptions, NodeApi, ProcessStreams } from '@coffer/api/node/node-api';
+import { echoNode } from '@coffer/api/testing/echo-node';
 import { SpdySession, type SpdyStream } from '@coffer/base/spdy/session';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
@@ -12,54 +12,22 @@ let api: TestApi;
 let server: Server;
 let port: number;
 
-/** `cat` echoes, `size` prints the first terminal size, anything else prints itself and exits with 3. */
-async function runCommand(options: ExecOptions, streams: ProcessStreams) {
-  switch (options.command[0]) {
-    case 'cat':
-      for await (const chunk of streams.stdin ?? []) await streams.stdout?.write(chunk);
-      return { kind: 'exited', code: 0 } as const;
-    case 'size':
-      for await (const { width, height } of streams.resize ?? []) {
-        await streams.stdout?.write(Buffer.from(`${width}x${height}`));
-        break;
-      }
-      return { kind: 'exited', code: 0 } as const;
-    case 'broken':
-      return { kind: 'failed', message: 'no such container' } as const;
-    default:
-      await streams.stdout?.write(Buffer.from(`out ${options.command.join(' ')}`));
-      await streams.stderr?.write(Buffer.from('err'));
-      return { kind: 'exited', code: 3 } as const;
-  }
-}
-
-const node: NodeApi = {
-  async logs(_pod, options, out) {
-    if (options.previous) throw new Error('not used');
-    await out.write(Buffer.from(`${options.container} ${options.tailLines ?? 'all'}\n`));
-  },
-  exec: (_pod, options, streams) => runCommand(options, streams),
-  attach: (_pod, options, streams) => runCommand({ ...options, command: ['cat'] }, streams),
-  async portForward(_pod, to, stream) {
-    if (to === 81) throw new Error('connection refused');
-    for await (const chunk of stream.input) await stream.output.write(Buffer.from(`${to}:${Buffer.from(chunk).toString('utf8')}`));
-    stream.end();
-  },
-};
-
 beforeAll(async () => {
-  api = await openTestApi({ nodeApiFor: (name) => (name === 'n1' ? node : undefined) });
+  api = await openTestApi({ nodeApiFor: (name) => (name === 'n1' ? echoNode : undefined) });
   const spec = { nodeName: 'n1', containers: [{ name: 'c', image: 'i' }] };
   await api.request('POST', '/api/v1/namespaces/ns/pods', { metadata: { name: 'p' }, spec });
   await api.request('POST', '/api/v1/namespaces/ns/pods', {
     metadata: { name: 'two' },
-    spec: { ...spec, containers: [...spec.containers, { name: 'd', image: 'i' }] },
+    spec: { ...spec, containers: [...spec.containers, { name: 'gone', image: 'i' }] },
   });
   await api.request('POST', '/api/v1/namespaces/ns/pods', { metadata: { name: 'nowhere' }, spec: { containers: spec.containers } });
   server = createServer().on('upgrade', (request, socket: Duplex, head) => {
     const headers = request.headers as Record<string, string>;
-    void api.raw(request.method ?? 'GET', request.url ?? '/', undefined, { headers, upgrade: () => ({ socket, head }) }).then((answer) => {
-      if (answer.kind === 'full') socket.end(`HTTP/1.1 ${answer.status} x\r\nconnection: close\r\n\r\n`);
+    const gone = new AbortController();
+    socket.once('close', () => gone.abort());
+    const options = { headers, upgrade: () => ({ socket, head }), signal: gone.signal };
+    void api.raw(request.method ?? 'GET', request.url ?? '/', undefined, options).then((answer) => {
+      if (answer.kind === 'full') socket.end(`HTTP/1.1 ${answer.status} x\r\nconnection: close\r\n\r\n${answer.body}`);
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -122,8 +90,13 @@ describe('exec over WebSocket', () => {
     const [, , , status] = await channels(`${pod}/exec?command=broken&stdout=1`, 'v5.channel.k8s.io');
     expect(JSON.parse(status ?? '')).toMatchObject({
       reason: 'InternalError',
-      message: 'Internal error occurred: error executing command in container: no such container',
+      message: 'Internal error occurred: error executing command in container: no such file',
     });
+  });
+
+  it('answers as the kubelet does, without upgrading, when the container does not run', async () => {
+    const request = upgrade('/api/v1/namespaces/ns/pods/two/exec?command=ls&stdout=1&container=gone', 'POST', spdy('v4.channel.k8s.io'));
+    await expect(request).rejects.toThrow('500: container not found ("gone")');
   });
 
   it('refuses subprotocols it does not know', async () => {
@@ -136,7 +109,7 @@ describe('exec without a connection to take over', () => {
     [`${pod}/exec?command=ls&stdout=1`, 'Upgrade request required'],
     [`${pod}/exec?command=ls`, 'you must specify at least 1 of stdin, stdout, stderr'],
     [`${pod}/exec?command=ls&stdout=1&container=x`, 'container x is not valid for pod p'],
-    ['/api/v1/namespaces/ns/pods/two/exec?command=ls&stdout=1', 'a container name must be specified for pod two, choose one of: [c d]'],
+    ['/api/v1/namespaces/ns/pods/two/exec?command=ls&stdout=1', 'a container name must be specified for pod two, choose one of: [c gone]'],
     ['/api/v1/namespaces/ns/pods/nowhere/exec?command=ls&stdout=1', 'pod nowhere does not have a host assigned'],
   ])('%s', async (path, message) => {
     expect((await api.request('POST', path)).json).toMatchObject({ code: 400, message });
@@ -150,12 +123,12 @@ describe('port-forward', () => {
       setTimeout(() => socket.close(), 50);
     });
     expect(texts[0]).toBe(`${String.fromCharCode(80, 0)}80:ping`);
-    expect(texts[3]).toBe(`${String.fromCharCode(81, 0)}connection refused`);
+    expect(texts[3]).toMatch(/^Q\0error forwarding port 81 to pod [0-9a-f-]{36}, uid : connection refused$/);
   });
 
   it.each(['tunnelled through WebSocket', 'as an upgrade'])('is a SPDY session %s', async (how) => {
     const session = new SpdySession(
-      how === 'as an upgrade' ? await upgradeToSpdy(`${pod}/portforward`, 'portforward.k8s.io') : await tunnel(),
+      how === 'as an upgrade' ? await upgrade(`${pod}/portforward`, 'POST', spdy('portforward.k8s.io')) : await tunnel(),
       { role: 'client' },
     );
     const forward = async (to: number, id: string, text: string): Promise<[string, string]> => {
@@ -178,17 +151,35 @@ describe('port-forward', () => {
 });
 
 describe('exec over SPDY', () => {
-  it('has one stream per channel', async () => {
-    const session = new SpdySession(await upgradeToSpdy(`${pod}/exec?command=cat&stdin=1&stdout=1`, 'v4.channel.k8s.io'), {
-      role: 'client',
-    });
-    const [error, stdin, stdout] = await Promise.all(
-      ['error', 'stdin', 'stdout'].map((streamtype) => session.openStream(new Map([['streamtype', streamtype]]))),
-    );
+  const open = async (query: string, names: readonly string[]) => {
+    const session = new SpdySession(await upgrade(`${pod}/${query}`, 'POST', spdy('v4.channel.k8s.io')), { role: 'client' });
+    const streams = await Promise.all(names.map((streamtype) => session.openStream(new Map([['streamtype', streamtype]]))));
+    return { session, streams };
+  };
+
+  it.each(['exec?command=cat&stdin=1&stdout=1', 'attach?stdin=1&stdout=1&stderr=0'])('has one stream per channel (%s)', async (query) => {
+    const { session, streams } = await open(query, ['error', 'stdin', 'stdout']);
+    const [error, stdin, stdout] = streams;
     await stdin?.write(Buffer.from('hello'));
     await stdin?.end();
     expect(await textOf(stdout)).toBe('hello');
     expect(JSON.parse(await textOf(error))).toEqual({ metadata: {}, status: 'Success' });
+    session.close();
+  });
+
+  it('passes terminal sizes on, and waits for the stream of them', async () => {
+    const { session, streams } = await open('exec?command=size&stdout=1&tty=1', ['error', 'stdout', 'resize']);
+    const [, stdout, resize] = streams;
+    await resize?.write(Buffer.from('{"Width":80,"Height":24}\n'));
+    expect(await textOf(stdout)).toBe('80x24');
+    session.close();
+  });
+
+  it('tells the exit code', async () => {
+    const { session, streams } = await open('exec?command=ls&stdout=1&stderr=1', ['error', 'stdout', 'stderr']);
+    const [error, stdout, stderr] = streams;
+    expect([await textOf(stdout), await textOf(stderr)]).toEqual(['out ls', 'err']);
+    expect(JSON.parse(await textOf(error)).details).toEqual({ causes: [{ reason: 'ExitCode', message: '3' }] });
     session.close();
   });
 });
@@ -205,7 +196,7 @@ describe('watch over WebSocket', () => {
 describe('log', () => {
   it('is the text the node has', async () => {
     const { status, text, headers } = await api.request('GET', `${pod}/log?tailLines=5`);
-    expect([status, text, headers['content-type']]).toEqual([200, 'c 5\n', 'text/plain']);
+    expect([status, text, headers['content-type']]).toEqual([200, 'c 0\nc 1\nc 2\nc 3\nc 4\n', 'text/plain']);
   });
 
   it('is nothing while the pod has no node', async () => {
@@ -216,6 +207,7 @@ describe('log', () => {
     ['tailLines=-1', 'PodLogOptions "p" is invalid: tailLines: Invalid value: -1: must be greater than or equal to 0'],
     ['limitBytes=0', 'PodLogOptions "p" is invalid: limitBytes: Invalid value: 0: must be greater than 0'],
     ['container=x', 'container x is not valid for pod p'],
+    ['previous=1', 'previous terminated container "c" in pod "p" not found'],
     ['tailLines=x', 'strconv.ParseInt: parsing "x": invalid syntax'],
   ])('refuses %s', async (query, message) => {
     expect((await api.request('GET', `${pod}/log?${query}`)).json.message).toBe(message);
@@ -257,8 +249,8 @@ async function tunnel(): Promise<Duplex> {
   return bytes;
 }
 
-function upgradeToSpdy(path: string, protocol: string): Promise<Duplex> {
-  return upgrade(path, 'POST', { connection: 'Upgrade', upgrade: 'SPDY/3.1', 'x-stream-protocol-version': protocol });
+function spdy(protocol: string): Record<string, string> {
+  return { connection: 'Upgrade', upgrade: 'SPDY/3.1', 'x-stream-protocol-version': protocol };
 }
 
 async function upgrade(path: string, method: string, headers: Record<string, string>): Promise<Duplex> {
@@ -267,6 +259,9 @@ async function upgrade(path: string, method: string, headers: Record<string, str
     request.on('upgrade', (_response, socket, head) => {
       if (head.length > 0) socket.unshift(head);
       resolve(socket);
+    });
+    request.on('response', (answer) => {
+      answer.setEncoding('utf8').on('data', (text: string) => reject(new Error(`${answer.statusCode}: ${text}`)));
     });
     request.on('error', reject);
   });

@@ -1,5 +1,6 @@
 import { badRequest, internalError } from '@coffer/api/errors/status-error';
-import type { NodeApi } from '@coffer/api/node/node-api';
+import { type NodeApi, NodeRefusal } from '@coffer/api/node/node-api';
+import { forwardTo } from '@coffer/api/node/process-channels';
 import type { HttpResponse } from '@coffer/base/http/handler';
 import type { RequestContext } from '../../request/context.ts';
 import type { SubresourceHandler } from '../dispatch.ts';
@@ -33,18 +34,19 @@ async function connectPod(
   await scope.tools.admission.admit(attributes);
   await scope.tools.admission.validate(attributes);
 
+  const { http, query } = context;
+  const ref = podRefOf(pod);
   if (subresource === 'portforward') {
     const node = reach(deps, nodeOf(pod));
     requireUpgrade(context);
-    return servePortForward(context, node, podRefOf(pod));
+    return passingRefusals(async () => servePortForward(http, query, forwardTo(ref, await node.portForward(ref, http.signal))));
   }
-  const { query } = context;
   const container = containerOf(pod, query.get('container') ?? '');
   const node = reach(deps, nodeOf(pod));
   const tty = boolParameter(query, 'tty') ?? false;
   const options = {
     container,
-    command: query.getAll('command'),
+    command: subresource === 'exec' ? query.getAll('command') : [],
     stdin: boolParameter(query, 'stdin') ?? false,
     stdout: boolParameter(query, 'stdout') ?? subresource === 'attach',
     // A terminal has one output.
@@ -54,7 +56,20 @@ async function connectPod(
   if (!options.stdin && !options.stdout && !options.stderr) throw badRequest('you must specify at least 1 of stdin, stdout, stderr');
   if (subresource === 'exec' && options.command.length === 0) throw badRequest('you must specify at least one command');
   requireUpgrade(context);
-  return serveExec(context, node, podRefOf(pod), subresource, options, scope.tools.clock);
+  return passingRefusals(async () => {
+    const run = await node[subresource](ref, options, http.signal);
+    return serveExec(http, { kind: subresource, options, run, clock: scope.tools.clock });
+  });
+}
+
+/** What a kubelet refuses reaches the client as it is: clients print the text. */
+async function passingRefusals(serve: () => Promise<HttpResponse>): Promise<HttpResponse> {
+  try {
+    return await serve();
+  } catch (error) {
+    if (!(error instanceof NodeRefusal)) throw error;
+    return { kind: 'full', status: error.code, headers: { 'content-type': 'text/plain; charset=utf-8' }, body: error.message };
+  }
 }
 
 function reach(deps: ConnectDeps, nodeName: string): NodeApi {

@@ -1,6 +1,6 @@
 import { type FieldError, forbiddenField, invalid, notSupported } from '@coffer/api/errors/field-error';
-import { badRequest, internalError, invalidObject } from '@coffer/api/errors/status-error';
-import type { ByteSink, LogOptions } from '@coffer/api/node/node-api';
+import { badRequest, internalError, invalidObject, StatusError } from '@coffer/api/errors/status-error';
+import { type ByteSink, type LogOptions, NodeRefusal } from '@coffer/api/node/node-api';
 import type { HttpResponse, StreamSink } from '@coffer/base/http/handler';
 import { podSpec } from '../../registry/core/pod-strategy.ts';
 import type { RequestContext } from '../../request/context.ts';
@@ -25,7 +25,9 @@ export async function podLogs(context: RequestContext, scope: Scope, deps: Conne
   const relay = new LogRelay();
   const gone = new AbortController();
   const signal = AbortSignal.any([context.http.signal, gone.signal]);
-  const reading = node.logs(podRefOf(pod), { ...options, container }, relay, signal);
+  const reading = node.logs(podRefOf(pod), { ...options, container }, relay, signal).catch((error: unknown) => {
+    throw error instanceof NodeRefusal ? refusedLog(name, error) : error;
+  });
   // The rejection is seen by whoever awaits first; it must not count as unhandled until then.
   reading.catch(() => {});
   const started = new Promise<void>((resolve) => scope.tools.clock.setTimer(headersAfterMs, resolve));
@@ -48,6 +50,21 @@ export async function podLogs(context: RequestContext, scope: Scope, deps: Conne
       }
     },
   };
+}
+
+/** A kubelet's answer as the Status that clients of the log read. */
+function refusedLog(podName: string, { code, message }: NodeRefusal): StatusError {
+  switch (code) {
+    case 400:
+      return badRequest(message);
+    case 404:
+      return new StatusError(404, 'NotFound', `the server could not find the requested resource ( pods/log ${podName})`, {
+        name: podName,
+        kind: 'pods/log',
+      });
+    default:
+      return internalError(message);
+  }
 }
 
 /** Holds the first write back until the answer has started; then passes everything on with back-pressure. */
