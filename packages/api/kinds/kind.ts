@@ -15,7 +15,7 @@ export interface KindDefinition {
   /** Changes that are not defaults but happen to every write before validation (stringData → data, …), in place. `old` on update. */
   normalize?(object: KubeObject, old: KubeObject | undefined): void;
   /** Kind of `metadata.name`: which syntax it must have. */
-  readonly nameSyntax: 'dns-subdomain' | 'dns-label' | 'dns-1035-label' | 'path-segment';
+  readonly nameSyntax: 'dns-subdomain' | 'dns-label' | 'path-segment';
   /** Everything but metadata (validated generically). Errors in upstream's order. */
   validate(object: KubeObject): FieldError[];
   /** What may not change, in addition to `validate` of the new object. */

@@ -7,7 +7,6 @@ const labelFormat = '[a-z0-9]([-a-z0-9]*[a-z0-9])?';
 const subdomainFormat = `${labelFormat}(\\.${labelFormat})*`;
 const underscoreLabelFormat = '_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?';
 const underscoreSubdomainFormat = `${underscoreLabelFormat}(\\.${underscoreLabelFormat})*`;
-const label1035Format = '[a-z]([-a-z0-9]*[a-z0-9])?';
 const wildcardFormat = `\\*\\.${subdomainFormat}`;
 const qualifiedNameFormat = '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]';
 const labelValueFormat = `(${qualifiedNameFormat})?`;
@@ -19,7 +18,6 @@ const httpPathFormat = "[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+";
 const dnsLabel = whole(labelFormat);
 const dnsSubdomain = whole(subdomainFormat);
 const dnsSubdomainWithUnderscore = whole(underscoreSubdomainFormat);
-const dns1035Label = whole(label1035Format);
 const wildcardSubdomain = whole(wildcardFormat);
 const qualifiedName = whole(qualifiedNameFormat);
 const labelValue = whole(labelValueFormat);
@@ -80,15 +78,6 @@ export function dnsSubdomainWithUnderscoreProblems(value: string): string[] {
   const description =
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must start and end with an alphanumeric character";
   return [...problems, regexText(description, underscoreSubdomainFormat, 'example.com')];
-}
-
-/** A label of a DNS name (RFC 1035): as `dnsLabelProblems`, starting with a letter. */
-export function dns1035LabelProblems(value: string): string[] {
-  const problems = byteLength(value) > 63 ? [maxLengthText(63)] : [];
-  if (dns1035Label.test(value)) return problems;
-  const description =
-    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character";
-  return [...problems, regexText(description, label1035Format, 'my-name', 'abc-123')];
 }
 
 export function wildcardSubdomainProblems(value: string): string[] {
@@ -199,10 +188,9 @@ export function httpPathProblems(value: string): string[] {
 export type NameRule = (name: string, prefix: boolean) => string[];
 
 /** Rules by the kind's `nameSyntax`. A prefix may end with what a complete name may not. */
-export const nameRules: Readonly<Record<'dns-subdomain' | 'dns-label' | 'dns-1035-label' | 'path-segment', NameRule>> = {
+export const nameRules: Readonly<Record<'dns-subdomain' | 'dns-label' | 'path-segment', NameRule>> = {
   'dns-subdomain': (name, prefix) => dnsSubdomainProblems(prefix ? maskTrailingDash(name) : name),
   'dns-label': (name, prefix) => dnsLabelProblems(prefix ? maskTrailingDash(name) : name),
-  'dns-1035-label': (name, prefix) => dns1035LabelProblems(prefix ? maskTrailingDash(name) : name),
   'path-segment': (name, prefix) => (prefix ? pathSegmentPrefixProblems(name) : pathSegmentProblems(name)),
 };
 

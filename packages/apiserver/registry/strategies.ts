@@ -4,6 +4,7 @@ import { deploymentStrategy } from './apps/deployment-strategy.ts';
 import { csrStrategy } from './certificates/csr-strategy.ts';
 import { namespaceStrategy } from './core/namespace-strategy.ts';
 import { podStrategy } from './core/pod-strategy.ts';
+import { ownSpec, specOfPodTemplate, specOfTemplate, withoutSwitchedOffFields } from './core/switched-off.ts';
 import { keepStatus, specAndStatusStrategy } from './generic/generation.ts';
 import type { Strategy } from './generic/strategy.ts';
 
@@ -19,12 +20,12 @@ export function builtInStrategies(deps: StrategyDeps): (group: string, resource:
     '/events': { allowCreateOnUpdate: true, garbageCollection: 'unsupported' },
     '/namespaces': namespaceStrategy,
     '/nodes': { prepareForUpdate: keepStatus },
-    '/pods': podStrategy,
-    '/podtemplates': podTemplateStrategy,
+    '/pods': withoutSwitchedOffFields(podStrategy, ownSpec),
+    '/podtemplates': withoutSwitchedOffFields(podTemplateStrategy, specOfTemplate),
     '/serviceaccounts': { returnDeletedObject: true },
     '/services': deps.services,
-    'apps/deployments': deploymentStrategy,
-    'apps/replicasets': specAndStatusStrategy,
+    'apps/deployments': withoutSwitchedOffFields(deploymentStrategy, specOfPodTemplate),
+    'apps/replicasets': withoutSwitchedOffFields(specAndStatusStrategy, specOfPodTemplate),
     'certificates.k8s.io/certificatesigningrequests': csrStrategy,
     'coordination.k8s.io/leases': leaseStrategy,
     'discovery.k8s.io/endpointslices': endpointSliceStrategy,

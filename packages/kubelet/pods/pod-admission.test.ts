@@ -26,6 +26,15 @@ const tolerations = [{ operator: 'Exists' }];
 const tolerant = (candidate: Pod): Pod => ({ ...candidate, spec: { ...candidate.spec, tolerations } });
 
 describe('rejectionOf', () => {
+  it('refuses rules that start all containers again', () => {
+    const rule = { action: 'RestartAllContainers', exitCodes: { operator: 'In', values: [1] } };
+    const init = { name: 'i', restartPolicy: 'Always', restartPolicyRules: [rule] };
+    expect(reject(tolerant(pod({ initContainers: [init] })))).toEqual({
+      reason: 'PodFeatureUnsupported',
+      message: 'Pod requires node features that are not available: RestartAllContainersOnContainerExits',
+    });
+  });
+
   it('takes what fits', () => {
     expect(reject(tolerant(asking({ cpu: '2', 'example.com/gpu': '1', 'example.com/counted-elsewhere': '5' })))).toBeUndefined();
     expect(reject(tolerant(pod({ nodeSelector: { disk: 'ssd' } })))).toBeUndefined();

@@ -3,6 +3,7 @@
  * messages as upstream. The scheduler has asked most of this before, but a pod may also name its node itself.
  */
 import type { V1Node } from '@coffer/api/generated/types';
+import { restartsAllContainers } from '@coffer/api/kinds/restart-rules';
 import { getOwn } from '@coffer/api/meta/safe-object';
 import { hostPortsCollide } from '@coffer/api/scheduling/host-ports';
 import { matchesRequiredNodeAffinity } from '@coffer/api/scheduling/node-affinity';
@@ -36,6 +37,10 @@ export const affinityReason = 'NodeAffinity';
 /** Undefined when the pod may run here. */
 export function rejectionOf(input: AdmissionInput): Rejection | undefined {
   const { pod, node } = input;
+  if (restartsAllContainers(pod.spec)) {
+    const feature = 'RestartAllContainersOnContainerExits';
+    return { reason: 'PodFeatureUnsupported', message: `Pod requires node features that are not available: ${feature}` };
+  }
   const sysctl = forbiddenSysctl(pod, input.allowedUnsafeSysctls);
   if (sysctl !== undefined) return { reason: 'SysctlForbidden', message: `forbidden sysctl: ${sysctl}` };
   if (asksForOwnAppArmorProfile(pod)) {

@@ -1,26 +1,12 @@
 /** Whether a container that ended is started again. Pure; rules as upstream, container restart rules included. */
+import { mayRestart } from '@coffer/api/kinds/restart-rules';
 import type { ContainerStatus } from '@coffer/cri/runtime/container-runtime';
 import type { RuntimePod } from '../runtime/runtime-cache.ts';
 import type { Container, Pod } from '../types.ts';
 
 /** By the container's own policy and rules where it has them, else by the pod's. */
 export function restartsAfterExit(container: Container, pod: Pod, exitCode: number): boolean {
-  if (container.restartPolicy !== undefined) {
-    for (const rule of container.restartPolicyRules ?? []) {
-      const codes = rule.exitCodes;
-      if (codes === undefined || rule.action !== 'Restart') continue;
-      const listed = (codes.values ?? []).includes(exitCode);
-      if (codes.operator === 'In' ? listed : !listed) return true;
-    }
-  }
-  switch (container.restartPolicy ?? pod.spec.restartPolicy ?? 'Always') {
-    case 'Never':
-      return false;
-    case 'OnFailure':
-      return exitCode !== 0;
-    default:
-      return true;
-  }
+  return mayRestart(container, pod.spec, exitCode);
 }
 
 /** The newest instance of a container. */

@@ -164,6 +164,14 @@ describe('table', () => {
   });
 
   it.each([
+    [undefined, '<unknown>'],
+    [{ kernelVersion: '6.1.0' }, '6.1.0'],
+    [{ kernelVersion: '6.1.0', architecture: 'arm64' }, '6.1.0 (arm64)'],
+  ])('kernel of %j: %s', (nodeInfo, want) => {
+    expect(node.table.cells(nodeWith({}, { nodeInfo }), now)[8]).toBe(want);
+  });
+
+  it.each([
     [undefined, false, 'Unknown'],
     ['False', false, 'NotReady'],
     ['Unknown', true, 'NotReady,SchedulingDisabled'],

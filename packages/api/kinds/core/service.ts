@@ -24,10 +24,11 @@ const defaultAffinitySeconds = 10_800;
 
 export const service = defineKind('', 'services', {
   schema: 'io.k8s.api.core.v1.Service',
-  nameSyntax: 'dns-1035-label',
+  nameSyntax: 'dns-label',
   applyDefaults,
   validate: validateService,
   validateUpdate: validateServiceUpdate,
+  updateOrder: ['meta-update', 'update', 'object'],
   validateStatusUpdate: validateServiceStatus,
   warnings,
   selectableFields(object) {
@@ -98,6 +99,7 @@ function warnings(object: KubeObject): string[] {
     texts.push(...addresses.flatMap((ip, i) => ipWarnings(ip, `spec.clusterIPs[${i}]`)));
   }
   texts.push(...externalIPs.flatMap((ip, i) => ipWarnings(ip, `spec.externalIPs[${i}]`)));
+  if (externalIPs.length > 0 && !isHeadless(spec) && spec.type !== 'ExternalName') texts.push('spec.externalIPs is deprecated');
   texts.push(...ipWarnings(spec.loadBalancerIP ?? '', 'spec.loadBalancerIP'));
   const ranges = spec.loadBalancerSourceRanges ?? [];
   texts.push(...ranges.flatMap((range, i) => cidrWarnings(range.trim(), `spec.loadBalancerSourceRanges[${i}]`)));

@@ -1,6 +1,6 @@
 /** What `kubectl get nodes` prints. */
 
-import type { V1Node } from '../../../generated/types.ts';
+import type { V1Node, V1NodeSystemInfo } from '../../../generated/types.ts';
 import { getOwn } from '../../../meta/safe-object.ts';
 import { viewAs } from '../../define-kind.ts';
 import { timeSince } from '../../human-duration.ts';
@@ -36,7 +36,7 @@ export const nodeTable: TableDefinition = {
       addressOf(node, 'InternalIP'),
       addressOf(node, 'ExternalIP'),
       orUnknown(info?.osImage),
-      orUnknown(info?.kernelVersion),
+      kernelText(info),
       orUnknown(info?.containerRuntimeVersion),
     ];
   },
@@ -62,6 +62,13 @@ function rolesText(node: V1Node): string {
 
 function addressOf(node: V1Node, type: string): string {
   return (node.status?.addresses ?? []).find((address) => address.type === type)?.address ?? '<none>';
+}
+
+/** The kernel and what it was built for. */
+function kernelText(info: V1NodeSystemInfo | undefined): string {
+  const version = orUnknown(info?.kernelVersion);
+  const architecture = info?.architecture ?? '';
+  return architecture === '' ? version : `${version} (${architecture})`;
 }
 
 function orUnknown(text: string | undefined): string {

@@ -22,6 +22,7 @@ import { validateSecurityContext } from './security-validation.ts';
 
 const protocols = ['SCTP', 'TCP', 'UDP'];
 const restartPolicies = ['Always', 'Never', 'OnFailure'];
+const restartActions = ['Restart', 'RestartAllContainers'];
 
 /** What the checks of a container need to know about its pod. */
 export interface ContainerContext {
@@ -199,7 +200,8 @@ function validateRestartPolicy(container: V1Container, path: string): FieldError
   if (rules.length > 20) errors.push(tooMany(`${path}.restartPolicyRules`, rules.length, 20));
   rules.forEach((rule, i) => {
     const at = `${path}.restartPolicyRules[${i}]`;
-    if (rule.action !== 'Restart') errors.push(notSupported(`${at}.action`, rule.action ?? '', ['Restart']));
+    const action = rule.action ?? '';
+    if (!restartActions.includes(action)) errors.push(notSupported(`${at}.action`, action, restartActions));
     if (rule.exitCodes == null) {
       errors.push(required(`${at}.exitCodes`, 'must be specified'));
       return;
@@ -208,7 +210,6 @@ function validateRestartPolicy(container: V1Container, path: string): FieldError
     if (operator !== 'In' && operator !== 'NotIn') {
       errors.push(notSupported(`${at}.exitCodes.operator`, operator ?? '', ['In', 'NotIn']));
     }
-    if (values.length === 0) errors.push(required(`${at}.exitCodes.values`, 'must specify exit codes'));
     if (values.length > 255) errors.push(tooMany(`${at}.exitCodes.values`, values.length, 255));
   });
   return errors;

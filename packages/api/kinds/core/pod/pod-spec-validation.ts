@@ -1,8 +1,8 @@
 /** A pod spec as a whole, in a pod or in a template. The parts are in the other files of this folder; their order is upstream's. */
 
 import type { FieldError } from '../../../errors/field-error.ts';
-import { duplicate, forbiddenField, invalid, notFoundField, notSupported, required } from '../../../errors/field-error.ts';
-import type { V1PodDNSConfig, V1PodResourceClaim, V1PodSpec, V1Volume } from '../../../generated/types.ts';
+import { duplicate, forbiddenField, invalid, notFoundField, notSupported, required, tooLong } from '../../../errors/field-error.ts';
+import type { V1PodDNSConfig, V1PodResourceClaim, V1PodSpec } from '../../../generated/types.ts';
 import type { ObjectMeta } from '../../../meta/object.ts';
 import { validateIp } from '../../../validation/ip.ts';
 import {
@@ -13,7 +13,9 @@ import {
   inclusiveRangeText,
 } from '../../../validation/names.ts';
 import { invalidEach, validateLabels } from '../../../validation/object-meta.ts';
+import { allContainers } from './all-containers.ts';
 import { validateContainers, validateEphemeralContainers, validateInitContainers } from './container-validation.ts';
+import { validateOs } from './os-validation.ts';
 import { inMemoryStruct } from './pod-diff.ts';
 import { validateContainerResources, validatePodResources } from './resource-validation.ts';
 import {
@@ -43,7 +45,6 @@ export function validatePodSpec(spec: V1PodSpec, podMeta: ObjectMeta | undefined
     ...validateContainers(context, `${path}.containers`),
     ...validateInitContainers(context, `${path}.initContainers`),
     ...validateEphemeralContainers(context, `${path}.ephemeralContainers`),
-    ...validateFileKeyVolumes(spec, volumes, path),
     ...validatePodResources(spec, `${path}.resources`),
     ...validateHostPorts(spec, path, isPod),
     ...oneOf(spec.restartPolicy, ['Always', 'OnFailure', 'Never'], `${path}.restartPolicy`),
@@ -56,11 +57,11 @@ export function validatePodSpec(spec: V1PodSpec, podMeta: ObjectMeta | undefined
     ...validateSchedulingGates(spec.schedulingGates ?? [], `${path}.schedulingGates`),
     ...validateTopologySpread(spec.topologySpreadConstraints ?? [], `${path}.topologySpreadConstraints`),
     ...validateHostUsers(spec, path),
+    ...validateHostnameOverride(spec, path),
     ...named(spec.serviceAccountName, dnsSubdomainProblems, `${path}.serviceAccountName`),
     ...named(spec.nodeName, dnsSubdomainProblems, `${path}.nodeName`),
     ...validateDeadline(spec.activeDeadlineSeconds, `${path}.activeDeadlineSeconds`),
     ...named(spec.hostname, dnsLabelProblems, `${path}.hostname`),
-    ...validateHostnameOverride(spec, path),
     ...named(spec.subdomain, dnsLabelProblems, `${path}.subdomain`),
     ...validateTolerations(spec.tolerations ?? [], `${path}.tolerations`),
     ...validateHostAliases(spec, `${path}.hostAliases`),
@@ -71,6 +72,7 @@ export function validatePodSpec(spec: V1PodSpec, podMeta: ObjectMeta | undefined
     ...(spec.preemptionPolicy == null ? [] : oneOf(spec.preemptionPolicy, ['PreemptLowerPriority', 'Never'], `${path}.preemptionPolicy`)),
     ...(spec.overhead == null ? [] : validateContainerResources({ limits: spec.overhead }, new Set(), `${path}.overhead`)),
     ...validateOs(spec, path),
+    ...validateFileKeyVolumes(spec, path),
   ];
 }
 
@@ -111,21 +113,18 @@ function validateResourceClaims(claims: readonly V1PodResourceClaim[], path: str
 }
 
 /** Files with variables live in emptyDir volumes, where an init container writes them. */
-function validateFileKeyVolumes(spec: V1PodSpec, volumes: ReadonlyMap<string, V1Volume>, path: string): FieldError[] {
-  const errors: FieldError[] = [];
-  for (const list of ['containers', 'initContainers', 'ephemeralContainers'] as const) {
-    (spec[list] ?? []).forEach((container, i) => {
-      (container.env ?? []).forEach((variable, j) => {
-        const name = variable.valueFrom?.fileKeyRef?.volumeName ?? '';
-        if (name === '') return;
-        const at = `${path}.${list}[${i}].env[${j}].valueFrom.fileKeyRef.volumeName`;
-        const volume = volumes.get(name);
-        if (volume === undefined) errors.push(notFoundField(at, name));
-        else if (volume.emptyDir == null) errors.push(invalid(at, name, 'referenced volume must be of type emptyDir'));
-      });
-    });
-  }
-  return errors;
+function validateFileKeyVolumes(spec: V1PodSpec, path: string): FieldError[] {
+  const volumes = new Map((spec.volumes ?? []).map((volume) => [volume.name ?? '', volume]));
+  return allContainers(spec, path).flatMap(([container, at]) =>
+    (container.env ?? []).flatMap(({ valueFrom }, i) => {
+      if (valueFrom?.fileKeyRef == null) return [];
+      const name = valueFrom.fileKeyRef.volumeName ?? '';
+      const where = `${at}.env[${i}].valueFrom.fileKeyRef.volumeName`;
+      const volume = volumes.get(name);
+      if (volume === undefined) return [notFoundField(where, name)];
+      return volume.emptyDir == null ? [invalid(where, name, 'referenced volume must be of type emptyDir')] : [];
+    }),
+  );
 }
 
 /** On the host's network a container's port is the host's port. */
@@ -177,12 +176,11 @@ function validateHostnameOverride(spec: V1PodSpec, path: string): FieldError[] {
   const name = spec.hostnameOverride;
   if (name == null) return [];
   const at = `${path}.hostnameOverride`;
-  const errors = invalidEach(at, name, dnsSubdomainProblems(name));
-  if (byteLength(name) > 64) errors.push(invalid(at, name, 'must be no more than 64 characters'));
-  if (spec.setHostnameAsFQDN === true)
-    errors.push(forbiddenField(`${path}.setHostnameAsFQDN`, 'may not be specified when hostnameOverride is specified'));
+  const errors: FieldError[] = [];
+  if (spec.setHostnameAsFQDN === true) errors.push(forbiddenField(at, 'may not be specified when setHostnameAsFQDN is true'));
   if (spec.hostNetwork === true) errors.push(forbiddenField(at, 'may not be specified when hostNetwork is true'));
-  return errors;
+  if (byteLength(name) > 64) errors.push(tooLong(at, 64));
+  return [...errors, ...invalidEach(at, name, dnsSubdomainProblems(name))];
 }
 
 function validateHostAliases(spec: V1PodSpec, path: string): FieldError[] {
@@ -190,22 +188,4 @@ function validateHostAliases(spec: V1PodSpec, path: string): FieldError[] {
     ...validateIp(alias.ip ?? '', `${path}[${i}].ip`),
     ...(alias.hostnames ?? []).flatMap((name, j) => invalidEach(`${path}[${i}].hostnames[${j}]`, name, dnsSubdomainProblems(name))),
   ]);
-}
-
-function validateOs(spec: V1PodSpec, path: string): FieldError[] {
-  if (spec.os == null) return [];
-  const name = spec.os.name ?? '';
-  if (name === '') return [required(`${path}.os.name`)];
-  if (name !== 'linux' && name !== 'windows') return [notSupported(`${path}.os.name`, name, ['linux', 'windows'])];
-  if (name === 'windows') return [];
-  const errors: FieldError[] = [];
-  const detail = 'windows options cannot be set for a linux pod';
-  if (spec.securityContext?.windowsOptions != null) errors.push(forbiddenField(`${path}.securityContext.windowsOptions`, detail));
-  for (const list of ['initContainers', 'containers', 'ephemeralContainers'] as const) {
-    (spec[list] ?? []).forEach((container, i) => {
-      if (container.securityContext?.windowsOptions == null) return;
-      errors.push(forbiddenField(`${path}.${list}[${i}].securityContext.windowsOptions`, detail));
-    });
-  }
-  return errors;
 }

@@ -1,7 +1,7 @@
 /** What may change in a pod after its creation: images, a shorter deadline, more tolerations, fewer gates; and in its status. */
 
 import type { FieldError } from '../../../errors/field-error.ts';
-import { duplicate, forbiddenField, invalid, required } from '../../../errors/field-error.ts';
+import { forbiddenField, invalid, required } from '../../../errors/field-error.ts';
 import type * as api from '../../../generated/types.ts';
 import type { KubeObject } from '../../../meta/object.ts';
 import { cloneJson, equalJson, getOwn } from '../../../meta/safe-object.ts';
@@ -9,7 +9,7 @@ import { isDualStack, validateIp } from '../../../validation/ip.ts';
 import { dnsSubdomainProblems, inclusiveRangeText, qualifiedNameProblems } from '../../../validation/names.ts';
 import { immutable, invalidEach } from '../../../validation/object-meta.ts';
 import { viewAs } from '../../define-kind.ts';
-import { isSidecar } from '../../pod-state.ts';
+import { mayRestart, restartsAllContainers } from '../../restart-rules.ts';
 import { validateAnnotationUpdates } from './pod-annotations.ts';
 import type { Draft } from './pod-defaults.ts';
 import { diffEphemeralContainers, diffPodSpecs } from './pod-diff.ts';
@@ -175,9 +175,10 @@ export function validatePodStatusUpdate(object: KubeObject, oldObject: KubeObjec
   const status = pod.status ?? {};
   const oldStatus = old.status ?? {};
   const errors = validateAnnotationUpdates(object, oldObject);
-  (status.conditions ?? []).forEach(({ type = '' }: Partial<api.V1PodCondition>, i) => {
+  (status.conditions ?? []).forEach(({ type = '', observedGeneration = 0 }: Partial<api.V1PodCondition>, i) => {
+    errors.push(...countedGeneration(observedGeneration, `status.conditions[${i}].observedGeneration`));
     if (['PodScheduled', 'Ready', 'Initialized'].includes(type)) return;
-    errors.push(...invalidEach(`metadata.conditions[${i}].Type`, type, qualifiedNameProblems(type)));
+    errors.push(...invalidEach(`status.conditions[${i}].Type`, type, qualifiedNameProblems(type)));
   });
   if ((pod.spec?.nodeName ?? '') !== (old.spec?.nodeName ?? '')) {
     errors.push(forbiddenField('status.nodeName', 'may not be changed directly'));
@@ -185,7 +186,11 @@ export function validatePodStatusUpdate(object: KubeObject, oldObject: KubeObjec
   const nominated = status.nominatedNodeName ?? '';
   if (nominated !== '' && nominated !== oldStatus.nominatedNodeName) {
     errors.push(...invalidEach('status.nominatedNodeName', nominated, dnsSubdomainProblems(nominated)));
+    if ((old.spec?.nodeName ?? '') !== '') {
+      errors.push(forbiddenField('status.nominatedNodeName', 'may not be set on pods that are already bound to a node'));
+    }
   }
+  errors.push(...countedGeneration(status.observedGeneration ?? 0, 'status.observedGeneration'));
   errors.push(...immutable(status.qosClass ?? '', oldStatus.qosClass ?? '', 'status.qosClass'));
   errors.push(...validateTransitions(pod, old));
   errors.push(
@@ -203,29 +208,30 @@ export function validatePodStatusUpdate(object: KubeObject, oldObject: KubeObjec
   return errors;
 }
 
+function countedGeneration(generation: number, path: string): FieldError[] {
+  return generation < 0 ? [invalid(path, generation, 'must be a non-negative integer')] : [];
+}
+
 /** A container that is done stays done, unless its restart policy says otherwise. */
 function validateTransitions(pod: api.V1Pod, old: api.V1Pod): FieldError[] {
-  const policy = old.spec?.restartPolicy ?? 'Always';
-  const initPolicies = new Map((old.spec?.initContainers ?? []).map((container) => [container.name, isSidecar(container)]));
-  const errors: FieldError[] = [];
+  const spec = old.spec ?? { containers: [] };
   const lists = [
-    ['containerStatuses', policy],
-    ['initContainerStatuses', policy],
-    ['ephemeralContainerStatuses', 'Never'],
+    ['containerStatuses', spec.containers ?? []],
+    ['initContainerStatuses', spec.initContainers ?? []],
+    ['ephemeralContainerStatuses', []],
   ] as const;
-  for (const [list, restartPolicy] of lists) {
-    if (restartPolicy === 'Always') continue;
-    (old.status?.[list] ?? []).forEach((before, i) => {
+  const anyMayRestart = restartsAllContainers(spec);
+  return lists.flatMap(([list, containers]) => {
+    if (anyMayRestart && list !== 'ephemeralContainerStatuses') return [];
+    return (old.status?.[list] ?? []).flatMap((before, i) => {
       const ended = before.state?.terminated;
-      if (ended == null || (ended.exitCode !== 0 && restartPolicy === 'OnFailure')) return;
-      if (list === 'initContainerStatuses' && initPolicies.get(before.name) === true) return;
-      const after = (pod.status?.[list] ?? []).filter((candidate) => candidate.name === before.name);
-      for (const _ of after.filter((candidate) => candidate.state?.terminated == null)) {
-        errors.push(forbiddenField(`status.${list}[${i}].state`, 'may not be transitioned to non-terminated state'));
-      }
+      const after = (pod.status?.[list] ?? []).find(({ name, state }) => name === before.name && state?.terminated == null);
+      if (ended == null || after === undefined) return [];
+      const container = containers.find(({ name }) => name === before.name);
+      if (container !== undefined && mayRestart(container, spec, ended.exitCode)) return [];
+      return [forbiddenField(`status.${list}[${i}].state`, 'may not be transitioned to non-terminated state')];
     });
-  }
-  return errors;
+  });
 }
 
 function validateIps(addresses: readonly string[], path: string, shown: unknown): FieldError[] {
@@ -234,9 +240,6 @@ function validateIps(addresses: readonly string[], path: string, shown: unknown)
   if (addresses.length > 2 || !isDualStack(addresses)) {
     errors.push(invalid(path, shown, 'may specify no more than one IP for each IP family'));
   }
-  addresses.forEach((address, i) => {
-    if (addresses.indexOf(address) < i) errors.push(duplicate(`${path}[${i}]`, { IP: address }));
-  });
   return errors;
 }
 

@@ -7,6 +7,7 @@ import { ipWarnings } from '../../../validation/ip.ts';
 import { dnsLabelProblems, labelValueProblems } from '../../../validation/names.ts';
 import { canonicalQuantity, isInteger } from '../../../validation/quantities.ts';
 import { isSidecar } from '../../pod-state.ts';
+import { allContainers } from './all-containers.ts';
 import { overlappingPathWarnings } from './path-warnings.ts';
 
 /** Labels of nodes that have newer names. */
@@ -66,7 +67,7 @@ export function podWarnings(spec: api.V1PodSpec, meta: ObjectMeta | undefined, p
   });
   warnings.push(...fractionWarnings(spec.overhead, `${path}.overhead`));
   if (spec.securityContext?.seccompProfile == null) warnings.push(...annotations.warnAbout(seccompPodAnnotation, seccompText));
-  for (const [container, at] of containersOf(spec, path)) {
+  for (const [container, at] of allContainers(spec, path)) {
     if (container.securityContext?.seccompProfile == null) {
       warnings.push(...annotations.warnAbout(seccompContainerPrefix + container.name, seccompText));
     }
@@ -105,12 +106,6 @@ class PodAnnotations {
   warnAbout(key: string, text: string): string[] {
     return getOwn(this.#annotations, key) === undefined ? [] : [`${this.#path}[${key}]: ${text}`];
   }
-}
-
-function containersOf(spec: api.V1PodSpec, path: string): readonly (readonly [api.V1Container, string])[] {
-  return (['initContainers', 'containers', 'ephemeralContainers'] as const).flatMap((list) =>
-    (spec[list] ?? []).map((container, i) => [container, `${path}.${list}[${i}]`] as const),
-  );
 }
 
 function nodeLabelWarnings(spec: api.V1PodSpec, path: string): string[] {
@@ -216,7 +211,7 @@ interface KnownPort {
 function portWarnings(spec: api.V1PodSpec, path: string): string[] {
   const warnings: string[] = [];
   const byNumber = new Map<string, KnownPort[]>();
-  for (const [container, at] of containersOf(spec, path)) {
+  for (const [container, at] of allContainers(spec, path)) {
     (container.ports ?? []).forEach((port, i) => {
       const where = `${at}.ports[${i}]`;
       if ((port.hostIP ?? '') !== '' && (port.hostPort ?? 0) === 0) {
@@ -232,7 +227,7 @@ function portWarnings(spec: api.V1PodSpec, path: string): string[] {
     });
   }
   const names = new Map<string, string>();
-  for (const [container, at] of containersOf(spec, path)) {
+  for (const [container, at] of allContainers(spec, path)) {
     if (at.startsWith(`${path}.ephemeralContainers`) || (at.startsWith(`${path}.initContainers`) && !isSidecar(container))) continue;
     (container.ports ?? []).forEach(({ name = '' }, i) => {
       if (name === '') return;

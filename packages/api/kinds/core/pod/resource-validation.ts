@@ -7,7 +7,7 @@ import { getOwn } from '../../../meta/safe-object.ts';
 import { dnsLabelProblems } from '../../../validation/names.ts';
 import { invalidEach } from '../../../validation/object-meta.ts';
 import { canonicalQuantity, compareQuantities, isInteger, isMultiple, isNegative, isPositive } from '../../../validation/quantities.ts';
-import { aggregateRequests } from '../../pod-state.ts';
+import { aggregateLimits, aggregateRequests } from '../../pod-state.ts';
 import { isCountable, isHugePage, mayOvercommit, validateContainerResourceName, validateResourceName } from './resource-names.ts';
 
 type ResourceList = Readonly<Record<string, string>>;
@@ -26,17 +26,14 @@ export function validateContainerResources(
 export function validatePodResources(spec: V1PodSpec, path: string): FieldError[] {
   const requirements = spec.resources;
   if (requirements == null) return [];
+  if (spec.os?.name === 'windows') return [forbiddenField(path, 'may not be set for a windows pod')];
   const errors: FieldError[] = [];
-  if (requirements.claims != null) errors.push(forbiddenField(`${path}.claims`, 'claims cannot be set for Resources at pod-level'));
+  if (requirements.claims != null) errors.push(forbiddenField(`${path}.claims`, 'claims may not be set for Resources at pod-level'));
   errors.push(...validateRequirements(requirements, validatePodResourceName, new Set(), path));
-  const requests = aggregateRequests(spec);
-  for (const [name, amount] of Object.entries(requests)) {
-    const ofPod = getOwn(requirements.requests, name) ?? '0';
-    if (compareQuantities(amount, ofPod) > 0) {
-      const detail = `must be greater than or equal to aggregate container requests of ${canonicalQuantity(amount)}`;
-      errors.push(invalid(`${path}.requests[${name}]`, canonicalQuantity(ofPod), detail));
-    }
-  }
+  errors.push(...validateTotal(aggregateRequests(spec), requirements.requests, 'requests', path));
+  // Huge pages cannot be promised twice: their limits count in sum, too.
+  const hugePages = Object.entries(aggregateLimits(spec)).filter(([name]) => isHugePage(name));
+  errors.push(...validateTotal(Object.fromEntries(hugePages), requirements.limits, 'limits', path));
   (spec.containers ?? []).forEach((container, i) => {
     for (const [name, limit] of Object.entries(container.resources?.limits ?? {})) {
       const ofPod = getOwn(requirements.limits, name);
@@ -46,6 +43,19 @@ export function validatePodResources(spec: V1PodSpec, path: string): FieldError[
     }
   });
   return errors;
+}
+
+/** What the pod as a whole has of a resource is enough for its containers. */
+function validateTotal(total: ResourceList, ofPod: ResourceList | undefined, list: 'limits' | 'requests', path: string): FieldError[] {
+  return Object.keys(total)
+    .sort()
+    .flatMap((name) => {
+      const needed = getOwn(total, name) ?? '0';
+      const given = getOwn(ofPod, name);
+      if (given === undefined || compareQuantities(needed, given) <= 0) return [];
+      const detail = `must be greater than or equal to aggregate container ${list} of ${canonicalQuantity(needed)}`;
+      return [invalid(`${path}.${list}[${name}]`, canonicalQuantity(given), detail)];
+    });
 }
 
 /** An amount of a resource: not negative, whole where the resource is counted. */

@@ -30,7 +30,9 @@ export function validateTolerations(tolerations: readonly api.V1Toleration[], pa
     } else if (operator === 'Exists') {
       if (value !== '') errors.push(invalid(`${at}.operator`, value, "value must be empty when `operator` is 'Exists'"));
     } else {
-      errors.push(notSupported(`${at}.operator`, operator, ['Equal', 'Exists']));
+      // The comparisons are known, but switched off.
+      const known = operator === 'Lt' || operator === 'Gt' ? ['Equal', 'Exists', 'Lt', 'Gt'] : ['Equal', 'Exists'];
+      errors.push(notSupported(`${at}.operator`, operator, known));
     }
     if (effect !== '') errors.push(...validateTaintEffect(effect, `${at}.effect`));
     return errors;

@@ -5,6 +5,7 @@ import { duplicate, forbiddenField, invalid, notSupported, required, tooLong } f
 import type { V1AppArmorProfile, V1PodSpec, V1SeccompProfile, V1SecurityContext } from '../../../generated/types.ts';
 import { byteLength, unixIdProblems } from '../../../validation/names.ts';
 import { invalidEach } from '../../../validation/object-meta.ts';
+import { allContainers } from './all-containers.ts';
 import { validateDescendingPath } from './paths.ts';
 import { inMemoryStruct } from './pod-diff.ts';
 
@@ -80,17 +81,21 @@ export function validatePodSecurityContext(spec: V1PodSpec, specPath: string): F
   return errors;
 }
 
-/** A user namespace of its own excludes the host's other namespaces. */
+/** A user namespace of its own excludes the host's other namespaces, and devices, whose owners cannot be mapped. */
 export function validateHostUsers(spec: V1PodSpec, path: string): FieldError[] {
   if (spec.hostUsers !== false) return [];
+  const refuse = (at: string): FieldError => forbiddenField(at, 'when `hostUsers` is false');
   const shared: readonly (readonly [string, boolean | undefined])[] = [
     ['hostNetwork', spec.hostNetwork],
     ['HostPID', spec.hostPID],
     ['HostIPC', spec.hostIPC],
   ];
-  return shared
-    .filter(([, value]) => value === true)
-    .map(([field]) => forbiddenField(`${path}.${field}`, 'when `pod.Spec.HostUsers` is false'));
+  return [
+    ...shared.filter(([, value]) => value === true).map(([field]) => refuse(`${path}.${field}`)),
+    ...allContainers(spec, path)
+      .filter(([container]) => (container.volumeDevices ?? []).length > 0)
+      .map(([, at]) => refuse(`${at}.volumeDevices`)),
+  ];
 }
 
 function validateId(id: number | undefined, path: string): FieldError[] {

@@ -1,0 +1,150 @@
+import { describe, expect, it } from 'vitest';
+import { createProblems, type Fields, statusProblems } from '../../testing/written-object.ts';
+import { pod } from '../pod.ts';
+
+const create = (spec: Fields, container: Fields = {}): string[] =>
+  createProblems(pod, { spec: { serviceAccountName: 'default', containers: [{ name: 'c', image: 'i', ...container }], ...spec } });
+
+describe('restart rules of a container', () => {
+  const rule = (fields: Fields): Fields => ({ action: 'Restart', exitCodes: { operator: 'In', values: [1] }, ...fields });
+
+  it('restart the container or all of them', () => {
+    expect(create({}, { restartPolicy: 'Never', restartPolicyRules: [rule({}), rule({ action: 'RestartAllContainers' })] })).toEqual([]);
+    expect(create({}, { restartPolicy: 'Never', restartPolicyRules: [rule({ action: 'Stop' })] })).toEqual([
+      'spec.containers[0].restartPolicyRules[0].action: Unsupported value: "Stop": supported values: "Restart", "RestartAllContainers"',
+    ]);
+  });
+
+  it('may name no exit code, but need a policy beside them', () => {
+    expect(create({}, { restartPolicy: 'Never', restartPolicyRules: [rule({ exitCodes: { operator: 'NotIn' } })] })).toEqual([]);
+    expect(create({}, { restartPolicyRules: [rule({ exitCodes: null })] })).toEqual([
+      'spec.containers[0].restartPolicy: Required value: must specify restartPolicy when restart rules are used',
+      'spec.containers[0].restartPolicyRules[0].exitCodes: Required value: must be specified',
+    ]);
+  });
+});
+
+describe('a user namespace of its own', () => {
+  it('excludes namespaces of the host, and block devices', () => {
+    const volumes = [{ name: 'v', persistentVolumeClaim: { claimName: 'v' } }];
+    const volumeDevices = [{ name: 'v', devicePath: '/dev/x' }];
+    expect(create({ hostUsers: false, hostNetwork: true, hostPID: true, hostIPC: true, volumes }, { volumeDevices })).toEqual([
+      'spec.hostNetwork: Forbidden: when `hostUsers` is false',
+      'spec.HostPID: Forbidden: when `hostUsers` is false',
+      'spec.HostIPC: Forbidden: when `hostUsers` is false',
+      'spec.containers[0].volumeDevices: Forbidden: when `hostUsers` is false',
+    ]);
+  });
+});
+
+describe('hostnameOverride', () => {
+  it('goes with neither another host name nor that of the host, and is checked before the names that follow', () => {
+    expect(create({ hostnameOverride: 'a', setHostnameAsFQDN: true, hostNetwork: true, hostname: 'A' })).toEqual([
+      'spec.hostnameOverride: Forbidden: may not be specified when setHostnameAsFQDN is true',
+      'spec.hostnameOverride: Forbidden: may not be specified when hostNetwork is true',
+      expect.stringMatching(/^spec\.hostname: Invalid value: "A"/),
+    ]);
+    expect(create({ hostnameOverride: 'a'.repeat(65) })).toEqual(['spec.hostnameOverride: Too long: may not be more than 64 bytes']);
+  });
+});
+
+describe('variables from files', () => {
+  const variable = (volumeName: string): Fields => ({ name: 'A', valueFrom: { fileKeyRef: { volumeName, path: 'f', key: 'A' } } });
+
+  it('come from emptyDir volumes; that is checked last', () => {
+    const volumes = [{ name: 'v', configMap: { name: 'c' } }];
+    expect(create({ volumes, restartPolicy: 'x' }, { env: [variable('v'), variable('w')] })).toEqual([
+      'spec.restartPolicy: Unsupported value: "x": supported values: "Always", "OnFailure", "Never"',
+      'spec.containers[0].env[0].valueFrom.fileKeyRef.volumeName: Invalid value: "v": referenced volume must be of type emptyDir',
+      'spec.containers[0].env[1].valueFrom.fileKeyRef.volumeName: Not found: "w"',
+    ]);
+  });
+});
+
+describe('tolerations', () => {
+  it.each([
+    ['In', '"Equal", "Exists"'],
+    ['Lt', '"Equal", "Exists", "Lt", "Gt"'],
+    ['Gt', '"Equal", "Exists", "Lt", "Gt"'],
+  ])('do not compare with %s', (operator, known) => {
+    expect(create({ tolerations: [{ key: 'k', operator, value: '1' }] })).toEqual([
+      `spec.tolerations[0].operator: Unsupported value: "${operator}": supported values: ${known}`,
+    ]);
+  });
+});
+
+describe('resources of the pod as a whole', () => {
+  it('are enough for the containers, where they are given', () => {
+    const resources = { requests: { cpu: '1', memory: '1Gi' } };
+    expect(create({ resources: { requests: { cpu: '500m' } } }, { resources })).toEqual([
+      'spec.resources.requests[cpu]: Invalid value: "500m": must be greater than or equal to aggregate container requests of 1',
+    ]);
+    expect(create({ resources: { claims: [{ name: 'c' }] } })).toContain(
+      'spec.resources.claims: Forbidden: claims may not be set for Resources at pod-level',
+    );
+  });
+
+  it('are not for Windows', () => {
+    expect(create({ os: { name: 'windows' }, resources: { requests: { x: '1' } } })).toEqual([
+      'spec.resources: Forbidden: may not be set for a windows pod',
+    ]);
+  });
+});
+
+describe('the operating system', () => {
+  it('is one of two, and keeps out what the other one has', () => {
+    expect(create({ os: { name: 'plan9' } })).toEqual(['spec.os.name: Unsupported value: "plan9": supported values: "linux", "windows"']);
+    const windowsOptions = { runAsUserName: 'u' };
+    expect(create({ os: { name: 'linux' }, securityContext: { windowsOptions } }, { securityContext: { windowsOptions } })).toEqual([
+      'spec.securityContext.windowsOptions: Forbidden: windows options cannot be set for a linux pod',
+      'spec.containers[0].securityContext.windowsOptions: Forbidden: windows options cannot be set for a linux pod',
+    ]);
+    const spec = { os: { name: 'windows' }, hostPID: true, hostIPC: false, securityContext: { fsGroup: 1, runAsUser: 1, sysctls: [] } };
+    expect(create(spec, { securityContext: { privileged: false } })).toEqual([
+      'spec.hostPID: Forbidden: cannot be set for a windows pod',
+      'spec.securityContext.fsGroup: Forbidden: cannot be set for a windows pod',
+      'spec.securityContext.runAsUser: Forbidden: cannot be set for a windows pod',
+      'spec.containers[0].securityContext.privileged: Forbidden: cannot be set for a windows pod',
+    ]);
+  });
+});
+
+describe('status of a pod', () => {
+  const container = { name: 'c', image: 'i' };
+  const status = (spec: Fields, before: Fields, after: Fields): string[] => {
+    const all = { serviceAccountName: 'default', containers: [container], ...spec };
+    return statusProblems(pod, { spec: all, status: after }, { spec: all, status: before });
+  };
+  const ended = (name: string, exitCode: number): Fields => ({ name, state: { terminated: { exitCode } } });
+  const running = (name: string): Fields => ({ name, state: { running: {} } });
+  const back = (spec: Fields, name: string, exitCode: number): string[] =>
+    status(spec, { containerStatuses: [ended(name, exitCode)] }, { containerStatuses: [running(name)] });
+  const stays = ['status.containerStatuses[0].state: Forbidden: may not be transitioned to non-terminated state'];
+
+  it('brings back what may restart, by rule, own policy or the policy of the pod', () => {
+    const rules = [{ action: 'Restart', exitCodes: { operator: 'In', values: [3] } }];
+    const own = { ...container, restartPolicy: 'Never', restartPolicyRules: rules };
+    expect(back({ restartPolicy: 'Never' }, 'c', 0)).toEqual(stays);
+    expect(back({ restartPolicy: 'OnFailure' }, 'c', 1)).toEqual([]);
+    expect(back({ containers: [own] }, 'c', 3)).toEqual([]);
+    expect(back({ containers: [own] }, 'c', 4)).toEqual(stays);
+    expect(back({ restartPolicy: 'Never', containers: [{ ...container, restartPolicy: 'Always' }] }, 'c', 0)).toEqual([]);
+  });
+
+  it('does not bring back a container that the pod does not have', () => {
+    expect(back({}, 'other', 1)).toEqual(stays);
+    const all = [{ action: 'RestartAllContainers', exitCodes: { operator: 'In', values: [3] } }];
+    expect(back({ containers: [{ ...container, restartPolicy: 'Never', restartPolicyRules: all }] }, 'other', 1)).toEqual([]);
+  });
+
+  it('counts generations from zero, and nominates no node for a pod that has one', () => {
+    const after = { observedGeneration: -1, conditions: [{ type: 'x y', observedGeneration: -2 }], nominatedNodeName: 'm' };
+    expect(status({ nodeName: 'n' }, {}, after)).toEqual([
+      'status.conditions[0].observedGeneration: Invalid value: -2: must be a non-negative integer',
+      expect.stringMatching(/^status\.conditions\[0\]\.Type: Invalid value: "x y": name part must consist of/),
+      'status.nominatedNodeName: Forbidden: may not be set on pods that are already bound to a node',
+      'status.observedGeneration: Invalid value: -1: must be a non-negative integer',
+    ]);
+    expect(status({}, {}, { nominatedNodeName: 'm' })).toEqual([]);
+  });
+});
