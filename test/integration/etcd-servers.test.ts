@@ -12,6 +12,8 @@ describe.skipIf(etcdProgram === undefined)('two API servers on one etcd', () => 
   const directory = mkdtempSync('/tmp/etcd-servers-');
   const names = ['one', 'two'] as const;
   type Name = (typeof names)[number];
+  /** What they say they are reached at; nobody connects there. */
+  const addresses: Record<Name, string> = { one: '192.0.2.1', two: '192.0.2.2' };
   const servers = new Map<Name, CofferPart>();
   const parts: CofferPart[] = [];
   let etcd: EtcdProcess;
@@ -19,7 +21,7 @@ describe.skipIf(etcdProgram === undefined)('two API servers on one etcd', () => 
 
   const dataDir = (name: Name) => join(directory, name);
   async function startServer(name: Name): Promise<void> {
-    const own = ['--data-dir', dataDir(name), '--secure-port', String(ports[name])];
+    const own = ['--data-dir', dataDir(name), '--secure-port', String(ports[name]), '--advertise-address', addresses[name]];
     const server = new CofferPart(['apiserver', ...own, '--storage-backend', 'etcd', '--etcd-servers', etcd.endpoint]);
     servers.set(name, server);
     await server.ready();
@@ -85,6 +87,35 @@ describe.skipIf(etcdProgram === undefined)('two API servers on one etcd', () => 
     const flags = ['--server', `https://127.0.0.1:${ports.two}`, '--certificate-authority', join(dataDir('two'), 'pki/ca.crt')];
     const asked = await runCommand(kubectlPath, ['--kubeconfig', '/dev/null', ...flags, '--token', token, 'auth', 'whoami']);
     expect(asked.stdout).toContain('system:serviceaccount:default:default');
+  });
+
+  it('are both behind the Service kubernetes, until one leaves', async () => {
+    const published = async () => [
+      await succeed('two', 'get', 'endpoints', 'kubernetes', '-o', 'jsonpath={.subsets[*].addresses[*].ip}'),
+      await succeed('two', 'get', 'endpointslice', 'kubernetes', '-o', 'jsonpath={.endpoints[*].addresses[*]}'),
+    ];
+    const both = `${addresses.one} ${addresses.two}`;
+    expect(await published()).toEqual([both, both]);
+    await servers.get('one')?.stop('SIGTERM');
+    expect(await published()).toEqual([addresses.two, addresses.two]);
+    await startServer('one');
+    expect(await published()).toEqual([both, both]);
+  });
+
+  it('never give the same address or port to two services', async () => {
+    const parallel = (name: Name, service: string, spec: object) =>
+      kubectl(name, ['create', '-f', '-'], JSON.stringify({ apiVersion: 'v1', kind: 'Service', metadata: { name: service }, spec }));
+    const ports = (nodePort?: number) => [{ port: 80, ...(nodePort === undefined ? {} : { nodePort }) }];
+    for (let round = 0; round < 5; round++) {
+      const chosen = { type: 'NodePort', clusterIP: `10.96.99.${round + 1}`, ports: ports(30_000 + round) };
+      const answers = await Promise.all(names.flatMap((name) => [parallel(name, `chosen-${round}-${name}`, chosen)]));
+      expect(answers.map(({ code }) => code).sort()).toEqual([0, 1]);
+      expect(answers.map(({ stderr }) => stderr).join('')).toMatch(/provided (IP|port) is already allocated/);
+    }
+    const listed = JSON.parse(await succeed('one', 'get', 'services', '-o', 'json')) as { items: { spec: { clusterIP: string } }[] };
+    const used = listed.items.map(({ spec }) => spec.clusterIP);
+    expect(new Set(used).size).toBe(used.length);
+    expect([...(await etcd.dump('/registry/coffer.dev/serviceclaims/')).keys()]).toEqual([]);
   });
 
   it('serve a Deployment whose loops run on both, one at a time', async () => {

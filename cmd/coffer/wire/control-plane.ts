@@ -38,12 +38,12 @@ import { versionInfo } from '@coffer/apiserver/server/version';
 import type { Handler } from '@coffer/base/http/handler';
 import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
+import type { KeyClaims } from '@coffer/storage/servers/key-claims';
 import type { Storage } from '@coffer/storage/store/storage';
 import type { ResourceStore } from '@coffer/storage/store/store';
 import type { Registry } from 'prom-client';
 import { build } from '../build-info.ts';
 import type { AccessFlags } from '../up/access-flags.ts';
-import { type ApiAddress, publishApiService } from './api-service.ts';
 import { wireAudit } from './audit.ts';
 import { wireAuthentication } from './authentication.ts';
 import { type ClientTrust, publishAuthenticationTrust } from './authentication-trust.ts';
@@ -75,6 +75,8 @@ export interface ControlPlaneOptions {
   readonly endpoints?: readonly NonResourceEndpoint[];
   /** Called when an index over the store has lost its feed: the server cannot go on. */
   readonly onFatal: (error: Error) => void;
+  /** What servers on the same store give away to services; undefined for a server that has it for itself. */
+  readonly serviceClaims?: KeyClaims | undefined;
 }
 
 export interface ControlPlane {
@@ -83,8 +85,6 @@ export interface ControlPlane {
   readonly health: HealthChecks;
   readonly tokenIssuer: ServiceAccountTokenIssuer;
   readonly stores: ResourceStores;
-  /** Shows in the API where the server is reached from inside the cluster; see api-service.ts. */
-  publishApiService(address: ApiAddress | undefined): Promise<void>;
   /** Call it when no request is on its way any more. */
   close(): Promise<void>;
 }
@@ -158,7 +158,7 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
     catalog,
     kinds: builtInKind,
     stores,
-    strategies: builtInStrategies({ services: serviceStrategy(store('services/specs')) }),
+    strategies: builtInStrategies({ services: serviceStrategy(store('services/specs'), options.serviceClaims) }),
     table,
     admission,
     authorizer,
@@ -206,12 +206,6 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
     health,
     tokenIssuer: authentication.tokenIssuer,
     stores,
-    publishApiService: (address) =>
-      publishApiService(
-        handler,
-        { services: store('services/specs'), endpoints: store('services/endpoints'), endpointSlices: store('endpointslices') },
-        address,
-      ),
     async close() {
       closing.abort(new Error('the server ends'));
       await audit?.close();

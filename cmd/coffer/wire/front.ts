@@ -18,6 +18,7 @@ export interface FrontOptions {
 
 /** The sockets of the API server. */
 export interface Front {
+  /** The server for programs of this machine; its certificate covers that. */
   readonly url: string;
   /** The server as processes of this machine reach it. */
   readonly local: ApiAddress;
@@ -53,8 +54,8 @@ export async function openFront(options: FrontOptions, handler: Handler, keys: C
   };
   const main = new HttpsListener({ handler, logger, tls });
   const bound = await main.listen(bindAddress, securePort);
-  const url = `https://${bound.host.includes(':') ? `[${bound.host}]` : bound.host}:${bound.port}`;
   const local = { host: bound.host === '0.0.0.0' ? '127.0.0.1' : bound.host === '::' ? '::1' : bound.host, port: bound.port };
+  const url = `https://${hostAndPort(local)}`;
   if (podGateway === undefined || wildcards.includes(bindAddress)) {
     const host = advertiseAddress ?? podGateway ?? advertisedHost(bindAddress);
     const advertised = host === undefined ? undefined : { host, port: bound.port };
@@ -71,6 +72,19 @@ export async function openFront(options: FrontOptions, handler: Handler, keys: C
       await Promise.all([main.close(graceMs), inside.close(graceMs)]);
     },
   };
+}
+
+/** `host:port` that others are told, as far as it is known before the server listens. */
+export function externalAddress({
+  bindAddress,
+  advertiseAddress,
+  securePort,
+}: Pick<FrontOptions, 'bindAddress' | 'advertiseAddress' | 'securePort'>): string {
+  return hostAndPort({ host: advertiseAddress ?? advertisedHost(bindAddress) ?? bindAddress, port: securePort });
+}
+
+function hostAndPort({ host, port }: ApiAddress): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 /** Somebody may listen on port 443 of all addresses; then the port is the server's other one. */

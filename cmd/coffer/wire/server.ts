@@ -8,13 +8,16 @@ import { storageEndpoints } from '@coffer/apiserver/server/storage-endpoints';
 import type { Logger } from '@coffer/base/log/logger';
 import { systemClock } from '@coffer/base/time/clock';
 import { ServerRegistry } from '@coffer/storage/rotation/server-registry';
+import { AddressLeases } from '@coffer/storage/servers/address-leases';
+import { KeyClaims } from '@coffer/storage/servers/key-claims';
 import { writeKubeconfig } from '../config/kubeconfig.ts';
 import type { DataPaths } from '../config/paths.ts';
 import type { ServerFlags } from '../config/server-flags.ts';
+import { type ApiAddress, ApiService } from './api-service.ts';
 import type { ClientTrust } from './authentication-trust.ts';
 import { type ControlPlane, wireControlPlane } from './control-plane.ts';
 import { openEncryption, type ServerEncryption } from './encryption.ts';
-import { type Front, openFront, serverNames } from './front.ts';
+import { externalAddress, type Front, openFront, serverNames } from './front.ts';
 import { wireStorageAdmin } from './storage-admin.ts';
 import { type OpenStore, openStore } from './store.ts';
 
@@ -63,7 +66,7 @@ export async function startServer(flags: ServerFlags, environment: ServerEnviron
     maxRequestsInflight: flags.maxRequestsInflight,
     maxMutatingRequestsInflight: flags.maxMutatingRequestsInflight,
     requestTimeoutMs: flags.requestTimeout,
-    serverAddress: `${flags.bindAddress}:${flags.securePort}`,
+    serverAddress: externalAddress(flags),
     storage: store.storage,
     keys,
     clientTrust,
@@ -78,10 +81,12 @@ export async function startServer(flags: ServerFlags, environment: ServerEnviron
     logger,
     nodeApiFor: environment.nodeApiFor,
     onFatal: environment.onFatal,
+    serviceClaims: openServiceClaims(flags, store),
   });
   const front = await openFront({ ...flags, clientTrust, podGateway }, controlPlane.handler, keys, logger);
   await writeKubeconfig(paths.kubeconfig, front.url, keys.authority.certificatePem, keys.admin);
-  await controlPlane.publishApiService(front.advertised);
+  const apiService = openApiService(flags, controlPlane, front.advertised, store, logger);
+  await apiService.open();
   isPublished = true;
   return {
     controlPlane,
@@ -89,6 +94,7 @@ export async function startServer(flags: ServerFlags, environment: ServerEnviron
     front,
     encryptionSummary: encryption.summary,
     async close(graceMs) {
+      await apiService.close().catch((error: unknown) => logger.warn('this server could not leave the endpoints', { err: error }));
       await front.close(graceMs);
       await storageAdmin.close();
       await controlPlane.close();
@@ -116,7 +122,28 @@ function publishedCheck(isPublished: () => boolean): HealthCheck {
   };
 }
 
+function openApiService(
+  flags: ServerFlags,
+  { handler }: ControlPlane,
+  address: ApiAddress | undefined,
+  { backend }: OpenStore,
+  logger: Logger,
+): ApiService {
+  const shared = isShared(flags) && address !== undefined;
+  const leases = shared ? new AddressLeases({ backend, clock: systemClock, host: address.host }) : undefined;
+  return new ApiService({ handler, clock: systemClock, logger, address, leases });
+}
+
+function openServiceClaims(flags: ServerFlags, { backend }: OpenStore): KeyClaims | undefined {
+  if (!isShared(flags)) return undefined;
+  return new KeyClaims({ backend, clock: systemClock, prefix: '/registry/coffer.dev/serviceclaims/' });
+}
+
 /** Only a store on etcd has several servers. */
+function isShared({ storageBackend }: ServerFlags): boolean {
+  return storageBackend === 'etcd';
+}
+
 function openRegistry(
   flags: ServerFlags,
   serverId: string,
@@ -124,7 +151,7 @@ function openRegistry(
   { backend }: OpenStore,
   logger: Logger,
 ): ServerRegistry | undefined {
-  if (flags.storageBackend !== 'etcd') return undefined;
+  if (!isShared(flags)) return undefined;
   const id = `${serverId}-${randomBytes(4).toString('hex')}`;
   return new ServerRegistry({ backend, clock: systemClock, logger, id, keysDigest: () => encryption.configuration.current.keysDigest });
 }

@@ -1,12 +1,18 @@
 import type { Handler } from '@coffer/base/http/handler';
 import { inProcessTransport } from '@coffer/client/transport/in-process';
+import type { Transport } from '@coffer/client/transport/transport';
 
 /** The API server's own identity, as kube-apiserver's loopback client has it. Used for what the server itself writes only. */
 const serverIdentity = { name: 'system:apiserver', groups: ['system:masters', 'system:authenticated'] };
 
+/** A way to the server with its own identity. */
+export function transportAsServer(handler: Handler): Transport {
+  return inProcessTransport({ handler, identity: serverIdentity, userAgent: 'kube-apiserver/v1.36.0' });
+}
+
 /** Creates (`POST` to the collection) or replaces (`PUT`) one object; an object that is there already is fine. */
 export async function writeAsServer(handler: Handler, collection: string, object: object, existing: boolean): Promise<void> {
-  const transport = inProcessTransport({ handler, identity: serverIdentity, userAgent: 'kube-apiserver/v1.36.0' });
+  const transport = transportAsServer(handler);
   const { name } = (object as { readonly metadata: { readonly name: string } }).metadata;
   const response = await transport.request({
     method: existing ? 'PUT' : 'POST',
@@ -22,7 +28,7 @@ export async function writeAsServer(handler: Handler, collection: string, object
 
 /** Merges a patch into one object. */
 export async function patchAsServer(handler: Handler, path: string, patch: object): Promise<void> {
-  const transport = inProcessTransport({ handler, identity: serverIdentity, userAgent: 'kube-apiserver/v1.36.0' });
+  const transport = transportAsServer(handler);
   const headers = { 'content-type': 'application/merge-patch+json' };
   const response = await transport.request({ method: 'PATCH', path, headers, body: JSON.stringify(patch) });
   transport.close();

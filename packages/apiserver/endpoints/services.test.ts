@@ -134,7 +134,7 @@ describe('writes at the same time', () => {
   });
 
   it('cannot choose the same one', async () => {
-    const same = { type: 'NodePort', clusterIP: '10.96.7.7', ports: [{ port: 80, nodePort: 30_777 }] };
+    const same = { type: 'NodePort', clusterIP: '10.96.7.7', ports: [{ port: 80, nodePort: 30_007 }] };
     const answers = await Promise.all(Array.from({ length: 8 }, (_, i) => create(`same-${i}`, same)));
     expect(answers.map((answer) => answer.status).sort()).toEqual([201, ...answers.slice(1).map(() => 422)]);
   });

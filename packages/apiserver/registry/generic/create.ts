@@ -32,7 +32,7 @@ export async function createObject(registry: Registry, request: CreateRequest): 
       if (!generated || !isReason(error, 'AlreadyExists')) throw error;
       if (attempt >= maxNameAttempts) throw generateNameConflict(registry.gr, metadata.name ?? '');
     } finally {
-      registry.strategy.settled?.(request.context);
+      await registry.strategy.settled?.(request.context);
     }
   }
 }
@@ -40,7 +40,7 @@ export async function createObject(registry: Registry, request: CreateRequest): 
 async function createOnce(registry: Registry, request: CreateRequest): Promise<StoredObject> {
   const { namespace, context } = request;
   fillSystemMetadata(request.object, context.now);
-  const object = prepareCreate(registry, request.object, namespace, context, request.warnings);
+  const object = await prepareCreate(registry, request.object, namespace, context, request.warnings);
   await request.validate(object);
   const name = object.metadata.name ?? '';
   if (objectRevision(object.metadata.resourceVersion) !== 0)
@@ -57,20 +57,20 @@ async function createOnce(registry: Registry, request: CreateRequest): Promise<S
  * Everything between mutating admission and validating admission, for POST and for PUT or apply that creates: the strategy's
  * changes, the canonical form, validation, warnings. System metadata has been filled in; `draft` may be changed.
  */
-export function prepareCreate(
+export async function prepareCreate(
   registry: Registry,
   draft: KubeObject,
   namespace: string,
   context: WriteContext,
   warnings: WarningList,
-): KubeObject {
+): Promise<KubeObject> {
   const { kind, strategy } = registry;
   ensureNamespace(draft, namespace);
   strategy.prepareForCreate?.(draft, context, warnings);
   kind.normalize?.(draft, undefined);
   const object = registry.canonicalize(draft);
   const errors = registry.createErrors(object);
-  if (errors.length === 0) errors.push(...(strategy.allocate?.(object, undefined, context) ?? []));
+  if (errors.length === 0) errors.push(...((await strategy.allocate?.(object, undefined, context)) ?? []));
   if (errors.length > 0) {
     if (context.wantsAdvice) for (const text of kind.refusalWarnings?.(object) ?? []) warnings.add(text);
     throw invalidObject({ group: registry.gr.group, kind: registry.resource.kind }, object.metadata.name ?? '', errors);

@@ -18,9 +18,9 @@ export interface Strategy {
    * Last changes of a write after validation passed (allocation of addresses); may refuse with field errors. What it gives away must
    * stay reserved until `settled`, because other writes run in between.
    */
-  readonly allocate?: (object: KubeObject, old: KubeObject | undefined, context: WriteContext) => FieldError[];
+  readonly allocate?: (object: KubeObject, old: KubeObject | undefined, context: WriteContext) => FieldError[] | Promise<FieldError[]>;
   /** The write with this context is over, whatever came of it; what it stored is visible. */
-  readonly settled?: (context: WriteContext) => void;
+  readonly settled?: (context: WriteContext) => void | Promise<void>;
   /** PUT and apply of a missing object create it. Server-side apply creates for every kind. */
   readonly allowCreateOnUpdate?: boolean;
   /** PUT without resourceVersion is last-writer-wins (the default); false demands a resourceVersion. */

@@ -53,7 +53,7 @@ export async function updateObject(registry: Registry, request: UpdateRequest): 
     );
     return { created: result.outcome === 'created', object: result.object };
   } finally {
-    registry.strategy.settled?.(context);
+    await registry.strategy.settled?.(context);
   }
 }
 
@@ -74,7 +74,7 @@ async function decide(
   if (existing === undefined || current === undefined) return decideCreate(registry, request, draft);
 
   checkRevision(registry, request, draft, existing);
-  const object = prepareUpdate(registry, request, draft, existing);
+  const object = await prepareUpdate(registry, request, draft, existing);
   if (!current.stale && equalIgnoringTimestamps(existing, object)) {
     await request.validateUpdate(object, existing);
     return endsDeletion(registry, object, existing) ? { action: 'delete' } : { action: 'keep' };
@@ -88,7 +88,7 @@ async function decideCreate(registry: Registry, request: UpdateRequest, draft: K
   if (objectRevision(draft.metadata.resourceVersion) !== 0) throw conflict(registry.gr, request.name);
   delete draft.metadata.resourceVersion;
   fillSystemMetadata(draft, request.context.now);
-  const object = prepareCreate(registry, draft, request.namespace, request.context, request.warnings);
+  const object = await prepareCreate(registry, draft, request.namespace, request.context, request.warnings);
   await request.validateCreate(object);
   return { action: 'write', object: registry.toStored(object) };
 }
@@ -108,7 +108,7 @@ function checkRevision(registry: Registry, request: UpdateRequest, object: KubeO
   }
 }
 
-function prepareUpdate(registry: Registry, request: UpdateRequest, draft: KubeObject, old: KubeObject): KubeObject {
+async function prepareUpdate(registry: Registry, request: UpdateRequest, draft: KubeObject, old: KubeObject): Promise<KubeObject> {
   const { rules, context } = request;
   ensureNamespace(draft, request.namespace);
   carryOverMetadata(draft, old);
@@ -117,7 +117,8 @@ function prepareUpdate(registry: Registry, request: UpdateRequest, draft: KubeOb
   if ((draft.metadata.uid ?? '') === '') setUid(draft, old.metadata.uid);
   const object = registry.canonicalize(draft);
   const errors = rules.validateUpdate(object, old);
-  if (errors.length === 0 && rules === registry.mainRules) errors.push(...(registry.strategy.allocate?.(object, old, context) ?? []));
+  if (errors.length === 0 && rules === registry.mainRules)
+    errors.push(...((await registry.strategy.allocate?.(object, old, context)) ?? []));
   if (errors.length > 0) {
     if (context.wantsAdvice) for (const text of registry.kind.refusalWarnings?.(object) ?? []) request.warnings.add(text);
     throw invalidObject({ group: registry.gr.group, kind: registry.resource.kind }, object.metadata.name ?? '', errors);
