@@ -2,6 +2,7 @@ import type { NodeApi } from '@coffer/api/node/node-api';
 import { makePrivateDirectory } from '@coffer/base/files/atomic-file';
 import { createPinoLogger } from '@coffer/base/log/pino-logger';
 import { systemClock } from '@coffer/base/time/clock';
+import { TurnGate } from '@coffer/base/time/turn-gate';
 import { inProcessTransport } from '@coffer/client/transport/in-process';
 import { hardenProcess } from '../config/harden-process.ts';
 import { dataPaths } from '../config/paths.ts';
@@ -42,11 +43,12 @@ export async function runUp(flags: UpFlags): Promise<void> {
   await writePidFile(paths.pidFile);
   const { controlPlane, front, keys } = server;
   const { handler, tokenIssuer } = controlPlane;
-  const loops = startLoops({ handler, keys, tokenIssuer, clock: systemClock, logger }, stopping.signal);
+  const turns = new TurnGate(systemClock);
+  const loops = startLoops({ handler, keys, tokenIssuer, clock: systemClock, logger, turns }, stopping.signal);
   const chosen = await opening;
   if ('runtime' in chosen) {
     const identity = { name: `system:node:${flags.nodeName}`, groups: ['system:nodes', 'system:authenticated'] };
-    const transport = inProcessTransport({ handler, identity, userAgent: 'kubelet/v1.36.0' });
+    const transport = inProcessTransport({ handler, identity, userAgent: 'kubelet/v1.36.0', turns });
     const apiServer = chosen.sharesNetwork ? front.local : front.advertised;
     node = await startNode({ flags, rootDir: paths.kubelet, runtime: chosen.runtime, transport, logger, apiServer }, stopping.signal);
   }

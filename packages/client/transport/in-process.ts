@@ -6,6 +6,7 @@
 import { setMaxListeners } from 'node:events';
 import type { Handler, HttpHeaders, HttpRequest, HttpResponse, StreamSink, UserInfo } from '@coffer/base/http/handler';
 import { BodyTooLargeError } from '@coffer/base/http/handler';
+import type { TurnGate } from '@coffer/base/time/turn-gate';
 import type { Transport, TransportRequest, TransportResponse, TransportStream } from './transport.ts';
 
 export interface InProcessTransportOptions {
@@ -15,6 +16,8 @@ export interface InProcessTransportOptions {
   /** Sent as `user-agent`; names the field manager of what is written. */
   readonly userAgent: string;
   readonly maxBufferedBytes?: number;
+  /** Shared by the transports of a process, so that all their requests together leave the event loop to others now and then. */
+  readonly turns?: TurnGate;
 }
 
 const encoder = new TextEncoder();
@@ -55,6 +58,8 @@ export function inProcessTransport(options: InProcessTransportOptions): Transpor
     async request(request) {
       const { http, controller, release } = prepare(request);
       try {
+        const turn = options.turns?.pass();
+        if (turn !== undefined) await turn;
         controller.signal.throwIfAborted();
         return await wholeAnswer(await untilAborted(options.handler(http), controller.signal), controller);
       } finally {
