@@ -26,10 +26,8 @@ export interface InformerDeps<T extends ApiObject> {
   readonly logger: Logger;
 }
 
-export interface InformerOptions<T> extends ReflectorOptions {
-  /** Drops what nobody reads before an object is kept; may change the object it gets. Default: `dropManagedFields`. */
-  readonly transform?: (object: T) => T;
-}
+/** The default `transform` is `dropManagedFields`. */
+export type InformerOptions<T> = ReflectorOptions<T>;
 
 /** Values under which an object is found in an index. */
 export type IndexFunction<T> = (object: T) => readonly string[];
@@ -51,16 +49,14 @@ export class Informer<T extends ApiObject> {
   readonly #handlers = new Set<InformerHandler<T>>();
   readonly #reflector: Reflector<T>;
   readonly #logger: Logger;
-  readonly #transform: (object: T) => T;
 
   constructor(deps: InformerDeps<T>, options: InformerOptions<T> = {}) {
     this.#logger = deps.logger.child({ resource: refId(deps.client.ref) });
-    this.#transform = options.transform ?? dropManagedFields;
     const store = {
       replace: (items: readonly T[]) => this.#replace(items),
       apply: (type: 'ADDED' | 'MODIFIED' | 'DELETED', object: T) => this.#apply(type, object),
     };
-    this.#reflector = new Reflector<T>({ ...deps, store }, options);
+    this.#reflector = new Reflector<T>({ ...deps, store }, { transform: dropManagedFields, ...options });
   }
 
   /** Keeps the copy until the signal is aborted. */
@@ -121,16 +117,14 @@ export class Informer<T extends ApiObject> {
 
   #replace(items: readonly T[]): void {
     const seen = new Set<string>();
-    for (const item of items) {
-      const object = this.#transform(item);
+    for (const object of items) {
       seen.add(keyOf(object));
       this.#put(object);
     }
     for (const [key, object] of this.#objects) if (!seen.has(key)) this.#remove(key, object);
   }
 
-  #apply(type: 'ADDED' | 'MODIFIED' | 'DELETED', item: T): void {
-    const object = this.#transform(item);
+  #apply(type: 'ADDED' | 'MODIFIED' | 'DELETED', object: T): void {
     if (type === 'DELETED') this.#remove(keyOf(object), object);
     else this.#put(object);
   }

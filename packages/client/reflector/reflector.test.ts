@@ -30,7 +30,7 @@ afterEach(async () => {
   expect(api.openWatches).toBe(0);
 });
 
-function start(options: ReflectorOptions = {}): Reflector<V1ConfigMap> {
+function start(options: ReflectorOptions<V1ConfigMap> = {}): Reflector<V1ConfigMap> {
   const store = {
     replace: (items: readonly V1ConfigMap[]) => {
       log.push(`replace ${items.map((item) => item.metadata?.name).join(' ')}`.trim());

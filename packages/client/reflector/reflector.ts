@@ -29,7 +29,9 @@ export interface ReflectorDeps<T extends ApiObject> {
   readonly random?: () => number;
 }
 
-export interface ReflectorOptions extends Pick<ListOptions, 'namespace' | 'labelSelector' | 'fieldSelector' | 'metadataOnly'> {
+export interface ReflectorOptions<T> extends Pick<ListOptions, 'namespace' | 'labelSelector' | 'fieldSelector' | 'metadataOnly'> {
+  /** Drops what the store does not read, as each object arrives; may change the object it gets. */
+  readonly transform?: (object: T) => T;
   readonly pageSize?: number;
   /**
    * How the first state comes: `list` (pages of `pageSize`, so that no single answer blocks the event loop) or `watch` (initial
@@ -44,14 +46,14 @@ const INITIAL_EVENTS_END = 'k8s.io/initial-events-end';
 
 export class Reflector<T extends ApiObject> {
   readonly #deps: ReflectorDeps<T>;
-  readonly #options: ReflectorOptions;
+  readonly #options: ReflectorOptions<T>;
   readonly #gate: RevisionGate;
   #initialState: 'list' | 'watch';
   #resourceVersion: string | undefined;
   /** Consecutive failures; reset by progress. */
   #failures = 0;
 
-  constructor(deps: ReflectorDeps<T>, options: ReflectorOptions = {}) {
+  constructor(deps: ReflectorDeps<T>, options: ReflectorOptions<T> = {}) {
     this.#deps = deps;
     this.#options = options;
     this.#gate = new RevisionGate();
@@ -89,7 +91,7 @@ export class Reflector<T extends ApiObject> {
   async #list(signal: AbortSignal): Promise<void> {
     const { client, store } = this.#deps;
     const { pageSize, ...rest } = this.#listOptions();
-    const result = await client.listAll({ ...rest, limit: pageSize, signal });
+    const result = await client.listAll({ ...rest, limit: pageSize, signal }, this.#options.transform);
     store.replace(result.items, result.resourceVersion);
     this.#advance(result.resourceVersion);
   }
@@ -122,10 +124,10 @@ export class Reflector<T extends ApiObject> {
             initial = undefined;
           }
         } else if (initial !== undefined) {
-          initial.push(event.object);
+          initial.push(this.#transformed(event.object));
           continue;
         } else {
-          store.apply(event.type, event.object);
+          store.apply(event.type, this.#transformed(event.object));
         }
         if (initial === undefined) this.#advance(revision);
       }
@@ -134,6 +136,10 @@ export class Reflector<T extends ApiObject> {
     if (initial !== undefined) throw new Error('the watch ended before the initial state was complete');
     // A server that ends every watch at once must not be asked in a tight loop.
     if (!sawEvent && clock.monotonicMs() - startedMs < 1000) throw new Error('the watch ended at once without any event');
+  }
+
+  #transformed(object: T): T {
+    return this.#options.transform?.(object) ?? object;
   }
 
   async #recover(error: unknown, signal: AbortSignal): Promise<void> {

@@ -104,17 +104,17 @@ export class ResourceClient<T extends ApiObject> {
     };
   }
 
-  /** All items in pages of `limit`, at one revision: that of the first page. */
-  async listAll(options: Omit<ListOptions, 'continue'> = {}): Promise<ListResult<T>> {
+  /** All items in pages of `limit`, at one revision: that of the first page. `transform` sees each before the next page is asked for. */
+  async listAll(options: Omit<ListOptions, 'continue'> = {}, transform: (item: T) => T = (item) => item): Promise<ListResult<T>> {
     const limit = options.limit ?? 500;
     const items: T[] = [];
     let page = await this.list({ ...options, limit });
     const resourceVersion = page.resourceVersion;
-    items.push(...page.items);
+    for (const item of page.items) items.push(transform(item));
     while (page.continue !== undefined) {
       const { resourceVersion: _first, resourceVersionMatch: _match, ...rest } = options;
       page = await this.list({ ...rest, limit, continue: page.continue });
-      for (const item of page.items) items.push(item);
+      for (const item of page.items) items.push(transform(item));
     }
     return { resourceVersion, continue: undefined, remainingItemCount: undefined, items };
   }

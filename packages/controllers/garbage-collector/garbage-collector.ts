@@ -5,7 +5,7 @@
  */
 
 import { StatusError } from '@coffer/api/errors/status-error';
-import type { V1OwnerReference } from '@coffer/api/generated/types';
+import type { V1ObjectMeta, V1OwnerReference } from '@coffer/api/generated/types';
 import type { DiscoveredResource } from '@coffer/client/discovery/discover-resources';
 import { discoverResources } from '@coffer/client/discovery/discover-resources';
 import { Reflector } from '@coffer/client/reflector/reflector';
@@ -127,7 +127,10 @@ class GarbageCollector {
         else this.#graph.put(resource, object.metadata);
       },
     };
-    const reflector = new Reflector<ApiObject>({ client: api.resource(resource), store, clock, logger }, { metadataOnly: true });
+    const reflector = new Reflector<ApiObject>(
+      { client: api.resource(resource), store, clock, logger },
+      { metadataOnly: true, transform: ownershipOnly },
+    );
     return { resource, stop, reflector, done: reflector.run(AbortSignal.any([this.#signal, stop.signal])) };
   }
 
@@ -184,6 +187,23 @@ class GarbageCollector {
     );
   }
 }
+
+/** What the graph and the reflector read of an object; of a hundred thousand objects the rest would be much. */
+function ownershipOnly({ metadata }: ApiObject): ApiObject {
+  const kept: V1ObjectMeta = {};
+  for (const field of OWNERSHIP_FIELDS) if (metadata?.[field] !== undefined) Object.assign(kept, { [field]: metadata[field] });
+  return { metadata: kept };
+}
+
+const OWNERSHIP_FIELDS = [
+  'name',
+  'namespace',
+  'uid',
+  'resourceVersion',
+  'ownerReferences',
+  'finalizers',
+  'deletionTimestamp',
+] as const satisfies readonly (keyof V1ObjectMeta)[];
 
 function deferred(): { readonly promise: Promise<void>; readonly resolve: () => void } {
   let resolve = () => {};
