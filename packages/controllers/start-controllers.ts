@@ -20,7 +20,8 @@ import { runGarbageCollector } from './garbage-collector/garbage-collector.ts';
 import { runNamespaceController } from './namespace/namespace-controller.ts';
 import { runNodeLifecycleController } from './node-lifecycle/node-lifecycle-controller.ts';
 import { runPodGarbageCollector } from './pod-gc/pod-garbage-collector.ts';
-import { runReplicaSetController } from './replicaset/replica-set-controller.ts';
+import { runReplicaSetController, runReplicationController } from './replicaset/replica-set-controller.ts';
+import { runResourceQuotaController } from './resource-quota/resource-quota-controller.ts';
 import { runRootCaPublisher } from './root-ca/root-ca-publisher.ts';
 import { runScheduler, SCHEDULER_IDENTITY } from './scheduler/scheduler.ts';
 import { runServiceAccountController } from './serviceaccount/service-account-controller.ts';
@@ -64,6 +65,7 @@ export function startControllers(deps: ControllersDeps, signal: AbortSignal): Ru
   const loops: Record<string, Loop> = {
     'deployment-controller': runDeploymentController,
     'replicaset-controller': runReplicaSetController,
+    'replication-controller': runReplicationController,
     'namespace-controller': runNamespaceController,
     'service-account-controller': runServiceAccountController,
     'root-ca-cert-publisher': (loop, stop) => runRootCaPublisher({ ...loop, caBundle }, stop),
@@ -76,6 +78,7 @@ export function startControllers(deps: ControllersDeps, signal: AbortSignal): Ru
     'clusterrole-aggregation-controller': runClusterRoleAggregation,
     'endpointslice-controller': runEndpointSliceController,
     'endpoint-controller': runEndpointsController,
+    'resourcequota-controller': runResourceQuotaController,
     'bootstrap-signer': runBootstrapSigner,
     'token-cleaner': runTokenCleaner,
     'legacy-service-account-token-cleaner': (loop, stop) =>

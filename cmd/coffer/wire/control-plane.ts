@@ -6,6 +6,7 @@ import { builtInAdmission } from '@coffer/apiserver/admission/built-in';
 import { certificatePlugins } from '@coffer/apiserver/admission/certificates/certificate-plugins';
 import { AdmissionChain } from '@coffer/apiserver/admission/chain';
 import { nodeRestrictionPlugin } from '@coffer/apiserver/admission/node/node-restriction';
+import { resourceQuotaAdmission } from '@coffer/apiserver/admission/plugins/resource-quota';
 import { rbacEscalationPlugin } from '@coffer/apiserver/admission/rbac/escalation';
 import type { TokenAuthenticator } from '@coffer/apiserver/authentication/authenticator';
 import type { ServiceAccountTokenIssuer } from '@coffer/apiserver/authentication/service-account/token-issuer';
@@ -50,6 +51,7 @@ import { type ClientTrust, publishAuthenticationTrust } from './authentication-t
 import { type Authorization, wireAuthorization } from './authorization.ts';
 import { ensureSystemNamespaces } from './bootstrap-objects.ts';
 import { legacyTokenTracker, startLegacyTokenTracking } from './legacy-token-tracking.ts';
+import { quotaStatusWriter } from './quota-status-writer.ts';
 import { writeAsServer } from './write-as-server.ts';
 
 export interface ControlPlaneOptions {
@@ -123,15 +125,18 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
     signal,
   });
 
+  const quotaWriter = quotaStatusWriter();
   const admission = new AdmissionChain([
     ...builtInAdmission({
       namespaces: store('namespaces'),
+      limitRanges: store('limitranges'),
       serviceAccounts: store('serviceaccounts'),
       clock,
       nodeRestriction: nodeRestrictionPlugin({ pods: store('pods'), nodes: store('minions') }),
     }),
     ...certificatePlugins(authorizer),
     rbacEscalationPlugin({ authorizer, rbac, index: rbacIndex }),
+    resourceQuotaAdmission({ quotas: store('resourcequotas'), clock, writeStatus: quotaWriter.write }),
   ]);
 
   const kubelets = new KubeletClients({
@@ -193,6 +198,7 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
       ],
     }),
   });
+  quotaWriter.handler = handler;
   await ensureSystemNamespaces(handler, store('namespaces'));
   legacyTokens.handler = handler;
   await startLegacyTokenTracking(handler, store('configmaps'), clock);

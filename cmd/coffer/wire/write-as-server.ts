@@ -34,3 +34,14 @@ export async function patchAsServer(handler: Handler, path: string, patch: objec
   transport.close();
   if (response.status >= 300) throw new Error(`cannot patch ${path}: ${response.status}`);
 }
+
+/** Replaces a subresource at the resourceVersion that the object has; false when that is not the newest any more, or it is gone. */
+export async function replaceAsServer(handler: Handler, path: string, object: object): Promise<boolean> {
+  const transport = inProcessTransport({ handler, identity: serverIdentity, userAgent: 'kube-apiserver/v1.36.0' });
+  const headers = { 'content-type': 'application/json' };
+  const response = await transport.request({ method: 'PUT', path, headers, body: JSON.stringify(object) });
+  transport.close();
+  if (response.status === 409 || response.status === 404) return false;
+  if (response.status >= 300) throw new Error(`cannot replace ${path}: ${Buffer.from(response.body).toString('utf8').slice(0, 500)}`);
+  return true;
+}

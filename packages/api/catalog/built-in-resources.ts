@@ -54,6 +54,7 @@ export const builtInResources: readonly ResourceInfo[] = [
     storagePrefix: 'services/endpoints',
   }),
   row({ ...core, resource: 'events', kind: 'Event', shortNames: ['ev'] }),
+  row({ ...core, resource: 'limitranges', kind: 'LimitRange', shortNames: ['limits'] }),
   row({
     ...core,
     resource: 'namespaces',
@@ -91,6 +92,22 @@ export const builtInResources: readonly ResourceInfo[] = [
     ],
   }),
   row({ ...core, resource: 'podtemplates', kind: 'PodTemplate' }),
+  row({
+    ...core,
+    resource: 'replicationcontrollers',
+    kind: 'ReplicationController',
+    shortNames: ['rc'],
+    categories: ['all'],
+    storagePrefix: 'controllers',
+    subresources: [scale, status('ReplicationController')],
+  }),
+  row({
+    ...core,
+    resource: 'resourcequotas',
+    kind: 'ResourceQuota',
+    shortNames: ['quota'],
+    subresources: [status('ResourceQuota')],
+  }),
   row({ ...core, resource: 'secrets', kind: 'Secret' }),
   row({
     ...core,

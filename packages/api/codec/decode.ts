@@ -292,7 +292,7 @@ function internalPackage(group: string): string {
 
 /** Kinds that upstream knows and this server does not serve: a body of them is a wrong kind, not an unknown one. */
 const elsewhere: Readonly<Record<string, string>> = {
-  v1: 'List LimitRange PersistentVolume PersistentVolumeClaim PodTemplate ReplicationController ResourceQuota ComponentStatus',
+  v1: 'List PersistentVolume PersistentVolumeClaim ComponentStatus',
   'apps/v1': 'ControllerRevision DaemonSet StatefulSet',
   'autoscaling/v1': 'HorizontalPodAutoscaler',
   'autoscaling/v2': 'HorizontalPodAutoscaler',

@@ -82,6 +82,15 @@ export function podRequests(spec: V1PodSpec): ResourceList {
   return total;
 }
 
+/** What the pod may use at most: as `podRequests`, of limits. Overhead is added only to what is limited. */
+export function podLimits(spec: V1PodSpec): ResourceList {
+  const total: Record<string, string> = { ...aggregateLimits(spec) };
+  for (const [name, amount] of Object.entries(spec.resources?.limits ?? {})) setOwn(total, name, amount);
+  const overhead = Object.entries(spec.overhead ?? {}).filter(([name]) => !isZero(getOwn(total, name) ?? '0'));
+  for (const [name, amount] of overhead) setOwn(total, name, addQuantities(getOwn(total, name) ?? '0', amount));
+  return total;
+}
+
 function aggregate(spec: V1PodSpec, listOf: (container: V1Container) => ResourceList | undefined): ResourceList {
   const total: Record<string, string> = {};
   for (const container of spec.containers ?? []) addTo(total, listOf(container) ?? {});

@@ -3,6 +3,7 @@ import type { ResourceStore } from '@coffer/storage/store/store';
 import { nodeTaint } from './node/node-taint.ts';
 import type { AdmissionPlugin } from './plugin.ts';
 import { defaultTolerationSeconds } from './plugins/default-toleration-seconds.ts';
+import { limitRanger } from './plugins/limit-ranger.ts';
 import { namespaceLifecycle } from './plugins/namespace-lifecycle.ts';
 import { priority } from './plugins/priority.ts';
 import { runtimeClass } from './plugins/runtime-class.ts';
@@ -10,16 +11,18 @@ import { serviceAccountAdmission } from './plugins/service-account.ts';
 
 export interface BuiltInAdmissionDeps {
   readonly namespaces: ResourceStore;
+  readonly limitRanges: ResourceStore;
   readonly serviceAccounts: ResourceStore;
   readonly clock: Clock;
   /** Runs where upstream has NodeRestriction: behind ServiceAccount. */
   readonly nodeRestriction?: AdmissionPlugin;
 }
 
-/** The plugins every server runs, in upstream's order. */
+/** The plugins every server runs, in upstream's order; `resourceQuotaAdmission` comes last of all. */
 export function builtInAdmission(deps: BuiltInAdmissionDeps): readonly AdmissionPlugin[] {
   return [
     namespaceLifecycle(deps.namespaces),
+    limitRanger(deps.limitRanges),
     serviceAccountAdmission(deps.serviceAccounts, deps.clock),
     ...(deps.nodeRestriction === undefined ? [] : [deps.nodeRestriction]),
     nodeTaint,

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { KubeObject } from '@coffer/api/meta/object';
 import { equalJson, isRecord } from '@coffer/api/meta/safe-object';
 import { deploymentStrategy } from './apps/deployment-strategy.ts';
@@ -18,10 +19,13 @@ export function builtInStrategies(deps: StrategyDeps): (group: string, resource:
   const strategies: Readonly<Record<string, Strategy>> = {
     '/endpoints': { allowCreateOnUpdate: true },
     '/events': { allowCreateOnUpdate: true, garbageCollection: 'unsupported' },
+    '/limitranges': limitRangeStrategy,
     '/namespaces': namespaceStrategy,
     '/nodes': { prepareForUpdate: keepStatus },
     '/pods': withoutSwitchedOffFields(podStrategy, ownSpec),
     '/podtemplates': withoutSwitchedOffFields(podTemplateStrategy, specOfTemplate),
+    '/replicationcontrollers': withoutSwitchedOffFields({ ...specAndStatusStrategy, garbageCollection: 'orphan' }, specOfPodTemplate),
+    '/resourcequotas': resourceQuotaStrategy,
     '/serviceaccounts': { returnDeletedObject: true },
     '/services': deps.services,
     'apps/deployments': withoutSwitchedOffFields(deploymentStrategy, specOfPodTemplate),
@@ -53,6 +57,20 @@ function dropElection({ spec }: KubeObject): void {
   delete spec.strategy;
   delete spec.preferredHolder;
 }
+
+/** A LimitRange needs no name of its user's choice. */
+const limitRangeStrategy: Strategy = {
+  prepareForCreate({ metadata }) {
+    if ((metadata.name ?? '') === '') metadata.name = randomUUID();
+  },
+};
+
+const resourceQuotaStrategy: Strategy = {
+  prepareForCreate(object) {
+    delete object.status;
+  },
+  prepareForUpdate: keepStatus,
+};
 
 /** What a PodTemplate has instead of a spec counts. */
 const podTemplateStrategy: Strategy = {

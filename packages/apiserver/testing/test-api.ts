@@ -1,5 +1,6 @@
 import { builtInCatalog } from '@coffer/api/catalog/catalog';
 import { builtInKind } from '@coffer/api/kinds/index';
+import type { KubeObject } from '@coffer/api/meta/object';
 import type { NodeApi } from '@coffer/api/node/node-api';
 import { builtInSchemaTable } from '@coffer/api/schema/schema-table';
 import { BodyTooLargeError, type HttpRequest, type HttpResponse, type StreamSink, type UserInfo } from '@coffer/base/http/handler';
@@ -11,6 +12,7 @@ import { identityTransformer } from '@coffer/storage/value/transformer';
 import { builtInAdmission } from '../admission/built-in.ts';
 import { AdmissionChain } from '../admission/chain.ts';
 import type { AdmissionPlugin } from '../admission/plugin.ts';
+import { resourceQuotaAdmission } from '../admission/plugins/resource-quota.ts';
 import type { Authorizer } from '../authorization/authorizer.ts';
 import { createApiHandler } from '../endpoints/create-api-handler.ts';
 import { errorResponse } from '../endpoints/errors.ts';
@@ -76,6 +78,7 @@ export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi
     if (found === undefined) throw new Error(`no store for ${prefix}`);
     return found;
   };
+  let api: TestApi | undefined;
   const handler = createApiHandler({
     catalog,
     kinds: builtInKind,
@@ -83,8 +86,14 @@ export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi
     strategies: builtInStrategies({ services: serviceStrategy(store('services/specs')) }),
     table: builtInSchemaTable(),
     admission: new AdmissionChain([
-      ...builtInAdmission({ namespaces: store('namespaces'), serviceAccounts: store('serviceaccounts'), clock }),
+      ...builtInAdmission({
+        namespaces: store('namespaces'),
+        limitRanges: store('limitranges'),
+        serviceAccounts: store('serviceaccounts'),
+        clock,
+      }),
       ...(options.plugins ?? []),
+      resourceQuotaAdmission({ quotas: store('resourcequotas'), clock, writeStatus: (quota) => writeQuotaStatus(api, quota) }),
     ]),
     authorizer: options.authorizer ?? { authorize: () => ({ decision: 'allow', reason: '' }) },
     clock,
@@ -97,10 +106,16 @@ export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi
     },
     reviews: new Map(),
   });
-  const api = new InProcessApi(clock, storage, stores, handler);
+  api = new InProcessApi(clock, storage, stores, handler);
   await api.request('POST', '/api/v1/namespaces', { metadata: { name: 'ns' } });
   await api.request('POST', '/api/v1/namespaces/ns/serviceaccounts', { metadata: { name: 'default' } });
   return api;
+}
+
+async function writeQuotaStatus(api: TestApi | undefined, quota: KubeObject): Promise<boolean> {
+  const { namespace, name } = quota.metadata;
+  const answer = await api?.request('PUT', `/api/v1/namespaces/${namespace}/resourcequotas/${name}/status`, quota);
+  return answer?.status === 200;
 }
 
 class InProcessApi implements TestApi {

@@ -13,6 +13,8 @@ import type {
   V1Node,
   V1Pod,
   V1ReplicaSet,
+  V1ReplicationController,
+  V1ResourceQuota,
   V1Secret,
   V1Service,
   V1ServiceAccount,
@@ -35,6 +37,8 @@ export const PODS = core<V1Pod>('pods', 'Pod');
 export const CONFIG_MAPS = core<V1ConfigMap>('configmaps', 'ConfigMap');
 export const SECRETS = core<V1Secret>('secrets', 'Secret');
 export const SERVICE_ACCOUNTS = core<V1ServiceAccount>('serviceaccounts', 'ServiceAccount');
+export const REPLICATION_CONTROLLERS = core<V1ReplicationController>('replicationcontrollers', 'ReplicationController');
+export const RESOURCE_QUOTAS = core<V1ResourceQuota>('resourcequotas', 'ResourceQuota');
 export const SERVICES = core<V1Service>('services', 'Service');
 export const ENDPOINTS = core<V1Endpoints>('endpoints', 'Endpoints');
 export const EVENTS = core<CoreV1Event>('events', 'Event');

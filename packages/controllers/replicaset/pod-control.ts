@@ -1,17 +1,18 @@
-/** Creates and deletes the pods of a replica set, with the events that tell about it. */
+/** Creates and deletes the pods of a set, with the events that tell about it. */
 
 import { isReason } from '@coffer/api/errors/status-error';
-import type { V1Pod, V1ReplicaSet } from '@coffer/api/generated/types';
+import type { V1Pod } from '@coffer/api/generated/types';
 import { nameOf, namespaceOf } from '@coffer/client/rest/api-object';
-import { PODS, REPLICA_SETS } from '@coffer/client/rest/well-known';
+import { PODS } from '@coffer/client/rest/well-known';
 import { controllerReference } from '../common/controller-ref.ts';
 import type { LoopDeps } from '../common/loop-deps.ts';
 import { isNamespaceTerminating } from '../common/namespace-terminating.ts';
+import type { PodSet, SetKind } from './pod-set.ts';
 
 const MAX_NAME = 253;
 
 /** Creates one pod from the template. A failure is recorded as an event and thrown. */
-export async function createPod(deps: LoopDeps, set: V1ReplicaSet, signal: AbortSignal): Promise<void> {
+export async function createPod(deps: LoopDeps, kind: SetKind, set: PodSet, signal: AbortSignal): Promise<void> {
   const template = set.spec?.template;
   const pod: V1Pod = {
     apiVersion: 'v1',
@@ -21,7 +22,7 @@ export async function createPod(deps: LoopDeps, set: V1ReplicaSet, signal: Abort
       ...(template?.metadata?.labels === undefined ? {} : { labels: template.metadata.labels }),
       ...(template?.metadata?.annotations === undefined ? {} : { annotations: template.metadata.annotations }),
       ...(template?.metadata?.finalizers === undefined ? {} : { finalizers: template.metadata.finalizers }),
-      ownerReferences: [controllerReference(set, REPLICA_SETS)],
+      ownerReferences: [controllerReference(set, kind.ref)],
     },
     ...(template?.spec === undefined ? {} : { spec: template.spec }),
   };
@@ -37,7 +38,7 @@ export async function createPod(deps: LoopDeps, set: V1ReplicaSet, signal: Abort
 }
 
 /** Deletes one pod; resolves when it is already gone. */
-export async function deletePod(deps: LoopDeps, set: V1ReplicaSet, pod: V1Pod, signal: AbortSignal): Promise<void> {
+export async function deletePod(deps: LoopDeps, set: PodSet, pod: V1Pod, signal: AbortSignal): Promise<void> {
   try {
     await deps.api.resource(PODS).delete(nameOf(pod), { namespace: namespaceOf(set), signal });
   } catch (error) {

@@ -1,10 +1,10 @@
 import { StatusError } from '@coffer/api/errors/status-error';
 import type { V1Pod } from '@coffer/api/generated/types';
-import { PODS, REPLICA_SETS } from '@coffer/client/rest/well-known';
+import { PODS, REPLICA_SETS, REPLICATION_CONTROLLERS } from '@coffer/client/rest/well-known';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { TestCluster } from '../testing/test-cluster.ts';
 import { podsToDelete } from './pod-ranking.ts';
-import { runReplicaSetController } from './replica-set-controller.ts';
+import { runReplicaSetController, runReplicationController } from './replica-set-controller.ts';
 
 let cluster: TestCluster;
 
@@ -126,6 +126,33 @@ describe('replica set controller', () => {
       await cluster.settle();
     }
     expect(cluster.pods()).toHaveLength(3);
+  });
+});
+
+describe('replication controller', () => {
+  it('does the same for its pods, by a plain selector', async () => {
+    cluster.run('replication-controller', runReplicationController);
+    cluster.api.put(REPLICATION_CONTROLLERS, {
+      metadata: { name: 'rc', namespace: 'default', uid: 'rc-uid' },
+      spec: { replicas: 2, selector: { app: 'rc' }, template: { metadata: { labels: { app: 'rc' } }, spec: { containers: [] } } },
+    });
+    await cluster.settle();
+    const pods = cluster.pods();
+    expect(pods.map((pod) => pod.metadata?.ownerReferences?.[0])).toEqual(
+      Array.from({ length: 2 }, () => ({
+        apiVersion: 'v1',
+        kind: 'ReplicationController',
+        name: 'rc',
+        uid: 'rc-uid',
+        controller: true,
+        blockOwnerDeletion: true,
+      })),
+    );
+    const stored = () => cluster.api.find(REPLICATION_CONTROLLERS, 'default', 'rc')?.status;
+    expect(stored()).toEqual({ replicas: 2, fullyLabeledReplicas: 2, observedGeneration: 1 });
+    cluster.api.put(PODS, { ...pods[0], metadata: { ...pods[0]?.metadata, labels: { app: 'other' } } });
+    await cluster.settle();
+    expect(cluster.pods().map((pod) => pod.metadata?.ownerReferences?.length ?? 0)).toEqual([0, 1, 1]);
   });
 });
 

@@ -1,14 +1,13 @@
 /**
- * Keeps as many pods as each replica set says. One worker per set at a time; while pods that were created or deleted have not shown up in
- * the informer, only the status is brought up to date.
+ * Keeps as many pods as each ReplicaSet, or each ReplicationController, says. One worker per set at a time; while pods that were created or
+ * deleted have not shown up in the informer, only the status is brought up to date. Pods are watched once there is a set.
  */
 
 import { isReason } from '@coffer/api/errors/status-error';
-import type { V1Pod, V1ReplicaSet } from '@coffer/api/generated/types';
-import { fromLabelSelector } from '@coffer/api/selectors/labels';
+import type { V1Pod } from '@coffer/api/generated/types';
 import type { Informer } from '@coffer/client/informer/informer';
 import { keyOf, namespaceOf, uidOf } from '@coffer/client/rest/api-object';
-import { PODS, REPLICA_SETS } from '@coffer/client/rest/well-known';
+import { PODS } from '@coffer/client/rest/well-known';
 import { WorkQueue } from '@coffer/client/workqueue/work-queue';
 import { claimChildren } from '../common/claim-children.ts';
 import { controllerOf } from '../common/controller-ref.ts';
@@ -18,6 +17,7 @@ import { isNamespaceTerminating } from '../common/namespace-terminating.ts';
 import { isPodActive, isPodAvailable, isPodReady, isPodTerminal } from '../common/pods.ts';
 import { createPod, deletePod } from './pod-control.ts';
 import { podsToDelete } from './pod-ranking.ts';
+import { type PodSet, replicaSets, replicationControllers, type SetKind } from './pod-set.ts';
 import type { ReplicaFailure } from './replica-set-status.ts';
 import { replicaSetStatus, writeReplicaSetStatus } from './replica-set-status.ts';
 import { runInGrowingBatches } from './slow-start.ts';
@@ -29,27 +29,40 @@ const ORPHANS = 'orphans-by-namespace';
 
 /** Runs the loop until the signal is aborted. Identity: `replicaset-controller`. */
 export async function runReplicaSetController(deps: LoopDeps, signal: AbortSignal): Promise<void> {
-  await new ReplicaSetController(deps, signal).run();
+  await new ReplicaSetController(deps, replicaSets, signal).run();
+}
+
+/** As `runReplicaSetController`, for ReplicationControllers. Identity: `replication-controller`. */
+export async function runReplicationController(deps: LoopDeps, signal: AbortSignal): Promise<void> {
+  await new ReplicaSetController(deps, replicationControllers, signal).run();
 }
 
 class ReplicaSetController {
   readonly #deps: LoopDeps;
+  readonly #kind: SetKind;
   readonly #signal: AbortSignal;
-  readonly #sets: Informer<V1ReplicaSet>;
-  readonly #pods: Informer<V1Pod>;
+  readonly #sets: Informer<PodSet>;
+  #podInformer: Informer<V1Pod> | undefined;
   readonly #queue: WorkQueue;
   readonly #expectations: Expectations;
 
-  constructor(deps: LoopDeps, signal: AbortSignal) {
+  constructor(deps: LoopDeps, kind: SetKind, signal: AbortSignal) {
     this.#deps = deps;
+    this.#kind = kind;
     this.#signal = signal;
-    this.#sets = deps.informers.informer(REPLICA_SETS);
-    this.#pods = deps.informers.informer(PODS);
+    this.#sets = deps.informers.informer(kind.ref);
     this.#queue = new WorkQueue(deps.clock);
     this.#expectations = new Expectations(deps.clock);
   }
 
+  get #pods(): Informer<V1Pod> {
+    this.#podInformer ??= this.#deps.informers.informer(PODS);
+    return this.#podInformer;
+  }
+
   async run(): Promise<void> {
+    await this.#firstSet();
+    if (this.#signal.aborted) return;
     this.#pods.addIndex(BY_OWNER, (pod) => toList(controllerOf(pod)?.uid));
     this.#pods.addIndex(ORPHANS, (pod) => (controllerOf(pod) === undefined ? [namespaceOf(pod)] : []));
     this.#sets.addHandler({
@@ -70,6 +83,14 @@ class ReplicaSetController {
       onDelete: (pod) => this.#podDeleted(pod),
     });
     await this.#queue.run(WORKERS, (key) => this.#sync(key), this.#deps.logger, this.#signal);
+  }
+
+  /** Resolves when there is a set, or nothing is to be done any more. */
+  #firstSet(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#sets.addHandler({ onAdd: () => resolve() });
+      this.#signal.addEventListener('abort', () => resolve(), { once: true });
+    });
   }
 
   #podAdded(pod: V1Pod): void {
@@ -116,35 +137,35 @@ class ReplicaSetController {
     this.#queue.add(keyOf(owner));
   }
 
-  #ownerOf(pod: V1Pod): V1ReplicaSet | undefined {
+  #ownerOf(pod: V1Pod): PodSet | undefined {
     const reference = controllerOf(pod);
-    if (reference === undefined || reference.kind !== REPLICA_SETS.kind) return undefined;
+    if (reference === undefined || reference.kind !== this.#kind.ref.kind) return undefined;
     const set = this.#sets.get(`${namespaceOf(pod)}/${reference.name}`);
     return set !== undefined && uidOf(set) === reference.uid ? set : undefined;
   }
 
-  #selecting(pod: V1Pod): V1ReplicaSet[] {
+  #selecting(pod: V1Pod): PodSet[] {
     if (Object.keys(pod.metadata?.labels ?? {}).length === 0) return [];
     return this.#sets
       .list()
-      .filter((set) => namespaceOf(set) === namespaceOf(pod) && fromLabelSelector(set.spec?.selector).matches(pod.metadata?.labels));
+      .filter((set) => namespaceOf(set) === namespaceOf(pod) && this.#kind.selectorOf(set).matches(pod.metadata?.labels));
   }
 
   async #sync(key: string): Promise<void> {
     const set = this.#sets.get(key);
     if (set === undefined) return;
     const mayAct = this.#expectations.satisfied(key);
-    const selector = fromLabelSelector(set.spec?.selector);
+    const selector = this.#kind.selectorOf(set);
     const candidates = [...this.#pods.byIndex(BY_OWNER, uidOf(set)), ...this.#pods.byIndex(ORPHANS, namespaceOf(set))];
-    const request = { owner: set, ownerRef: REPLICA_SETS, childRef: PODS, selector, candidates, mayBeAdopted: isPodActive };
+    const request = { owner: set, ownerRef: this.#kind.ref, childRef: PODS, selector, candidates, mayBeAdopted: isPodActive };
     const claimed = await claimChildren(this.#deps, request, this.#signal);
     const active = claimed.filter(isPodActive);
     const terminating = claimed.filter((pod) => pod.metadata?.deletionTimestamp !== undefined && !isPodTerminal(pod));
     let failed: { readonly failure: ReplicaFailure; readonly error: unknown } | undefined;
     if (mayAct && set.metadata?.deletionTimestamp === undefined) failed = await this.#manage(key, set, active);
     const nowMs = this.#deps.clock.now();
-    const status = replicaSetStatus(set, active, terminating, failed?.failure, nowMs);
-    const written = await writeReplicaSetStatus(this.#deps, set, status, this.#signal).catch((error: unknown) => {
+    const status = replicaSetStatus(this.#kind, set, active, terminating, failed?.failure, nowMs);
+    const written = await writeReplicaSetStatus(this.#deps, this.#kind, set, status, this.#signal).catch((error: unknown) => {
       if (isReason(error, 'NotFound')) return undefined;
       throw error;
     });
@@ -155,7 +176,7 @@ class ReplicaSetController {
   /** Creates or deletes what is missing or too much. A failure is returned, not thrown: the status tells it first. */
   async #manage(
     key: string,
-    set: V1ReplicaSet,
+    set: PodSet,
     active: readonly V1Pod[],
   ): Promise<{ readonly failure: ReplicaFailure; readonly error: unknown } | undefined> {
     const wanted = set.spec?.replicas ?? 1;
@@ -163,7 +184,7 @@ class ReplicaSetController {
     if (missing > 0) {
       const count = Math.min(missing, BURST);
       this.#expectations.expectCreations(key, count);
-      const result = await runInGrowingBatches(count, 1, () => createPod(this.#deps, set, this.#signal));
+      const result = await runInGrowingBatches(count, 1, () => createPod(this.#deps, this.#kind, set, this.#signal));
       for (let i = result.succeeded; i < count; i++) this.#expectations.creationSeen(key);
       if (result.error === undefined || isNamespaceTerminating(result.error)) return undefined;
       return failureOf('FailedCreate', result.error);
@@ -186,7 +207,7 @@ class ReplicaSetController {
   }
 
   /** Pods of all sets that have the same controller as this one: a Deployment spreads over old and new sets. */
-  #related(set: V1ReplicaSet): V1Pod[] {
+  #related(set: PodSet): V1Pod[] {
     const controller = controllerOf(set);
     if (controller === undefined) return this.#pods.byIndex(BY_OWNER, uidOf(set));
     return this.#sets
@@ -195,7 +216,7 @@ class ReplicaSetController {
       .flatMap((other) => this.#pods.byIndex(BY_OWNER, uidOf(other)));
   }
 
-  #recheckAvailability(key: string, set: V1ReplicaSet, active: readonly V1Pod[], nowMs: number): void {
+  #recheckAvailability(key: string, set: PodSet, active: readonly V1Pod[], nowMs: number): void {
     const minReadySeconds = set.spec?.minReadySeconds ?? 0;
     if (minReadySeconds === 0) return;
     if (active.some((pod) => isPodReady(pod) && !isPodAvailable(pod, minReadySeconds, nowMs))) {

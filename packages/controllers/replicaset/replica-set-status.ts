@@ -1,14 +1,14 @@
 /** The status of a replica set, computed from its pods and written when it changed. */
 
 import { isReason } from '@coffer/api/errors/status-error';
-import type { V1Pod, V1ReplicaSet, V1ReplicaSetCondition, V1ReplicaSetStatus } from '@coffer/api/generated/types';
+import type { V1Pod, V1ReplicaSetCondition, V1ReplicaSetStatus } from '@coffer/api/generated/types';
 import { equalJson } from '@coffer/api/meta/safe-object';
 import { fromLabels } from '@coffer/api/selectors/labels';
 import { nameOf, namespaceOf } from '@coffer/client/rest/api-object';
 import { apiTime } from '@coffer/client/rest/api-time';
-import { REPLICA_SETS } from '@coffer/client/rest/well-known';
 import type { LoopDeps } from '../common/loop-deps.ts';
 import { isPodAvailable, isPodReady } from '../common/pods.ts';
+import type { PodSet, SetKind } from './pod-set.ts';
 
 /** What went wrong while creating or deleting pods; shown as condition `ReplicaFailure`. */
 export interface ReplicaFailure {
@@ -17,7 +17,8 @@ export interface ReplicaFailure {
 }
 
 export function replicaSetStatus(
-  set: V1ReplicaSet,
+  kind: SetKind,
+  set: PodSet,
   activePods: readonly V1Pod[],
   terminatingPods: readonly V1Pod[],
   failure: ReplicaFailure | undefined,
@@ -40,7 +41,7 @@ export function replicaSetStatus(
     ...(fullyLabeledReplicas === 0 ? {} : { fullyLabeledReplicas }),
     ...(readyReplicas === 0 ? {} : { readyReplicas }),
     ...(availableReplicas === 0 ? {} : { availableReplicas }),
-    terminatingReplicas: terminatingPods.length,
+    ...(kind.countsTerminating ? { terminatingReplicas: terminatingPods.length } : {}),
     observedGeneration: set.metadata?.generation ?? 0,
     ...(conditions.length === 0 ? {} : { conditions }),
   };
@@ -49,12 +50,13 @@ export function replicaSetStatus(
 /** Writes the status when it differs; a conflict is tried once more on the newest state. */
 export async function writeReplicaSetStatus(
   deps: LoopDeps,
-  set: V1ReplicaSet,
+  kind: SetKind,
+  set: PodSet,
   status: V1ReplicaSetStatus,
   signal: AbortSignal,
-): Promise<V1ReplicaSet> {
+): Promise<PodSet> {
   if (equalJson(set.status, status)) return set;
-  const client = deps.api.resource(REPLICA_SETS);
+  const client = deps.api.resource(kind.ref);
   const scope = { namespace: namespaceOf(set), signal };
   try {
     return await client.updateStatus({ ...set, status }, scope);

@@ -12,6 +12,7 @@ const loopRules: Readonly<Record<string, readonly PolicyRule[]>> = {
   'legacy-service-account-token-cleaner': [allow('get list watch', '', 'pods secrets serviceaccounts')],
   'node-controller': [allow('get list watch', 'coordination.k8s.io', 'leases')],
   'replicaset-controller': [allow('patch', 'apps', 'replicasets/status'), allow('get', '', 'pods')],
+  'replication-controller': [allow('patch', '', 'replicationcontrollers/status'), allow('get', '', 'pods')],
   'root-ca-cert-publisher': [allow('get list watch', '', 'configmaps namespaces')],
   'service-account-controller': [allow('get list watch', '', 'namespaces serviceaccounts')],
   'token-controller': [allow('delete get list update watch', '', 'secrets'), allow('get list update watch', '', 'serviceaccounts')],

@@ -8,7 +8,7 @@ import { parentEntriesAfterScale, scaleEntries } from '@coffer/api/managedfields
 import type { KubeObject } from '@coffer/api/meta/object';
 import { cloneJson, isRecord } from '@coffer/api/meta/safe-object';
 import type { GoStructSchema } from '@coffer/api/schema/schema-table';
-import { fromLabelSelector } from '@coffer/api/selectors/labels';
+import { fromLabelSelector, fromLabels } from '@coffer/api/selectors/labels';
 import type { HttpResponse } from '@coffer/base/http/handler';
 import { updateObject } from '../../registry/generic/update.ts';
 import type { RequestContext } from '../../request/context.ts';
@@ -32,7 +32,7 @@ const schemaName = 'io.k8s.api.autoscaling.v1.Scale';
 /** What a request makes of the current Scale; managedFields of the result are final when `fieldsTracked`. */
 type ScaleChange = (current: KubeObject) => { readonly object: KubeObject; readonly fieldsTracked: boolean };
 
-/** `…/scale` of Deployments and ReplicaSets: their `spec.replicas` as an autoscaling/v1 Scale. */
+/** `…/scale` of everything that has replicas: its `spec.replicas` as an autoscaling/v1 Scale. */
 export function scaleHandlers(scope: Scope): Readonly<Record<string, SubresourceHandler>> {
   const schema = scope.tools.table.struct(schemaName);
   return {
@@ -179,9 +179,18 @@ function scaleOf(scope: Scope, parent: KubeObject, schema: GoStructSchema): Kube
     apiVersion: scaleApiVersion,
     metadata: { name, namespace, uid, resourceVersion, creationTimestamp, ...(entries.length > 0 ? { managedFields: entries } : {}) },
     spec: { replicas: spec.replicas ?? 0 },
-    status: { replicas: status.replicas ?? 0, selector: fromLabelSelector(spec.selector as V1LabelSelector | undefined).toString() },
+    status: { replicas: status.replicas ?? 0, selector: selectorText(scope, spec.selector) },
   };
   return canonicalize(scale as unknown as KubeObject, schema, scope.tools.table);
+}
+
+/** The selector as text; that of a ReplicationController is a map of labels. */
+function selectorText(scope: Scope, selector: unknown): string {
+  const isMap = scope.resource.group === '' && scope.resource.resource === 'replicationcontrollers';
+  const parsed = isMap
+    ? fromLabels((selector ?? {}) as Record<string, string>)
+    : fromLabelSelector(selector as V1LabelSelector | undefined);
+  return parsed.toString();
 }
 
 function replicasOf(scale: KubeObject): number {

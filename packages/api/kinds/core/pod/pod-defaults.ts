@@ -136,7 +136,7 @@ function applyLegacyVolumeDefaults(volume: Volume): void {
 }
 
 /** Amounts finer than a thousandth are rounded up; a zero divisor stays what it is. */
-function roundList(list: Record<string, string> | undefined): void {
+export function roundList(list: Record<string, string> | undefined): void {
   for (const name of Object.keys(list ?? {})) {
     if (list !== undefined) setOwn(list, name, roundUpToMilli(getOwn(list, name) ?? '0'));
   }

@@ -34,8 +34,13 @@ export function isHugePage(name: string): boolean {
   return name.startsWith('hugepages-');
 }
 
+/** As it is named in a quota: what is used, or what is requested. */
+export function isQuotaHugePage(name: string): boolean {
+  return isHugePage(name) || name.startsWith('requests.hugepages-');
+}
+
 /** Unqualified, or in a `kubernetes.io` domain. */
-function isNative(name: string): boolean {
+export function isNative(name: string): boolean {
   return !name.includes('/') || name.includes('kubernetes.io/');
 }
 
@@ -57,8 +62,13 @@ export function isCountable(name: string): boolean {
 export function validateResourceName(name: string, path: string): FieldError[] {
   const problems = qualifiedNameProblems(name);
   if (problems.length > 0) return invalidEach(path, name, problems);
-  if (name.includes('/') || standardResources.has(name) || isHugePage(name)) return [];
+  if (name.includes('/') || standardResources.has(name) || isQuotaHugePage(name)) return [];
   return [invalid(path, name, 'must be a standard resource type or fully qualified')];
+}
+
+/** What a quota can limit: everything but `storage`, which is requested. */
+export function isStandardQuotaResource(name: string): boolean {
+  return (standardResources.has(name) && name !== 'storage') || isQuotaHugePage(name);
 }
 
 /** What a container can ask for. */
