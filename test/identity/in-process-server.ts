@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { ClientAuthorities } from '@coffer/apiserver/authentication/client-authorities';
 import { type ClusterKeys, loadOrCreateClusterKeys } from '@coffer/apiserver/pki/cluster-keys';
 import type { ResourceStores } from '@coffer/apiserver/registry/open-stores';
 import type { Handler, UserInfo } from '@coffer/base/http/handler';
@@ -59,7 +60,7 @@ export async function startInProcessServerAt<C extends Clock>(clock: C, flags: r
   const controlPlane = await wireControlPlane({
     storage,
     keys,
-    clientTrust: { clients: [keys.authority.certificatePem], proxies: [] },
+    clientTrust: { clients: new ClientAuthorities([keys.authority.certificatePem], 'the authority'), proxies: undefined },
     clock,
     logger: silentLogger,
     access,

@@ -12,6 +12,8 @@ export interface ServerFlags extends AccessFlags, EncryptionFlags, LogFlags {
   readonly bindAddress: string;
   readonly advertiseAddress?: string;
   readonly securePort: number;
+  readonly tlsCertFile?: string;
+  readonly tlsPrivateKeyFile?: string;
   readonly storageBackend: 'lmdb' | 'memory' | 'etcd';
   readonly etcdServers: readonly string[];
   readonly etcdCafile?: string;
@@ -32,6 +34,8 @@ export function addServerFlags(command: Command): void {
     .option('--bind-address <ip>', 'address to listen on', '127.0.0.1')
     .option('--advertise-address <ip>', 'address that pods and nodes are told (default the one to listen on)', parseIpAddress)
     .option('--secure-port <port>', 'port to listen on with TLS', parseInteger(0, 65_535), 6443)
+    .option('--tls-cert-file <file>', 'serving certificate, followed while it changes (default one of the cluster’s authority)')
+    .option('--tls-private-key-file <file>', 'its key')
     .addOption(new Option('--storage-backend <name>', 'where objects are kept').choices(['lmdb', 'memory', 'etcd']).default('lmdb'))
     .option('--etcd-servers <urls>', 'comma-separated etcd endpoints, for --storage-backend etcd', parseList, ['http://127.0.0.1:2379'])
     .option('--etcd-cafile <file>', 'authority of the etcd servers')

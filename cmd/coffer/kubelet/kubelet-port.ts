@@ -1,4 +1,7 @@
+import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { createSecureContext } from 'node:tls';
+import { followFile } from '@coffer/base/files/followed-file';
 import type { Logger } from '@coffer/base/log/logger';
 import { systemClock } from '@coffer/base/time/clock';
 import type { Connection } from '@coffer/client/kubeconfig/connection';
@@ -24,14 +27,17 @@ export async function openKubeletPort(
   kubelet: Kubelet,
   logger: Logger,
 ): Promise<KubeletPort> {
-  const clientAuthorityPem = flags.clientCaFile ? await readFile(flags.clientCaFile, 'utf8') : connection.tls.ca;
-  if (clientAuthorityPem === undefined) {
+  const authority = flags.clientCaFile ? await readFile(flags.clientCaFile, 'utf8') : connection.tls.ca;
+  if (authority === undefined) {
     throw new Error('the kubelet’s port needs --client-ca-file: the kubeconfig names no authority (--port 0 opens no port)');
   }
+  let clientAuthorityPem = authority;
   const api = new ApiClient({ transport, clock: systemClock });
   let server: KubeletServer | undefined;
-  const use = async ({ keyPem, certificatePem }: NodeCertificate) => {
-    const tls = { keyPem, certificatePem, clientAuthorityPem };
+  let current: NodeCertificate | undefined;
+  const use = async (certificate: NodeCertificate) => {
+    current = certificate;
+    const tls = { ...certificate, clientAuthorityPem };
     if (server) {
       server.replaceTls(tls);
       return;
@@ -43,10 +49,25 @@ export async function openKubeletPort(
     server = opened;
   };
   const stopping = new AbortController();
+  const follow = (file: string, known: string, used: (text: string) => Promise<void>) => {
+    void followFile({ file, clock: systemClock, logger, use: used }, known, stopping.signal);
+  };
+  if (flags.clientCaFile) {
+    follow(flags.clientCaFile, authority, async (text) => {
+      new X509Certificate(text); // throws for what is none
+      clientAuthorityPem = text;
+      if (current) await use(current);
+    });
+  }
   let kept = Promise.resolve();
   if (flags.tlsCertFile || flags.tlsPrivateKeyFile) {
-    if (!flags.tlsCertFile || !flags.tlsPrivateKeyFile) throw new Error('--tls-cert-file and --tls-private-key-file go together');
-    await use({ keyPem: await readFile(flags.tlsPrivateKeyFile, 'utf8'), certificatePem: await readFile(flags.tlsCertFile, 'utf8') });
+    const { tlsCertFile, tlsPrivateKeyFile } = flags;
+    if (!tlsCertFile || !tlsPrivateKeyFile) throw new Error('--tls-cert-file and --tls-private-key-file go together');
+    const first = await readPair(tlsCertFile, tlsPrivateKeyFile);
+    await use(first);
+    const useFiles = async () => use(await readPair(tlsCertFile, tlsPrivateKeyFile));
+    follow(tlsCertFile, first.certificatePem, useFiles);
+    follow(tlsPrivateKeyFile, first.keyPem, useFiles);
   } else {
     const [{ keepCertificate }, { servingCertificateFiles }] = await Promise.all([
       import('@coffer/kubelet/certificates/keep-certificate'),
@@ -69,4 +90,11 @@ export async function openKubeletPort(
       await server?.close();
     },
   };
+}
+
+/** Throws when the two do not belong together. */
+async function readPair(certificateFile: string, keyFile: string): Promise<NodeCertificate> {
+  const [certificatePem, keyPem] = await Promise.all([readFile(certificateFile, 'utf8'), readFile(keyFile, 'utf8')]);
+  createSecureContext({ key: keyPem, cert: certificatePem });
+  return { keyPem, certificatePem };
 }

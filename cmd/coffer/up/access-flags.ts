@@ -70,7 +70,10 @@ export function addAccessFlags(command: Command): Command {
 function addAuthenticationFlags(command: Command): void {
   command
     .option('--token-auth-file <file>', 'CSV file with static tokens: token,user,uid,"group1,group2"')
-    .option('--client-ca-file <file>', 'PEM file with further authorities whose client certificates are accepted')
+    .option(
+      '--client-ca-file <file>',
+      'PEM file with further authorities whose client certificates are accepted; followed while it changes',
+    )
     .option('--anonymous-auth <bool>', 'requests without credentials are user system:anonymous (default true)', parseBoolean)
     .option('--enable-bootstrap-token-auth <bool>', 'accept bootstrap tokens of kube-system', parseBoolean, true)
     .option('--authentication-config <file>', 'AuthenticationConfiguration: OIDC issuers and anonymous requests')
@@ -103,7 +106,7 @@ function addAuthenticationFlags(command: Command): void {
 
 function addRequestHeaderFlags(command: Command): void {
   command
-    .option('--requestheader-client-ca-file <file>', 'PEM authorities of proxies whose headers say who the user is')
+    .option('--requestheader-client-ca-file <file>', 'PEM authorities of proxies whose headers say who the user is; followed')
     .option('--requestheader-allowed-names <list>', 'common names such a proxy may have (default any)', parseList, [])
     .option('--requestheader-username-headers <list>', 'headers that name the user', parseList, [])
     .option('--requestheader-uid-headers <list>', 'headers that hold the UID', parseList, [])

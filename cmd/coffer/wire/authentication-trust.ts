@@ -1,3 +1,4 @@
+import type { ClientAuthorities } from '@coffer/apiserver/authentication/client-authorities';
 import type { Handler } from '@coffer/base/http/handler';
 import type { ResourceStore } from '@coffer/storage/store/store';
 import type { AccessFlags } from '../up/access-flags.ts';
@@ -6,11 +7,11 @@ import { writeAsServer } from './write-as-server.ts';
 const namespace = 'kube-system';
 const name = 'extension-apiserver-authentication';
 
-/** Authorities of clients, in PEM. */
+/** Authorities of clients. */
 export interface ClientTrust {
-  readonly clients: readonly string[];
-  /** Of proxies that speak for others; empty without such. */
-  readonly proxies: readonly string[];
+  readonly clients: ClientAuthorities;
+  /** Of proxies that speak for others; undefined without such. */
+  readonly proxies: ClientAuthorities | undefined;
 }
 
 /**
@@ -26,12 +27,12 @@ export async function publishAuthenticationTrust(
   const existing = configMaps.get(namespace, name)?.peek();
   const data = (existing?.data ?? {}) as Readonly<Record<string, string>>;
   const own = {
-    'client-ca-file': joined(data['client-ca-file'], trust.clients),
-    ...(trust.proxies.length === 0
+    'client-ca-file': joined(data['client-ca-file'], trust.clients.pems),
+    ...(trust.proxies === undefined
       ? {}
       : {
           'requestheader-allowed-names': JSON.stringify(flags.requestheaderAllowedNames),
-          'requestheader-client-ca-file': joined(data['requestheader-client-ca-file'], trust.proxies),
+          'requestheader-client-ca-file': joined(data['requestheader-client-ca-file'], trust.proxies.pems),
           'requestheader-extra-headers-prefix': JSON.stringify(flags.requestheaderExtraHeadersPrefix),
           'requestheader-group-headers': JSON.stringify(flags.requestheaderGroupHeaders),
           'requestheader-uid-headers': JSON.stringify(flags.requestheaderUidHeaders),

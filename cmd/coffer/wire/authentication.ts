@@ -5,7 +5,6 @@ import type { AuthenticationConfiguration } from '@coffer/apiserver/authenticati
 import type { Authenticator, TokenAuthenticator } from '@coffer/apiserver/authentication/authenticator';
 import { bearerTokenAuthenticator, unionTokenAuthenticator } from '@coffer/apiserver/authentication/bearer-token';
 import { bootstrapTokenAuthenticator } from '@coffer/apiserver/authentication/bootstrap-token';
-import { ClientAuthorities } from '@coffer/apiserver/authentication/client-authorities';
 import { clientCertificateAuthenticator } from '@coffer/apiserver/authentication/client-certificate';
 import { inProcessAuthenticator } from '@coffer/apiserver/authentication/in-process';
 import type { IssuerConfig } from '@coffer/apiserver/authentication/oidc/issuer-config';
@@ -83,7 +82,7 @@ export async function wireAuthentication(flags: AccessFlags, deps: Authenticatio
       [
         inProcessAuthenticator,
         ...(await requestHeaders(flags, deps)),
-        clientCertificateAuthenticator(new ClientAuthorities(deps.clientTrust.clients, '--client-ca-file'), clock),
+        clientCertificateAuthenticator(deps.clientTrust.clients, clock),
         bearerTokenAuthenticator(anyToken, apiAudiences),
       ],
       anonymous.enabled ? anonymousAuthenticator(anonymous.paths) : undefined,
@@ -120,21 +119,21 @@ async function signingKeys(flags: AccessFlags, ownPem: string): Promise<SigningK
 async function requestHeaders(flags: AccessFlags, { clientTrust, clock }: AuthenticationDeps): Promise<Authenticator[]> {
   const { requestheaderUsernameHeaders: usernameHeaders, requestheaderUidHeaders: uidHeaders } = flags;
   const { requestheaderGroupHeaders: groupHeaders, requestheaderExtraHeadersPrefix: extraHeaderPrefixes } = flags;
-  if (clientTrust.proxies.length === 0) {
+  const { proxies: authorities } = clientTrust;
+  if (authorities === undefined) {
     const others = [usernameHeaders, uidHeaders, groupHeaders, extraHeaderPrefixes, flags.requestheaderAllowedNames];
     if (others.some((list) => list.length > 0)) throw new Error('the --requestheader-* flags need --requestheader-client-ca-file');
     return [];
   }
   if (usernameHeaders.length === 0) throw new Error('--requestheader-client-ca-file needs --requestheader-username-headers');
   const { requestHeaderAuthenticator } = await import('@coffer/apiserver/authentication/request-header');
-  const authorities = new ClientAuthorities(clientTrust.proxies, '--requestheader-client-ca-file');
   const allowedNames = flags.requestheaderAllowedNames;
   return [requestHeaderAuthenticator({ authorities, allowedNames, usernameHeaders, uidHeaders, groupHeaders, extraHeaderPrefixes, clock })];
 }
 
 interface LoadedConfiguration {
   readonly config: AuthenticationConfiguration;
-  /** Of the file; undefined without one. */
+  /** Of the file that is followed: the configuration, or the issuer's authority; undefined without one. */
   readonly text?: string;
 }
 
@@ -150,11 +149,19 @@ async function authenticationConfig(flags: AccessFlags): Promise<LoadedConfigura
     return { config, text };
   }
   if (!flags.oidcIssuerUrl) return { config: { issuers: [], anonymous: undefined } };
+  const authority = flags.oidcCaFile ? await readFile(flags.oidcCaFile, 'utf8') : undefined;
+  return {
+    config: await configurationOfFlags(flags, flags.oidcIssuerUrl, authority),
+    ...(authority === undefined ? {} : { text: authority }),
+  };
+}
+
+async function configurationOfFlags(flags: AccessFlags, issuerUrl: string, certificateAuthorityPem: string | undefined) {
   const { issuerFromFlags } = await import('@coffer/apiserver/authentication/oidc/issuer-config');
   const issuer = issuerFromFlags({
-    issuerUrl: flags.oidcIssuerUrl,
+    issuerUrl,
     clientId: flags.oidcClientId,
-    certificateAuthorityPem: flags.oidcCaFile ? await readFile(flags.oidcCaFile, 'utf8') : undefined,
+    certificateAuthorityPem,
     usernameClaim: flags.oidcUsernameClaim,
     usernamePrefix: flags.oidcUsernamePrefix,
     groupsClaim: flags.oidcGroupsClaim,
@@ -162,10 +169,10 @@ async function authenticationConfig(flags: AccessFlags): Promise<LoadedConfigura
     signingAlgorithms: flags.oidcSigningAlgs,
     requiredClaims: flags.oidcRequiredClaim,
   });
-  return { config: { issuers: [issuer], anonymous: undefined } };
+  return { issuers: [issuer], anonymous: undefined };
 }
 
-/** The issuers of the configuration; others while its file changes. Who is anonymous stays as it was at the start. */
+/** The issuers of the configuration; others while its file or that of the issuer's authority changes. Who is anonymous stays. */
 async function issuersOf(
   flags: AccessFlags,
   config: AuthenticationConfiguration,
@@ -174,11 +181,10 @@ async function issuersOf(
   deps: AuthenticationDeps,
 ): Promise<TokenAuthenticator> {
   let current = unionTokenAuthenticator(await oidcAuthenticators(config.issuers, apiAudiences, deps));
-  const file = flags.authenticationConfig;
+  const file = flags.authenticationConfig ?? flags.oidcCaFile;
   if (file !== undefined && text !== undefined) {
-    const { parseAuthenticationConfiguration } = await import('@coffer/apiserver/authentication/authentication-config');
     const use = async (changed: string): Promise<void> => {
-      const next = parseAuthenticationConfiguration(changed);
+      const next = await changedConfiguration(flags, changed);
       if (!equalJson(next.anonymous ?? null, config.anonymous ?? null))
         throw new Error('anonymous: a change takes effect with a new start only');
       current = unionTokenAuthenticator(await oidcAuthenticators(next.issuers, apiAudiences, deps));
@@ -186,6 +192,12 @@ async function issuersOf(
     void followFile({ file, clock: deps.clock, logger: deps.logger, use }, text, deps.signal);
   }
   return { authenticateToken: (token, audiences) => current.authenticateToken(token, audiences) };
+}
+
+async function changedConfiguration(flags: AccessFlags, text: string): Promise<AuthenticationConfiguration> {
+  if (flags.oidcIssuerUrl) return configurationOfFlags(flags, flags.oidcIssuerUrl, text);
+  const { parseAuthenticationConfiguration } = await import('@coffer/apiserver/authentication/authentication-config');
+  return parseAuthenticationConfiguration(text);
 }
 
 async function oidcAuthenticators(

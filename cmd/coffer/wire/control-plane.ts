@@ -87,6 +87,8 @@ export interface ControlPlane {
   readonly health: HealthChecks;
   readonly tokenIssuer: ServiceAccountTokenIssuer;
   readonly stores: ResourceStores;
+  /** Tells servers that extend the API whose clients this one trusts. */
+  publishTrust(): Promise<void>;
   /** Call it when no request is on its way any more. */
   close(): Promise<void>;
 }
@@ -202,7 +204,8 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
   await ensureSystemNamespaces(handler, store('namespaces'));
   legacyTokens.handler = handler;
   await startLegacyTokenTracking(handler, store('configmaps'), clock);
-  await publishAuthenticationTrust(handler, store('configmaps'), options.clientTrust, options.access);
+  const publishTrust = () => publishAuthenticationTrust(handler, store('configmaps'), options.clientTrust, options.access);
+  await publishTrust();
   await reconcileBootstrapPolicy({
     ...rbacStores,
     write: (collection, object, existing) => writeAsServer(handler, collection, object, existing),
@@ -212,6 +215,7 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
     health,
     tokenIssuer: authentication.tokenIssuer,
     stores,
+    publishTrust,
     async close() {
       closing.abort(new Error('the server ends'));
       await audit?.close();

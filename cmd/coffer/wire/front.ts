@@ -1,17 +1,15 @@
 import { hostname } from 'node:os';
-import type { ClusterKeys } from '@coffer/apiserver/pki/cluster-keys';
-import { HttpsListener } from '@coffer/apiserver/server/https-listener';
+import { HttpsListener, type TlsMaterial } from '@coffer/apiserver/server/https-listener';
 import type { Handler } from '@coffer/base/http/handler';
 import type { Logger } from '@coffer/base/log/logger';
 import { type ApiAddress, advertisedHost } from './api-service.ts';
-import type { ClientTrust } from './authentication-trust.ts';
 
 export interface FrontOptions {
   readonly bindAddress: string;
   /** What others are told instead of the address to listen on. */
   readonly advertiseAddress?: string;
   readonly securePort: number;
-  readonly clientTrust: ClientTrust;
+  readonly tls: TlsMaterial;
   /** Address of this machine in the network of its pods. */
   readonly podGateway?: string | undefined;
 }
@@ -24,6 +22,8 @@ export interface Front {
   readonly local: ApiAddress;
   /** What pods and other machines are told; undefined when the server listens on loopback only. */
   readonly advertised: ApiAddress | undefined;
+  /** For connections to come. */
+  replaceTls(tls: TlsMaterial): void;
   close(graceMs: number): Promise<void>;
 }
 
@@ -45,13 +45,8 @@ export function serverNames(options: Pick<FrontOptions, 'bindAddress' | 'adverti
  * Listens where the flags say, and on the address that pods of this machine reach. That one is a private bridge which belongs to this
  * server alone, so its port is the one of the `kubernetes` Service.
  */
-export async function openFront(options: FrontOptions, handler: Handler, keys: ClusterKeys, logger: Logger): Promise<Front> {
-  const { bindAddress, advertiseAddress, securePort, podGateway, clientTrust } = options;
-  const tls = {
-    keyPem: keys.serving.keyPem,
-    certificatePem: keys.serving.certificatePem,
-    clientAuthoritiesPem: [...clientTrust.clients, ...clientTrust.proxies],
-  };
+export async function openFront(options: FrontOptions, handler: Handler, logger: Logger): Promise<Front> {
+  const { bindAddress, advertiseAddress, securePort, podGateway, tls } = options;
   const main = new HttpsListener({ handler, logger, tls });
   const bound = await main.listen(bindAddress, securePort);
   const local = { host: bound.host === '0.0.0.0' ? '127.0.0.1' : bound.host === '::' ? '::1' : bound.host, port: bound.port };
@@ -59,7 +54,7 @@ export async function openFront(options: FrontOptions, handler: Handler, keys: C
   if (podGateway === undefined || wildcards.includes(bindAddress)) {
     const host = advertiseAddress ?? podGateway ?? advertisedHost(bindAddress);
     const advertised = host === undefined ? undefined : { host, port: bound.port };
-    return { url, local, advertised, close: (graceMs) => main.close(graceMs) };
+    return { url, local, advertised, replaceTls: (next) => main.replaceTls(next), close: (graceMs) => main.close(graceMs) };
   }
   const inside = new HttpsListener({ handler, logger, tls });
   const reached = await listenForPods(inside, podGateway, bound.port);
@@ -68,6 +63,9 @@ export async function openFront(options: FrontOptions, handler: Handler, keys: C
     url,
     local,
     advertised,
+    replaceTls(next) {
+      for (const listener of [main, inside]) listener.replaceTls(next);
+    },
     async close(graceMs) {
       await Promise.all([main.close(graceMs), inside.close(graceMs)]);
     },

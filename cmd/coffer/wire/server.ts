@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import type { NodeApi } from '@coffer/api/node/node-api';
 import type { HealthCheck } from '@coffer/apiserver/health/health-checks';
@@ -14,10 +13,10 @@ import { writeKubeconfig } from '../config/kubeconfig.ts';
 import type { DataPaths } from '../config/paths.ts';
 import type { ServerFlags } from '../config/server-flags.ts';
 import { type ApiAddress, ApiService } from './api-service.ts';
-import type { ClientTrust } from './authentication-trust.ts';
 import { type ControlPlane, wireControlPlane } from './control-plane.ts';
 import { openEncryption, type ServerEncryption } from './encryption.ts';
 import { externalAddress, type Front, openFront, serverNames } from './front.ts';
+import { openServerTls } from './server-tls.ts';
 import { wireStorageAdmin } from './storage-admin.ts';
 import { type OpenStore, openStore } from './store.ts';
 
@@ -57,7 +56,7 @@ export async function startServer(flags: ServerFlags, environment: ServerEnviron
     serverNames: serverNames({ ...flags, podGateway }),
     clock: systemClock,
   });
-  const clientTrust = await readClientTrust(flags, keys);
+  const tls = await openServerTls(flags, paths, keys, { clock: systemClock, logger });
   const registry = openRegistry(flags, serverId, encryption, store, logger);
   const storageAdmin = wireStorageAdmin(encryption, store, paths, registry);
   let isPublished = false;
@@ -69,7 +68,7 @@ export async function startServer(flags: ServerFlags, environment: ServerEnviron
     serverAddress: externalAddress(flags),
     storage: store.storage,
     keys,
-    clientTrust,
+    clientTrust: tls.trust,
     onLoaded: async () => {
       await encryption.accept(store);
       await registry?.open();
@@ -83,7 +82,13 @@ export async function startServer(flags: ServerFlags, environment: ServerEnviron
     onFatal: environment.onFatal,
     serviceClaims: openServiceClaims(flags, store),
   });
-  const front = await openFront({ ...flags, clientTrust, podGateway }, controlPlane.handler, keys, logger);
+  const front = await openFront({ ...flags, tls: tls.material, podGateway }, controlPlane.handler, logger);
+  const closing = new AbortController();
+  const useTls = async () => {
+    front.replaceTls(tls.material);
+    await controlPlane.publishTrust();
+  };
+  tls.follow(useTls, closing.signal);
   await writeKubeconfig(paths.kubeconfig, front.url, keys.authority.certificatePem, keys.admin);
   const apiService = openApiService(flags, controlPlane, front.advertised, store, logger);
   await apiService.open();
@@ -94,6 +99,7 @@ export async function startServer(flags: ServerFlags, environment: ServerEnviron
     front,
     encryptionSummary: encryption.summary,
     async close(graceMs) {
+      closing.abort(new Error('the server ends'));
       await apiService.close().catch((error: unknown) => logger.warn('this server could not leave the endpoints', { err: error }));
       await front.close(graceMs);
       await storageAdmin.close();
@@ -103,12 +109,6 @@ export async function startServer(flags: ServerFlags, environment: ServerEnviron
       await encryption.close();
     },
   };
-}
-
-async function readClientTrust(flags: ServerFlags, keys: ClusterKeys): Promise<ClientTrust> {
-  const read = async (file: string | undefined) => (file === undefined ? [] : [await readFile(file, 'utf8')]);
-  const [clients, proxies] = await Promise.all([read(flags.clientCaFile), read(flags.requestheaderClientCaFile)]);
-  return { clients: [keys.authority.certificatePem, ...clients], proxies };
 }
 
 /** Whoever waits for the server may use its kubeconfig, and its Service, as soon as it is ready. */

@@ -7,15 +7,28 @@ import { CredentialsError } from './authenticator.ts';
  * that its own authority is named for.
  */
 export class ClientAuthorities {
-  readonly #fingerprints: ReadonlySet<string>;
+  readonly #name: string;
+  #pems: readonly string[] = [];
+  #fingerprints: ReadonlySet<string> = new Set();
 
-  /** Throws when a text holds no certificate. */
+  /** Throws when a text holds no certificate; `name` is what the message begins with. */
   constructor(pems: readonly string[], name: string) {
+    this.#name = name;
+    this.replace(pems);
+  }
+
+  get pems(): readonly string[] {
+    return this.#pems;
+  }
+
+  /** From the next request on these count and no others. Throws, and changes nothing, when a text holds no certificate. */
+  replace(pems: readonly string[]): void {
     const found = pems.flatMap((pem) => {
       const blocks = pem.match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g) ?? [];
-      if (blocks.length === 0) throw new Error(`${name}: no PEM certificate was found`);
+      if (blocks.length === 0) throw new Error(`${this.#name}: no PEM certificate was found`);
       return blocks.map((block) => certificateFingerprint(new X509Certificate(block).raw));
     });
+    this.#pems = [...pems];
     this.#fingerprints = new Set(found);
   }
 
