@@ -6,10 +6,7 @@ const restartAll = 'RestartAllContainers';
 
 /** The first rule that fits the exit code decides; one that asks for more than this container says nothing about it alone. */
 export function mayRestart(container: V1Container, spec: Pick<V1PodSpec, 'restartPolicy'>, exitCode: number): boolean {
-  if (container.restartPolicy != null) {
-    const rule = (container.restartPolicyRules ?? []).find((candidate) => fits(candidate, exitCode));
-    if (rule?.action === 'Restart') return true;
-  }
+  if (actionFor(container, exitCode) === 'Restart') return true;
   switch (container.restartPolicy ?? spec.restartPolicy ?? 'Always') {
     case 'Never':
       return false;
@@ -18,6 +15,17 @@ export function mayRestart(container: V1Container, spec: Pick<V1PodSpec, 'restar
     default:
       return true;
   }
+}
+
+/** True when the end of this container starts all of its pod again. */
+export function asksForAllContainers(container: V1Container, exitCode: number): boolean {
+  return actionFor(container, exitCode) === restartAll;
+}
+
+/** The action of the first rule that fits; rules count only beside a policy of the container's own. */
+function actionFor(container: V1Container, exitCode: number): string | undefined {
+  if (container.restartPolicy == null) return undefined;
+  return (container.restartPolicyRules ?? []).find((rule) => fits(rule, exitCode))?.action;
 }
 
 /** True when the end of one container may start all of them again. */

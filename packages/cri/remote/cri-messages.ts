@@ -99,6 +99,7 @@ function securityMessage({ security, targetContainerId }: ContainerConfig, pod: 
     ...(runAsUserName === undefined ? {} : { runAsUsername: runAsUserName }),
     readonlyRootfs: security.readOnlyRootFilesystem,
     supplementalGroups: security.supplementalGroups,
+    supplementalGroupsPolicy: security.strictGroups ? 'Strict' : 'Merge',
     noNewPrivs: security.noNewPrivileges,
     maskedPaths: security.maskedPaths,
     readonlyPaths: security.readonlyPaths,

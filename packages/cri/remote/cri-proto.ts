@@ -25,9 +25,10 @@ message SecurityProfile {
   enum ProfileType { RuntimeDefault = 0; Unconfined = 1; Localhost = 2; }
   ProfileType profile_type = 1; string localhost_ref = 2;
 }
+enum SupplementalGroupsPolicy { Merge = 0; Strict = 1; }
 message LinuxSandboxSecurityContext {
   NamespaceOption namespace_options = 1; Int64Value run_as_user = 3; bool readonly_rootfs = 4; repeated int64 supplemental_groups = 5;
-  bool privileged = 6; Int64Value run_as_group = 8; SecurityProfile seccomp = 9;
+  bool privileged = 6; Int64Value run_as_group = 8; SecurityProfile seccomp = 9; SupplementalGroupsPolicy supplemental_groups_policy = 11;
 }
 message LinuxPodSandboxConfig { string cgroup_parent = 1; LinuxSandboxSecurityContext security_context = 2; map<string, string> sysctls = 3; }
 message PodSandboxMetadata { string name = 1; string uid = 2; string namespace = 3; uint32 attempt = 4; }
@@ -67,7 +68,7 @@ message LinuxContainerSecurityContext {
   Capability capabilities = 1; bool privileged = 2; NamespaceOption namespace_options = 3; Int64Value run_as_user = 5;
   string run_as_username = 6; bool readonly_rootfs = 7; repeated int64 supplemental_groups = 8; bool no_new_privs = 11;
   Int64Value run_as_group = 12; repeated string masked_paths = 13; repeated string readonly_paths = 14; SecurityProfile seccomp = 15;
-  SecurityProfile apparmor = 16;
+  SecurityProfile apparmor = 16; SupplementalGroupsPolicy supplemental_groups_policy = 17;
 }
 message LinuxContainerConfig { LinuxContainerResources resources = 1; LinuxContainerSecurityContext security_context = 2; }
 message ContainerMetadata { string name = 1; uint32 attempt = 2; }
@@ -128,7 +129,8 @@ message ImageFsInfoResponse { repeated FilesystemUsage image_filesystems = 1; }
 message RuntimeCondition { string type = 1; bool status = 2; string reason = 3; string message = 4; }
 message RuntimeStatus { repeated RuntimeCondition conditions = 1; }
 message StatusRequest { bool verbose = 1; }
-message StatusResponse { RuntimeStatus status = 1; }
+message RuntimeFeatures { bool supplemental_groups_policy = 1; }
+message StatusResponse { RuntimeStatus status = 1; RuntimeFeatures features = 4; }
 
 message ListContainerStatsRequest {}
 message ContainerAttributes { string id = 1; }

@@ -122,6 +122,7 @@ class RemoteRuntime implements ContainerRuntime {
       ...(missing ? { reason: String(missing.reason), message: String(missing.message) } : {}),
       limitations: [],
       runsOnHostFiles: false,
+      supplementalGroupsPolicy: (answer.features as CriMessage | null)?.supplementalGroupsPolicy === true,
     };
   }
 

@@ -57,6 +57,8 @@ export interface RuntimeStatus {
   readonly limitations: readonly string[];
   /** True when `image` is only recorded and containers need a `command` (the sandbox runtime). */
   readonly runsOnHostFiles: boolean;
+  /** Whether `strictGroups` is obeyed and the user of a container is told. */
+  readonly supplementalGroupsPolicy: boolean;
 }
 
 export interface PodSandboxConfig {
@@ -147,6 +149,8 @@ export interface ContainerSecurity {
   readonly runAsUserName: string | undefined;
   readonly runAsGroup: number | undefined;
   readonly supplementalGroups: readonly number[];
+  /** Only the groups asked for: not those that the image lists the user in. */
+  readonly strictGroups: boolean;
   readonly privileged: boolean;
   readonly readOnlyRootFilesystem: boolean;
   readonly noNewPrivileges: boolean;

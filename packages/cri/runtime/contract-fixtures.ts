@@ -59,6 +59,7 @@ export function shellContainer(image: string, script: string, overrides: Contain
       runAsUserName: undefined,
       runAsGroup: undefined,
       supplementalGroups: [],
+      strictGroups: false,
       privileged: false,
       readOnlyRootFilesystem: false,
       noNewPrivileges: false,

@@ -162,6 +162,7 @@ class SandboxRuntime implements SandboxContainerRuntime {
         ...this.#parts.groups.limitations(),
       ],
       runsOnHostFiles: true,
+      supplementalGroupsPolicy: true,
     };
   }
 

@@ -5,7 +5,7 @@ import { resolveIdentity } from './users.ts';
 
 describe('resolveIdentity', () => {
   let etc: string;
-  const nobody = { runAsUser: undefined, runAsUserName: undefined, runAsGroup: undefined, supplementalGroups: [] };
+  const nobody = { runAsUser: undefined, runAsUserName: undefined, runAsGroup: undefined, supplementalGroups: [], strictGroups: false };
 
   beforeAll(async () => {
     etc = await mkdtemp('/tmp/users-');
@@ -32,6 +32,11 @@ describe('resolveIdentity', () => {
       home: '/',
     });
     expect((await resolveIdentity({ ...nobody, runAsUser: 33, runAsGroup: 9 }, etc)).groups).toEqual([9, 40]);
+  });
+
+  it('adds nothing from the database to strict groups', async () => {
+    const asked = { ...nobody, runAsUser: 33, supplementalGroups: [7], strictGroups: true };
+    expect((await resolveIdentity(asked, etc)).groups).toEqual([34, 7]);
   });
 
   it('refuses a name that is not there', async () => {

@@ -15,11 +15,12 @@ interface RequestedUser {
   readonly runAsUserName: string | undefined;
   readonly runAsGroup: number | undefined;
   readonly supplementalGroups: readonly number[];
+  readonly strictGroups: boolean;
 }
 
 /**
  * Resolves the user of a container. Without a user it is root. Without a group it is the user's own, or 0 for a number that is not
- * in the database. Groups that list the user as a member are added, as container engines do.
+ * in the database. Groups that list the user as a member are added, as container engines do, unless that was forbidden.
  */
 export async function resolveIdentity(requested: RequestedUser, etcDirectory = '/etc'): Promise<ProcessIdentity> {
   const passwd = parse(await readFile(`${etcDirectory}/passwd`, 'utf8').catch(() => ''));
@@ -32,7 +33,7 @@ export async function resolveIdentity(requested: RequestedUser, etcDirectory = '
   }
   const gid = requested.runAsGroup ?? (entry ? Number(entry[3]) : 0);
   const groups = new Set([gid, ...requested.supplementalGroups]);
-  if (entry) {
+  if (entry && !requested.strictGroups) {
     for (const fields of group) if ((fields[3] ?? '').split(',').includes(entry[0] ?? '')) groups.add(Number(fields[2]));
   }
   return { uid: uid ?? Number(entry?.[2]), gid, groups: [...groups], home: entry?.[5] || '/' };

@@ -83,6 +83,7 @@ export function nodeStatus(facts: NodeFacts, seen: NodeObservation, previous: re
       architecture: machine.architecture,
       swap: { capacity: machine.swapBytes },
     },
+    ...(seen.runtime.supplementalGroupsPolicy ? { features: { supplementalGroupsPolicy: true } } : {}),
     images: [...seen.images]
       .sort((a, b) => b.sizeBytes - a.sizeBytes)
       .slice(0, maxImages)

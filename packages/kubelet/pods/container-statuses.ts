@@ -28,6 +28,8 @@ export interface ContainerStatusInput {
   readonly startFailure: (container: string) => StartFailure | undefined;
   /** Termination messages by container ID. */
   readonly messages: ReadonlyMap<string, string>;
+  /** Containers that were cleared away to be started anew. */
+  readonly restarting: ReadonlySet<string>;
 }
 
 type Draft = { -readonly [K in keyof ContainerApiStatus]: ContainerApiStatus[K] };
@@ -47,11 +49,12 @@ export function containerStatuses(input: ContainerStatusInput): ContainerApiStat
 
 function defaultStatus(input: ContainerStatusInput, container: Container): Draft {
   const previous = input.previous.find((status) => status.name === container.name);
-  if (previous?.state?.terminated !== undefined) return { ...previous };
+  const restarts = input.restarting.has(container.name);
+  if (previous?.state?.terminated !== undefined && !restarts) return { ...previous };
   return {
     name: container.name,
     state: { waiting: { reason: input.hasInitContainers ? 'PodInitializing' : 'ContainerCreating' } },
-    lastState: previous?.lastState ?? {},
+    lastState: previous?.state?.terminated === undefined ? (previous?.lastState ?? {}) : { terminated: previous.state.terminated },
     ready: false,
     restartCount: previous?.restartCount ?? 0,
     image: container.image ?? '',
@@ -72,7 +75,7 @@ function volumeMountStatuses(container: Container): { volumeMounts?: V1VolumeMou
 
 /** A container that ran and of which the runtime knows nothing any more did end, even though nobody saw how. */
 function inferLostContainer(input: ContainerStatusInput, container: Container, drafts: Map<string, Draft>): void {
-  if (latestContainer(input.runtime, container.name) !== undefined) return;
+  if (latestContainer(input.runtime, container.name) !== undefined || input.restarting.has(container.name)) return;
   const previous = input.previous.find((status) => status.name === container.name);
   const draft = drafts.get(container.name);
   if (draft === undefined || previous?.state?.running === undefined) return;

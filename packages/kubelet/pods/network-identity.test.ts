@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Pod } from '../types.ts';
-import { hostsFile, parseResolvConf, podDns, podHostname } from './network-identity.ts';
+import { hostnameProblem, hostsFile, parseResolvConf, podDns, podHostname } from './network-identity.ts';
 
 function pod(spec: Partial<Pod['spec']>, name = 'web-0'): Pod {
   return { metadata: { name, namespace: 'shop', uid: 'u' }, spec: { containers: [], ...spec }, status: {} };
@@ -20,6 +20,13 @@ describe('podHostname', () => {
 
   it('cuts long names so that they stay valid', () => {
     expect(podHostname(pod({}, `${'a'.repeat(62)}.-b`), 'node', 'c').hostname).toBe('a'.repeat(62));
+  });
+
+  it('does not fit into the kernel as a full name over 64 characters', () => {
+    const full = (length: number) => podHostname(pod({ subdomain: 's', setHostnameAsFQDN: true }, 'a'.repeat(length)), 'node', 'c');
+    expect(full(64 - '.s.shop.svc.c'.length).hostname).toHaveLength(64);
+    expect(hostnameProblem(full(64 - '.s.shop.svc.c'.length))).toBeUndefined();
+    expect(hostnameProblem(full(52))).toContain('is too long (64 characters is the max, 65 characters requested)');
   });
 });
 

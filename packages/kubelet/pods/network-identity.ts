@@ -2,6 +2,7 @@
 import type { Pod } from '../types.ts';
 
 const maxHostnameLength = 63;
+const maxKernelHostnameLength = 64;
 
 export interface HostIdentity {
   readonly hostname: string;
@@ -18,6 +19,13 @@ export function podHostname(pod: Pod, nodeName: string, clusterDomain: string): 
   const domain =
     spec.subdomain !== undefined && spec.subdomain !== '' ? `${spec.subdomain}.${metadata.namespace}.svc.${clusterDomain}` : '';
   return { hostname: spec.setHostnameAsFQDN === true && domain !== '' ? `${hostname}.${domain}` : hostname, domain };
+}
+
+/** Why the kernel cannot hold that hostname, or undefined. Only a full name as hostname can be too long: others are cut. */
+export function hostnameProblem({ hostname }: HostIdentity): string | undefined {
+  if (hostname.length <= maxKernelHostnameLength) return undefined;
+  const limits = `${maxKernelHostnameLength} characters is the max, ${hostname.length} characters requested`;
+  return `failed to construct FQDN from pod hostname and cluster domain, FQDN ${hostname} is too long (${limits})`;
 }
 
 /** The managed hosts file. For pods in the host's network the host's own file comes first. */

@@ -26,13 +26,15 @@ const tolerations = [{ operator: 'Exists' }];
 const tolerant = (candidate: Pod): Pod => ({ ...candidate, spec: { ...candidate.spec, tolerations } });
 
 describe('rejectionOf', () => {
-  it('refuses rules that start all containers again', () => {
-    const rule = { action: 'RestartAllContainers', exitCodes: { operator: 'In', values: [1] } };
-    const init = { name: 'i', restartPolicy: 'Always', restartPolicyRules: [rule] };
-    expect(reject(tolerant(pod({ initContainers: [init] })))).toEqual({
-      reason: 'PodFeatureUnsupported',
-      message: 'Pod requires node features that are not available: RestartAllContainersOnContainerExits',
+  it('takes strict groups where the node has them', () => {
+    const strict = pod({ tolerations, securityContext: { supplementalGroupsPolicy: 'Strict' } });
+    expect(reject(strict)).toEqual({
+      reason: 'SupplementalGroupsPolicyNotSupported',
+      message: 'SupplementalGroupsPolicy=Strict is not supported in this node',
     });
+    const node = { metadata: { name: 'node' }, status: { features: { supplementalGroupsPolicy: true } } };
+    const allocatable = { cpu: '2', memory: '1Gi', pods: '3' };
+    expect(rejectionOf({ pod: strict, others: [], node, allocatable, allowedUnsafeSysctls: [] })).toBeUndefined();
   });
 
   it('takes what fits', () => {

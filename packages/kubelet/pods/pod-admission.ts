@@ -3,7 +3,6 @@
  * messages as upstream. The scheduler has asked most of this before, but a pod may also name its node itself.
  */
 import type { V1Node } from '@coffer/api/generated/types';
-import { restartsAllContainers } from '@coffer/api/kinds/restart-rules';
 import { getOwn } from '@coffer/api/meta/safe-object';
 import { hostPortsCollide } from '@coffer/api/scheduling/host-ports';
 import { matchesRequiredNodeAffinity } from '@coffer/api/scheduling/node-affinity';
@@ -37,10 +36,6 @@ export const affinityReason = 'NodeAffinity';
 /** Undefined when the pod may run here. */
 export function rejectionOf(input: AdmissionInput): Rejection | undefined {
   const { pod, node } = input;
-  if (restartsAllContainers(pod.spec)) {
-    const feature = 'RestartAllContainersOnContainerExits';
-    return { reason: 'PodFeatureUnsupported', message: `Pod requires node features that are not available: ${feature}` };
-  }
   const sysctl = forbiddenSysctl(pod, input.allowedUnsafeSysctls);
   if (sysctl !== undefined) return { reason: 'SysctlForbidden', message: `forbidden sysctl: ${sysctl}` };
   if (asksForOwnAppArmorProfile(pod)) {
@@ -55,6 +50,12 @@ export function rejectionOf(input: AdmissionInput): Rejection | undefined {
   }
   if (pod.spec.os !== undefined && pod.spec.os.name !== system)
     return { reason: 'PodOSNotSupported', message: "Failed to admit pod as the OS field doesn't match node OS" };
+  if (pod.spec.securityContext?.supplementalGroupsPolicy === 'Strict' && node.status?.features?.supplementalGroupsPolicy !== true) {
+    return {
+      reason: 'SupplementalGroupsPolicyNotSupported',
+      message: 'SupplementalGroupsPolicy=Strict is not supported in this node',
+    };
+  }
   const missing = insufficientResource(input);
   if (missing !== undefined) return missing;
   if (!matchesRequiredNodeAffinity(pod, node)) return failed(affinityReason, "node(s) didn't match Pod's node affinity/selector");

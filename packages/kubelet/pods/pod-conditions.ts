@@ -10,6 +10,7 @@ export const kubeletConditions: ReadonlySet<string> = new Set([
   'PodReadyToStartContainers',
   'PodResizePending',
   'PodResizeInProgress',
+  'AllContainersRestarting',
 ]);
 
 /** What a pod shows that has to go for the node's sake. Others set this condition too, for reasons of their own. */
@@ -33,6 +34,8 @@ export interface ConditionInput {
   readonly hasSandbox: boolean;
   /** Conditions of others, as the API has them. */
   readonly foreign: readonly PodCondition[];
+  /** Whether the pod is being restarted in place; undefined when none of its rules asks for that. */
+  readonly restarting: boolean | undefined;
 }
 
 /** In upstream's order, without times. */
@@ -44,7 +47,17 @@ export function podConditions(input: ConditionInput): PodCondition[] {
     readyCondition(input, containersReady),
     containersReady,
     { type: 'PodScheduled', status: 'True' },
+    ...restartingCondition(input),
   ];
+}
+
+function restartingCondition({ phase, restarting }: ConditionInput): PodCondition[] {
+  if (restarting === undefined) return [];
+  const type = 'AllContainersRestarting';
+  if (phase === 'Succeeded') return [{ type, status: 'False', reason: 'PodCompleted' }];
+  if (phase === 'Failed') return [{ type, status: 'False', reason: 'PodFailed' }];
+  if (!restarting) return [{ type, status: 'False' }];
+  return [{ type, status: 'True', reason: 'RestartAllContainersStarted', message: 'container exited with restart policy rule' }];
 }
 
 function containersReadyCondition(input: ConditionInput): PodCondition {

@@ -1,13 +1,21 @@
 /** `status.phase` from the states of the containers. Pure; upstream's rules. */
-import type { ContainerApiStatus, Pod } from '../types.ts';
+import type { Container, ContainerApiStatus, Pod } from '../types.ts';
 import { isSidecar } from '../types.ts';
 import { restartsAfterExit } from './restart-policy.ts';
 
 /**
  * `podIsTerminal`: the kubelet has stopped the pod, so nothing is started again. `initialized`: a regular container has been started
- * in the present sandbox.
+ * in the present sandbox. `restarting`: containers that are started once more whatever their policy, because all of the pod is.
  */
-export function podPhase(pod: Pod, statuses: readonly ContainerApiStatus[], podIsTerminal: boolean, initialized: boolean): string {
+export function podPhase(
+  pod: Pod,
+  statuses: readonly ContainerApiStatus[],
+  podIsTerminal: boolean,
+  initialized: boolean,
+  restarting: ReadonlySet<string>,
+): string {
+  const comesBack = (container: Container, exitCode: number) =>
+    restarting.has(container.name) || restartsAfterExit(container, pod, exitCode);
   const find = (name: string) => statuses.find((status) => status.name === name);
   let pendingInit = 0;
   let pendingSidecars = 0;
@@ -17,11 +25,11 @@ export function podPhase(pod: Pod, statuses: readonly ContainerApiStatus[], podI
     if (state?.running !== undefined) pendingInit++;
     else if (state?.terminated !== undefined) {
       const { exitCode } = state.terminated;
-      if (exitCode !== 0 && !restartsAfterExit(container, pod, exitCode)) return 'Failed';
+      if (exitCode !== 0 && !comesBack(container, exitCode)) return 'Failed';
     } else if (state?.waiting !== undefined) {
       const last = find(container.name)?.lastState?.terminated;
       if (last === undefined) pendingInit++;
-      else if (last.exitCode !== 0 && !restartsAfterExit(container, pod, last.exitCode)) return 'Failed';
+      else if (last.exitCode !== 0 && !comesBack(container, last.exitCode)) return 'Failed';
     } else pendingInit++;
   }
   const count = { unknown: 0, running: 0, waiting: 0, stopped: 0, stoppedForGood: 0, succeeded: 0 };
@@ -49,12 +57,12 @@ export function podPhase(pod: Pod, statuses: readonly ContainerApiStatus[], podI
     if (status?.state?.running !== undefined) count.running++;
     else if (terminated !== undefined) {
       count.stopped++;
-      if (!restartsAfterExit(container, pod, terminated.exitCode)) count.stoppedForGood++;
+      if (!comesBack(container, terminated.exitCode)) count.stoppedForGood++;
       if (terminated.exitCode === 0) count.succeeded++;
     } else if (status?.state?.waiting !== undefined) {
       if (last !== undefined) {
         count.stopped++;
-        if (!restartsAfterExit(container, pod, last.exitCode)) count.stoppedForGood++;
+        if (!comesBack(container, last.exitCode)) count.stoppedForGood++;
       } else count.waiting++;
     } else count.unknown++;
   }

@@ -67,6 +67,7 @@ function compute(of: Pod, containers: readonly ContainerStatus[], more: Partial<
     nowMs: startMs,
     verdict: undefined,
     resize: [],
+    restarting: new Set(),
     ...more,
   });
 }

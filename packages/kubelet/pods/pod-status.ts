@@ -1,4 +1,5 @@
 /** The whole `status` of a pod, computed from the runtime, the probes and the last status. Pure; nothing is sent here. */
+import { restartsAllContainers } from '@coffer/api/kinds/restart-rules';
 import { qosClassOf } from '../resources/pod-resources.ts';
 import type { RuntimePod } from '../runtime/runtime-cache.ts';
 import {
@@ -48,6 +49,8 @@ export interface PodStatusInput {
   readonly verdict: Verdict | undefined;
   /** How far a resize is. */
   readonly resize: readonly PodCondition[];
+  /** Containers that are to be started anew because all of the pod is. */
+  readonly restarting: ReadonlySet<string>;
 }
 
 /** Conditions come without times; the status manager adds them. */
@@ -62,6 +65,7 @@ export function computePodStatus(input: PodStatusInput): PodStatus {
     hasInitContainers,
     startFailure: input.startFailure,
     messages: input.messages,
+    restarting: input.restarting,
   };
   const init = containerStatuses({
     ...common,
@@ -89,7 +93,7 @@ export function computePodStatus(input: PodStatusInput): PodStatus {
     const status = latestContainer(runtime, container.name);
     return status !== undefined && status.state !== 'created' && status.sandboxId === sandbox?.id;
   });
-  let phase = podPhase(pod, [...regular, ...init], input.podIsTerminal, initialized);
+  let phase = podPhase(pod, [...regular, ...init], input.podIsTerminal, initialized, input.restarting);
   if (!isTerminalPhase(phase)) {
     if (isTerminalPhase(previous.phase)) phase = previous.phase ?? phase;
     else if (isTerminalPhase(pod.status.phase)) phase = pod.status.phase ?? phase;
@@ -104,7 +108,10 @@ export function computePodStatus(input: PodStatusInput): PodStatus {
     (condition) => !isKubelets(condition) && !(disrupted && condition.type === 'DisruptionTarget'),
   );
   const generation = pod.metadata.generation;
-  const own = podConditions({ pod, phase, statuses: [...init, ...regular], hasSandbox, foreign });
+  const restarting = restartsAllContainers(pod.spec)
+    ? runtime.containers.some((container) => input.restarting.has(container.name))
+    : undefined;
+  const own = podConditions({ pod, phase, statuses: [...init, ...regular], hasSandbox, foreign, restarting });
   own.push(...input.resize);
   if (disrupted) own.push(disruptionCondition(verdict?.message ?? ''));
   const conditions = own.map((condition) => (generation === undefined ? condition : { ...condition, observedGeneration: generation }));

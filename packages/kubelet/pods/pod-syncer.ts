@@ -21,12 +21,13 @@ import { computeActions } from './compute-actions.ts';
 import { type ContainerKiller, containerGraceMs } from './container-killer.ts';
 import { type ContainerStarter, StartError } from './container-starter.ts';
 import type { StartFailure } from './container-statuses.ts';
-import { type DnsEnvironment, podDns, podHostname } from './network-identity.ts';
+import { type DnsEnvironment, hostnameProblem, podDns, podHostname } from './network-identity.ts';
 import { computePodStatus, podIpsOf, type Verdict } from './pod-status.ts';
 import type { Resizer, ResizeState } from './resizer.ts';
 import { latestContainer } from './restart-policy.ts';
 import type { StatusManager } from './status-manager.ts';
 import { terminationMessage } from './termination-message.ts';
+import { type RestartState, restartWholePod } from './whole-restart.ts';
 
 export interface PodSyncerDeps {
   readonly nodeName: string;
@@ -60,6 +61,7 @@ export interface PodState {
   readonly messages: Map<string, string>;
   verdict: Verdict | undefined;
   readonly resize: ResizeState;
+  readonly restart: RestartState;
   /** Some volume is not there yet. */
   waitsForVolumes: boolean;
   volumeTries: number;
@@ -87,6 +89,7 @@ export class PodSyncer {
   async sync(state: PodState, signal: AbortSignal): Promise<SyncResult> {
     const runtime = await this.#deps.cache.refresh(state.uid);
     this.#deps.probes.ensure(state.pod, runtime);
+    state.restart.note(state.pod, runtime);
     const status = await this.#report(state, 'active');
     if (isTerminalPhase(status.phase)) return { terminal: true, againInMs: undefined };
     const deadlineMs = this.#deadlineMs(state, status);
@@ -99,6 +102,7 @@ export class PodSyncer {
     }
     const waitMs = await this.#mountVolumes(state);
     if (waitMs !== undefined) return { terminal: false, againInMs: earliest(waitMs, deadlineMs) };
+    await restartWholePod(this.#deps, state.pod, state.restart, () => this.#report(state, 'active'));
     const resizeMs = this.#deps.resizer.allocate(state.pod, state.resize, this.#deps.cache.get(state.uid));
     const retryMs = earliest(resizeMs, await this.#act(state, signal));
     const after = await this.#report(state, 'active');
@@ -158,6 +162,7 @@ export class PodSyncer {
       nowMs: clock.now(),
       verdict: state.verdict,
       resize: state.resize.conditions(),
+      restarting: state.restart.names,
     });
     return statuses.set(state.pod, status, progress !== 'ended' && state.verdict?.rejected !== true);
   }
@@ -266,6 +271,8 @@ export class PodSyncer {
         retryMs = earliest(retryMs, error.retryInMs);
         // What comes after an init container that did not start has to wait for it.
         if (kind === 'init') break;
+      } finally {
+        if (latestContainer(this.#deps.cache.get(uid), container.name) !== undefined) state.restart.names.delete(container.name);
       }
     }
     return retryMs;
@@ -293,6 +300,9 @@ export class PodSyncer {
     const { directories, nodeName, dns } = this.#deps;
     const { spec, metadata } = pod;
     if (spec.hostUsers === false) throw new Error("can't set `spec.hostUsers: false`, runtime does not support user namespaces");
+    const identity = podHostname(pod, nodeName, dns.clusterDomain);
+    const tooLong = hostnameProblem(identity);
+    if (tooLong !== undefined) throw new Error(tooLong);
     const logDirectory = directories.logs(pod);
     await mkdir(logDirectory, { recursive: true, mode: 0o755 });
     const sysctls: Record<string, string> = {};
@@ -303,7 +313,7 @@ export class PodSyncer {
       name: metadata.name,
       uid: metadata.uid,
       attempt,
-      hostname: podHostname(pod, nodeName, dns.clusterDomain).hostname,
+      hostname: identity.hostname,
       logDirectory,
       labels: podLabels(pod),
       annotations: metadata.annotations ?? {},

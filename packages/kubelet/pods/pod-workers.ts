@@ -11,6 +11,7 @@ import type { ContainerKiller } from './container-killer.ts';
 import type { Verdict } from './pod-status.ts';
 import type { PodState, PodSyncer } from './pod-syncer.ts';
 import { ResizeState } from './resizer.ts';
+import { RestartState } from './whole-restart.ts';
 
 export interface PodWorkersDeps {
   readonly clock: Clock;
@@ -164,6 +165,7 @@ export class PodWorkers {
           messages: new Map(),
           verdict: undefined,
           resize: new ResizeState(),
+          restart: new RestartState(),
           waitsForVolumes: false,
           volumeTries: 0,
         },

@@ -1,5 +1,5 @@
 /** Whether a container that ended is started again. Pure; rules as upstream, container restart rules included. */
-import { mayRestart } from '@coffer/api/kinds/restart-rules';
+import { asksForAllContainers, mayRestart } from '@coffer/api/kinds/restart-rules';
 import type { ContainerStatus } from '@coffer/cri/runtime/container-runtime';
 import type { RuntimePod } from '../runtime/runtime-cache.ts';
 import type { Container, Pod } from '../types.ts';
@@ -7,6 +7,16 @@ import type { Container, Pod } from '../types.ts';
 /** By the container's own policy and rules where it has them, else by the pod's. */
 export function restartsAfterExit(container: Container, pod: Pod, exitCode: number): boolean {
   return mayRestart(container, pod.spec, exitCode);
+}
+
+/** The containers whose exit asks for a restart of the whole pod in place, and that nobody has cleared away since. */
+export function restartTriggers(pod: Pod, runtime: RuntimePod): readonly string[] {
+  if (pod.metadata.deletionTimestamp !== undefined) return [];
+  return [...(pod.spec.initContainers ?? []), ...pod.spec.containers].flatMap((container) => {
+    const status = latestContainer(runtime, container.name);
+    if (status?.state !== 'exited') return [];
+    return asksForAllContainers(container, status.exitCode ?? 0) ? [container.name] : [];
+  });
 }
 
 /** The newest instance of a container. */

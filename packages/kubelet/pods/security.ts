@@ -32,6 +32,7 @@ export function containerSecurity(pod: Pod, container: Container, image: ImageSt
       runAsUser === undefined && image?.uid === undefined && image !== undefined && image.username !== '' ? image.username : undefined,
     runAsGroup: own?.runAsGroup ?? whole?.runAsGroup,
     supplementalGroups: [...new Set(groups)],
+    strictGroups: whole?.supplementalGroupsPolicy === 'Strict',
     privileged,
     readOnlyRootFilesystem: own?.readOnlyRootFilesystem === true,
     noNewPrivileges: own?.allowPrivilegeEscalation === false,

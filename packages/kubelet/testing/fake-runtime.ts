@@ -66,7 +66,7 @@ export class FakeRuntime implements ContainerRuntime {
   }
 
   async status(): Promise<RuntimeStatus> {
-    return { ready: true, limitations: this.limitations, runsOnHostFiles: false };
+    return { ready: true, limitations: this.limitations, runsOnHostFiles: false, supplementalGroupsPolicy: true };
   }
 
   async runPodSandbox(config: PodSandboxConfig): Promise<string> {

@@ -343,6 +343,14 @@ describe('Pod update', () => {
   });
 });
 
+describe('a negative grace period', () => {
+  it('becomes one second in a pod', () => {
+    const object = build({ terminationGracePeriodSeconds: -1 });
+    pod.applyDefaults(object);
+    expect(object.spec).toMatchObject({ terminationGracePeriodSeconds: 1 });
+  });
+});
+
 describe('Pod status', () => {
   const withStatus = (status: Fields): KubeObject => ({ ...build({ restartPolicy: 'Never' }), status });
   it('keeps the class and does not bring containers back', () => {

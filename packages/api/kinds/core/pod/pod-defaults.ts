@@ -32,8 +32,9 @@ export function applyPodSpecDefaults(spec: PodSpec): void {
   roundList(spec.resources?.requests);
 }
 
-/** What only a pod gets, after `applyPodSpecDefaults`: requests from limits, ports of the host. */
+/** What only a pod gets, after `applyPodSpecDefaults`: requests from limits, ports of the host, a grace period that is none becomes 1. */
 export function applyPodDefaults(spec: PodSpec): void {
+  if ((spec.terminationGracePeriodSeconds ?? 0) < 0) spec.terminationGracePeriodSeconds = 1;
   spec.enableServiceLinks ??= true;
   for (const container of [...(spec.containers ?? []), ...(spec.initContainers ?? [])]) {
     requestLimits(container.resources);
