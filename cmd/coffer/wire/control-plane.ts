@@ -23,6 +23,7 @@ import { InFlightLimiter } from '@coffer/apiserver/filters/with-max-in-flight';
 import { type HealthCheck, HealthChecks } from '@coffer/apiserver/health/health-checks';
 import { KubeletClients } from '@coffer/apiserver/kubelet-client/kubelet-clients';
 import { createAuditMetrics } from '@coffer/apiserver/metrics/audit-metrics';
+import { createPodSecurityMetrics } from '@coffer/apiserver/metrics/pod-security-metrics';
 import { createServerMetrics } from '@coffer/apiserver/metrics/server-metrics';
 import type { ClusterKeys } from '@coffer/apiserver/pki/cluster-keys';
 import { serviceStrategy } from '@coffer/apiserver/registry/core/service-strategy';
@@ -127,20 +128,6 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
     signal,
   });
 
-  const quotaWriter = quotaStatusWriter();
-  const admission = new AdmissionChain([
-    ...builtInAdmission({
-      namespaces: store('namespaces'),
-      limitRanges: store('limitranges'),
-      serviceAccounts: store('serviceaccounts'),
-      clock,
-      nodeRestriction: nodeRestrictionPlugin({ pods: store('pods'), nodes: store('minions') }),
-    }),
-    ...certificatePlugins(authorizer),
-    rbacEscalationPlugin({ authorizer, rbac, index: rbacIndex }),
-    resourceQuotaAdmission({ quotas: store('resourcequotas'), clock, writeStatus: quotaWriter.write }),
-  ]);
-
   const kubelets = new KubeletClients({
     nodes: store('minions'),
     ...options.keys.kubeletClient,
@@ -161,6 +148,22 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
     openWatches: async () => (await storage.stats()).resources.reduce((sum, resource) => sum + resource.watches, 0),
   });
   options.registerMetrics?.(metrics.registry);
+  const version = versionInfo(build);
+  const quotaWriter = quotaStatusWriter();
+  const admission = new AdmissionChain([
+    ...builtInAdmission({
+      namespaces: store('namespaces'),
+      limitRanges: store('limitranges'),
+      serviceAccounts: store('serviceaccounts'),
+      pods: store('pods'),
+      clock,
+      podSecurityMetrics: createPodSecurityMetrics(metrics.registry, Number(version.minor)),
+      nodeRestriction: nodeRestrictionPlugin({ pods: store('pods'), nodes: store('minions') }),
+    }),
+    ...certificatePlugins(authorizer),
+    rbacEscalationPlugin({ authorizer, rbac, index: rbacIndex }),
+    resourceQuotaAdmission({ quotas: store('resourcequotas'), clock, writeStatus: quotaWriter.write }),
+  ]);
   const resources = createApiHandler({
     catalog,
     kinds: builtInKind,
@@ -189,7 +192,7 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
     resources,
     nonResources: createNonResourceHandler({
       health,
-      version: versionInfo(build),
+      version,
       metrics: () => metrics.render(),
       endpoints: [
         rootIndexEndpoint(catalog, health),

@@ -68,6 +68,12 @@ export function formatFieldError(error: FieldError): string {
   return `${error.field}: ${error.message}`;
 }
 
+/** Several as one text, each once: `[a: …, b: …]`; a single one without brackets. */
+export function aggregateFieldErrors(errors: readonly FieldError[]): string {
+  const texts = [...new Set(errors.map(formatFieldError))];
+  return texts.length === 1 ? (texts[0] ?? '') : `[${texts.join(', ')}]`;
+}
+
 /** A value as Go's `%v`/`%q`/`%#v` prints it in field errors: strings quoted, null as `null`, objects as JSON. */
 export function formatValue(value: unknown): string {
   if (value === undefined || value === null) return 'null';

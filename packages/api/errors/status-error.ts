@@ -1,7 +1,7 @@
 import type { GroupResource } from '../meta/object.ts';
 import { qualifiedResource } from '../meta/object.ts';
 import type { FieldError } from './field-error.ts';
-import { formatFieldError } from './field-error.ts';
+import { aggregateFieldErrors } from './field-error.ts';
 
 export interface StatusCause {
   readonly reason?: string;
@@ -104,8 +104,7 @@ export function invalidObject(
   errors: readonly FieldError[],
 ): StatusError {
   const gkText = gk.group === '' ? gk.kind : `${gk.kind}.${gk.group}`;
-  const texts = [...new Set(errors.map(formatFieldError))];
-  const list = texts.length === 1 ? (texts[0] ?? '') : `[${texts.join(', ')}]`;
+  const list = aggregateFieldErrors(errors);
   return new StatusError(422, 'Invalid', `${gkText} ${quote(name)} is invalid: ${list}`, {
     ...(name === '' ? {} : { name }),
     ...(gk.group === '' ? {} : { group: gk.group }),

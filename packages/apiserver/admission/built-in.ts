@@ -1,5 +1,6 @@
 import type { Clock } from '@coffer/base/time/clock';
 import type { ResourceStore } from '@coffer/storage/store/store';
+import type { PodSecurityMetrics } from '../metrics/pod-security-metrics.ts';
 import { nodeTaint } from './node/node-taint.ts';
 import type { AdmissionPlugin } from './plugin.ts';
 import { defaultTolerationSeconds } from './plugins/default-toleration-seconds.ts';
@@ -8,12 +9,15 @@ import { namespaceLifecycle } from './plugins/namespace-lifecycle.ts';
 import { priority } from './plugins/priority.ts';
 import { runtimeClass } from './plugins/runtime-class.ts';
 import { serviceAccountAdmission } from './plugins/service-account.ts';
+import { podSecurity } from './pod-security/pod-security.ts';
 
 export interface BuiltInAdmissionDeps {
   readonly namespaces: ResourceStore;
   readonly limitRanges: ResourceStore;
   readonly serviceAccounts: ResourceStore;
+  readonly pods: ResourceStore;
   readonly clock: Clock;
+  readonly podSecurityMetrics: PodSecurityMetrics;
   /** Runs where upstream has NodeRestriction: behind ServiceAccount. */
   readonly nodeRestriction?: AdmissionPlugin;
 }
@@ -26,6 +30,7 @@ export function builtInAdmission(deps: BuiltInAdmissionDeps): readonly Admission
     serviceAccountAdmission(deps.serviceAccounts, deps.clock),
     ...(deps.nodeRestriction === undefined ? [] : [deps.nodeRestriction]),
     nodeTaint,
+    podSecurity({ ...deps, metrics: deps.podSecurityMetrics }),
     priority,
     defaultTolerationSeconds,
     runtimeClass,

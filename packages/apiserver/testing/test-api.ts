@@ -9,6 +9,7 @@ import { FakeClock } from '@coffer/base/time/fake-clock';
 import { openMemoryBackend } from '@coffer/storage/backend/memory';
 import { openStorage, type Storage } from '@coffer/storage/store/storage';
 import { identityTransformer } from '@coffer/storage/value/transformer';
+import { Registry } from 'prom-client';
 import { builtInAdmission } from '../admission/built-in.ts';
 import { AdmissionChain } from '../admission/chain.ts';
 import type { AdmissionPlugin } from '../admission/plugin.ts';
@@ -16,6 +17,7 @@ import { resourceQuotaAdmission } from '../admission/plugins/resource-quota.ts';
 import type { Authorizer } from '../authorization/authorizer.ts';
 import { createApiHandler } from '../endpoints/create-api-handler.ts';
 import { errorResponse } from '../endpoints/errors.ts';
+import { createPodSecurityMetrics } from '../metrics/pod-security-metrics.ts';
 import { serviceStrategy } from '../registry/core/service-strategy.ts';
 import { openResourceStores, type ResourceStores } from '../registry/open-stores.ts';
 import { builtInStrategies } from '../registry/strategies.ts';
@@ -59,6 +61,8 @@ export interface TestApiOptions {
   /** Asked only when an update turns out to create. */
   readonly authorizer?: Authorizer;
   readonly nodeApiFor?: (nodeName: string) => NodeApi | undefined;
+  /** Where admission counts. */
+  readonly metrics?: Registry;
 }
 
 const admin: UserInfo = { name: 'admin', groups: ['system:masters', 'system:authenticated'] };
@@ -90,6 +94,8 @@ export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi
         namespaces: store('namespaces'),
         limitRanges: store('limitranges'),
         serviceAccounts: store('serviceaccounts'),
+        pods: store('pods'),
+        podSecurityMetrics: createPodSecurityMetrics(options.metrics ?? new Registry(), 36),
         clock,
       }),
       ...(options.plugins ?? []),
