@@ -17,6 +17,8 @@ const needed = [
   ['curl', 'curl'],
   ['softhsm2-util', 'softhsm2'],
   ['pkcs11-tool', 'opensc'],
+  ['pasta', 'passt'],
+  ['slirp4netns', 'slirp4netns'],
 ];
 
 function installDebianPackages() {

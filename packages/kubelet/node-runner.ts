@@ -35,6 +35,7 @@ import { PodWorkers } from './pods/pod-workers.ts';
 import { Resizer } from './pods/resizer.ts';
 import { StartBackoff } from './pods/start-backoff.ts';
 import { StatusManager } from './pods/status-manager.ts';
+import { podReach } from './probes/pod-reach.ts';
 import { ProbeManager } from './probes/probe-manager.ts';
 import { factsOf } from './runtime/labels.ts';
 import { Limiter } from './runtime/limiter.ts';
@@ -155,12 +156,15 @@ export class NodeRunner {
       onMirror: (uid, mirror) => this.#statuses.observeMirror(uid, mirror),
     });
     this.#statuses = new StatusManager({ api, clock, logger, apiUidOf: (pod) => this.#statics.apiUid(pod) });
-    const hostOf = (pod: Pod) =>
-      (pod.spec.hostNetwork === true ? undefined : this.#podIps(pod.metadata.uid)[0]) ?? this.#hostIps[0] ?? '127.0.0.1';
+    const reachOf = (pod: Pod) => {
+      const { uid } = pod.metadata;
+      const own = pod.spec.hostNetwork === true ? undefined : this.#podIps(uid)[0];
+      return podReach(runtime, this.#cache.get(uid), own ?? this.#hostIps[0] ?? '127.0.0.1');
+    };
     this.#probes = new ProbeManager({
       runtime,
       clock,
-      hostOf,
+      reachOf,
       onResult: (uid) => this.#workers.probed(uid),
       event: (pod, container, type, reason, message) =>
         this.#containerEvent(pod, findContainer(pod, container.name)?.kind ?? 'regular', container, type, reason, message),
@@ -169,7 +173,7 @@ export class NodeRunner {
     this.#images = new ImageManager(runtime, clock, records);
     this.#backoff = new StartBackoff(clock, options.crashLoopBackOff);
     const event = this.#containerEvent.bind(this);
-    this.#killer = new ContainerKiller({ runtime, cache: this.#cache, clock, logger, event, hostOf });
+    this.#killer = new ContainerKiller({ runtime, cache: this.#cache, clock, logger, event, reachOf });
     const starting = new Limiter(options.parallelStarts);
     const starter = new ContainerStarter({
       starting,
@@ -216,7 +220,7 @@ export class NodeRunner {
       starting,
       dns: { clusterDomain: options.clusterDomain, clusterDns: options.clusterDns, host: parseResolvConf(resolvConf) },
       hostIps: () => this.#hostIps,
-      hostOf,
+      reachOf,
       objectsFor: (pod) => this.#objectsFor(pod),
       podEvent: this.#podEvent.bind(this),
     });

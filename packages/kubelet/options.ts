@@ -1,5 +1,5 @@
 /** What may be set of a kubelet, with upstream's defaults. */
-import type { ApiServerAddress } from './env/watched-services.ts';
+import type { ApiServerAddresses } from './env/watched-services.ts';
 import { defaultThresholds, type Thresholds } from './eviction/pressure.ts';
 import type { ImageCollectionPolicy } from './images/image-collector.ts';
 import type { RotationLimits } from './logs/log-rotation.ts';
@@ -27,7 +27,7 @@ export interface KubeletOptions {
   /** The port on which a server offers this kubelet's NodeApi; undefined in one process. */
   readonly kubeletPort: number | undefined;
   /** What containers get as KUBERNETES_SERVICE_HOST and _PORT instead of the cluster IP, where no proxy forwards that. */
-  readonly apiServer: ApiServerAddress | undefined;
+  readonly apiServer: ApiServerAddresses;
   /** Where container logs go; `<rootDir>/logs` when undefined. */
   readonly logsDir: string | undefined;
   /** Directory of pod manifests that this node runs without being asked by the API; none when undefined. */
@@ -49,7 +49,7 @@ export const defaultOptions: KubeletOptions = {
   parallelStarts: 10,
   kubeletVersion: 'v1.36.0',
   kubeletPort: undefined,
-  apiServer: undefined,
+  apiServer: { onHostNetwork: undefined, inPodNetworks: undefined },
   logsDir: undefined,
   staticPodDir: undefined,
 };

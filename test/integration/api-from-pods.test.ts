@@ -1,24 +1,9 @@
 /** What a pod of the sandbox runtime finds of the API server: an address that works, and with its mounted token what its RBAC allows. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CofferProcess, eventually } from '../support/coffer-process.ts';
+import { podApiClient, podApiObjects } from '../support/pod-api-client.ts';
 
 const skip = process.platform !== 'linux' || process.getuid?.() !== 0;
-
-/** A client that needs nothing but what every pod has. */
-const client = `
-const fs = require('fs'), https = require('https'), dir = '/var/run/secrets/kubernetes.io/serviceaccount/';
-const ask = (path) => new Promise((resolve) => {
-  const options = { host: process.env.KUBERNETES_SERVICE_HOST, port: process.env.KUBERNETES_SERVICE_PORT, path, ca: fs.readFileSync(dir + 'ca.crt'),
-    headers: { authorization: 'Bearer ' + fs.readFileSync(dir + 'token', 'utf8') } };
-  https.get(options, (answer) => { let text = ''; answer.on('data', (chunk) => (text += chunk)).on('end', () => resolve({ status: answer.statusCode, text })); })
-    .on('error', (error) => resolve({ status: 0, text: String(error) }));
-});
-(async () => {
-  const allowed = await ask('/api/v1/namespaces/default/configmaps/greeting');
-  const refused = await ask('/api/v1/namespaces/default/secrets/greeting');
-  console.log(JSON.stringify({ allowed: allowed.status, text: allowed.text, refused: refused.status }));
-})();
-`;
 
 describe.skipIf(skip)('a pod and the API server', () => {
   let coffer: CofferProcess;
@@ -39,33 +24,16 @@ describe.skipIf(skip)('a pod and the API server', () => {
 
   it('lets it read what the role of its service account allows, and no more', async () => {
     const metadata = { name: 'reader', namespace: 'default' };
-    await apply(
-      { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'greeting', namespace: 'default' }, data: { word: 'hello from the API' } },
-      { apiVersion: 'v1', kind: 'ServiceAccount', metadata },
-      {
-        apiVersion: 'rbac.authorization.k8s.io/v1',
-        kind: 'Role',
-        metadata,
-        rules: [{ apiGroups: [''], resources: ['configmaps'], verbs: ['get'] }],
+    await apply(...podApiObjects, {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata,
+      spec: {
+        serviceAccountName: 'reader',
+        restartPolicy: 'Never',
+        containers: [{ name: 'c', image: 'node', command: [process.execPath, '-e', podApiClient] }],
       },
-      {
-        apiVersion: 'rbac.authorization.k8s.io/v1',
-        kind: 'RoleBinding',
-        metadata,
-        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'reader' },
-        subjects: [{ kind: 'ServiceAccount', ...metadata }],
-      },
-      {
-        apiVersion: 'v1',
-        kind: 'Pod',
-        metadata,
-        spec: {
-          serviceAccountName: 'reader',
-          restartPolicy: 'Never',
-          containers: [{ name: 'c', image: 'node', command: [process.execPath, '-e', client] }],
-        },
-      },
-    );
+    });
     const phase = await eventually('the pod has ended', async () => {
       const pod = await get('pod', 'reader');
       return pod.status.phase === 'Succeeded' || pod.status.phase === 'Failed' ? pod.status.phase : undefined;

@@ -1,10 +1,11 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { PlainUser } from './plain-user.ts';
 
 /** The built program as a child process on a scratch data directory: how system tests see Coffer. */
 export const bundle = fileURLToPath(new URL('../../dist/coffer.mjs', import.meta.url));
@@ -19,6 +20,8 @@ export interface CofferOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** False: `start` resolves as soon as the process runs. */
   readonly ready?: boolean;
+  /** Runs the process as a user without rights. */
+  readonly user?: PlainUser;
   /** The kubectl that is used; default that of the development dependencies. */
   readonly kubectl?: string;
 }
@@ -63,8 +66,21 @@ export class CofferProcess {
     const port = options.port ?? (await freePort());
     const tokens = path.join(dataDir, 'tokens.csv');
     await writeFile(tokens, 'test-admin-token,admin,admin,"system:masters"\n', { mode: 0o600 });
-    const args = [bundle, 'up', '--data-dir', dataDir, '--secure-port', String(port), '--token-auth-file', tokens, ...(options.args ?? [])];
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...options.env } });
+    if (options.user) for (const path of [dataDir, tokens]) await chown(path, options.user.uid, options.user.uid);
+    const [command = '', ...args] = [
+      ...(options.user?.prefix ?? []),
+      process.execPath,
+      bundle,
+      'up',
+      '--data-dir',
+      dataDir,
+      '--secure-port',
+      String(port),
+      '--token-auth-file',
+      tokens,
+      ...(options.args ?? []),
+    ];
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...options.env } });
     const coffer = new CofferProcess(dataDir, port, child, options.kubectl);
     if (options.ready ?? true) await coffer.whenReady();
     return coffer;

@@ -1,21 +1,22 @@
 /**
- * A process that uses the sandbox runtime as a plain user and prints what it saw as one JSON object. Argument: a directory of that
- * user. Run by a test, as another user.
+ * A process that uses the sandbox runtime as a plain user and prints what it saw as one JSON object. Arguments: a directory of that
+ * user, and the tool that may connect pods. Run by a test, as another user.
  */
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readlink, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { silentLogger } from '@coffer/base/log/logger';
 import { systemClock } from '@coffer/base/time/clock';
-import { bind, collectingStreams, exited, logText, podConfig, shellContainer } from '@coffer/cri/runtime/contract-fixtures';
+import { bind, collectingStreams, eventually, exited, logText, podConfig, shellContainer } from '@coffer/cri/runtime/contract-fixtures';
 import { createSandboxRuntime } from '@coffer/cri/sandbox/sandbox-runtime';
 
-const [directory = ''] = process.argv.slice(2);
+const [directory = '', tool] = process.argv.slice(2);
 const runtime = await createSandboxRuntime({
   stateDir: join(directory, 'state'),
   maskedPaths: [join(directory, 'data')],
   clock: systemClock,
   logger: silentLogger,
-  network: {},
+  network: tool === 'pasta' || tool === 'slirp4netns' ? { tool } : {},
 });
 const seen: Record<string, unknown> = {};
 try {
@@ -58,8 +59,65 @@ try {
   const refusal = (promise: Promise<unknown>) => promise.then(() => 'accepted').catch((error: unknown) => String(error));
   seen.user = await refusal(runtime.createContainer(pod, shellContainer('busybox', '', { security: { runAsUser: 1000 } })));
   seen.hostPid = await refusal(runtime.runPodSandbox(podConfig(join(directory, 'logs'), { hostPid: true })));
+  const startServer = async (word: string) => {
+    const config = podConfig(join(directory, 'logs'));
+    const sandbox = await runtime.runPodSandbox(config);
+    const script = `mkdir /dev/shm/${word}; echo ${word} > /dev/shm/${word}/index.html; exec busybox httpd -f -p 8080 -h /dev/shm/${word}`;
+    const container = await runtime.createContainer(sandbox, shellContainer('busybox', script));
+    await runtime.startContainer(container);
+    const [ip = ''] = (await runtime.podSandboxStatus(sandbox))?.ips ?? [];
+    return { sandbox, container, ip };
+  };
+  const dial = async ({ sandbox, ip }: { sandbox: string; ip: string }, port: number) => {
+    const connection = await runtime.dialPod?.(sandbox, ip, port, AbortSignal.timeout(10_000));
+    if (!connection) throw new Error('the runtime does not connect to pods');
+    connection.write('GET / HTTP/1.0\r\n\r\n');
+    let text = '';
+    for await (const chunk of connection) text += chunk;
+    return text.split('\r\n\r\n').at(-1)?.trim();
+  };
+  const servers = [await startServer('one'), await startServer('two')] as const;
+  const answers = servers.map((pod) =>
+    eventually('the server to answer', () =>
+      dial(pod, 8080).catch((error) => (error.code === 'ECONNREFUSED' ? undefined : Promise.reject(error))),
+    ),
+  );
+  seen.servers = await Promise.all(answers);
+  seen.addresses = new Set(servers.map(({ ip }) => ip)).size;
+  seen.closedPort = await dial(servers[0], 8081).catch(({ code }) => code);
+  let forwarded = '';
+  const stream = {
+    input: (async function* () {
+      yield Buffer.from('GET / HTTP/1.0\r\n\r\n');
+    })(),
+    write: async (chunk: Uint8Array) => {
+      forwarded += Buffer.from(chunk).toString();
+    },
+    end: () => {},
+  };
+  await runtime.portForward(servers[1].sandbox, 8080, stream, AbortSignal.timeout(10_000));
+  seen.forwarded = forwarded.split('\r\n\r\n').at(-1);
+  const outside = createServer((_, response) => response.end('from the machine'));
+  await new Promise<void>((resolve) => outside.listen(0, '127.0.0.1', resolve));
+  const address = outside.address();
+  if (runtime.loopbackGateway !== undefined) {
+    const url = `http://${runtime.loopbackGateway}:${typeof address === 'object' && address?.port}/`;
+    const program = `fetch('${url}').then((answer) => answer.text()).then((text) => process.stdout.write(text))`;
+    const fetched = await runtime.execSync(servers[0].container, [process.execPath, '-e', program], 20_000);
+    seen.fetched = Buffer.concat([fetched.stdout, fetched.stderr]).toString();
+  }
+  outside.close();
+  const network = async (overrides: Parameters<typeof podConfig>[1]) => {
+    const config = podConfig(join(directory, 'logs'), overrides);
+    const sandbox = await runtime.runPodSandbox(config);
+    const id = await runtime.createContainer(sandbox, shellContainer('busybox', 'readlink /proc/self/ns/net'));
+    await runtime.startContainer(id);
+    await exited(runtime, id);
+    return (await logText(join(config.logDirectory, 'main/0.log'))).trim() === (await readlink('/proc/self/ns/net'));
+  };
+  seen.hostNetwork = [await network({ hostNetwork: true }), await network({})];
   seen.limitations = (await runtime.status()).limitations;
-  await runtime.removePodSandbox(pod);
+  for (const { id } of await runtime.listPodSandboxes()) await runtime.removePodSandbox(id);
 } finally {
   await runtime.close();
 }

@@ -1,10 +1,11 @@
 import { makePrivateDirectory } from '@coffer/base/files/atomic-file';
 import { createPinoLogger } from '@coffer/base/log/pino-logger';
+import type { ApiServerAddresses } from '@coffer/kubelet/env/watched-services';
 import { hardenProcess } from '../config/harden-process.ts';
 import { dataPaths, nodeCertificates } from '../config/paths.ts';
 import { removePidFile, writePidFile } from '../config/pid-file.ts';
 import { startedBefore, waitForSignal } from '../config/wait-for-signal.ts';
-import { type ApiAddress, isLoopback } from '../wire/api-service.ts';
+import { isLoopback } from '../wire/api-service.ts';
 import { drainGraceMs, startNode } from '../wire/node.ts';
 import { openRuntime } from '../wire/runtime.ts';
 import type { KubeletFlags } from './command.ts';
@@ -56,8 +57,8 @@ export async function runKubelet(flags: KubeletFlags): Promise<void> {
 }
 
 /** A loopback address is another machine for a pod with a network of its own: such pods get the cluster IP. */
-function reachableFromPods(server: string, sharesNetwork: boolean): ApiAddress | undefined {
+function reachableFromPods(server: string, sharesNetwork: boolean): ApiServerAddresses {
   const { hostname, port } = new URL(server);
-  const host = hostname.replace(/^\[|\]$/g, '');
-  return isLoopback(host) && !sharesNetwork ? undefined : { host, port: Number(port || 443) };
+  const address = { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 443) };
+  return { onHostNetwork: address, inPodNetworks: isLoopback(address.host) && !sharesNetwork ? undefined : address };
 }

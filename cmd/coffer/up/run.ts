@@ -49,7 +49,9 @@ export async function runUp(flags: UpFlags): Promise<void> {
   if ('runtime' in chosen) {
     const identity = { name: `system:node:${flags.nodeName}`, groups: ['system:nodes', 'system:authenticated'] };
     const transport = inProcessTransport({ handler, identity, userAgent: 'kubelet/v1.36.0', turns });
-    const apiServer = chosen.sharesNetwork ? front.local : front.advertised;
+    const apiServer = chosen.sharesNetwork
+      ? { onHostNetwork: front.local, inPodNetworks: front.local }
+      : { onHostNetwork: front.advertised ?? front.local, inPodNetworks: front.forPods };
     node = await startNode({ flags, rootDir: paths.kubelet, runtime: chosen.runtime, transport, logger, apiServer }, stopping.signal);
   }
   const nodeSummary = node?.summary ?? `no node: ${'unavailable' in chosen ? chosen.unavailable : ''}`;

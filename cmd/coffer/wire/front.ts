@@ -2,7 +2,8 @@ import { hostname } from 'node:os';
 import { HttpsListener, type TlsMaterial } from '@coffer/apiserver/server/https-listener';
 import type { Handler } from '@coffer/base/http/handler';
 import type { Logger } from '@coffer/base/log/logger';
-import { type ApiAddress, advertisedHost } from './api-service.ts';
+import { type ApiAddress, advertisedHost, isLoopback } from './api-service.ts';
+import type { PodGateway } from './runtime.ts';
 
 export interface FrontOptions {
   readonly bindAddress: string;
@@ -10,8 +11,8 @@ export interface FrontOptions {
   readonly advertiseAddress?: string;
   readonly securePort: number;
   readonly tls: TlsMaterial;
-  /** Address of this machine in the network of its pods. */
-  readonly podGateway?: string | undefined;
+  /** Where pods reach this machine. */
+  readonly podGateway?: PodGateway | undefined;
 }
 
 /** The sockets of the API server. */
@@ -20,8 +21,10 @@ export interface Front {
   readonly url: string;
   /** The server as processes of this machine reach it. */
   readonly local: ApiAddress;
-  /** What pods and other machines are told; undefined when the server listens on loopback only. */
+  /** What other machines are told; undefined when the server listens on loopback only. */
   readonly advertised: ApiAddress | undefined;
+  /** What pods with a network of their own are told. */
+  readonly forPods: ApiAddress | undefined;
   /** For connections to come. */
   replaceTls(tls: TlsMaterial): void;
   close(graceMs: number): Promise<void>;
@@ -35,7 +38,7 @@ export function serverNames(options: Pick<FrontOptions, 'bindAddress' | 'adverti
   const service = ['kubernetes', 'kubernetes.default', 'kubernetes.default.svc', 'kubernetes.default.svc.cluster.local', '10.96.0.1'];
   const names = new Set(['localhost', '127.0.0.1', '::1', hostname().toLowerCase(), ...service]);
   const own = wildcards.includes(bindAddress) ? undefined : bindAddress;
-  for (const name of [own, advertisedHost(bindAddress), advertiseAddress, podGateway]) {
+  for (const name of [own, advertisedHost(bindAddress), advertiseAddress, podGateway?.address]) {
     if (name !== undefined) names.add(name);
   }
   return [...names];
@@ -46,7 +49,9 @@ export function serverNames(options: Pick<FrontOptions, 'bindAddress' | 'adverti
  * server alone, so its port is the one of the `kubernetes` Service.
  */
 export async function openFront(options: FrontOptions, handler: Handler, logger: Logger): Promise<Front> {
-  const { bindAddress, advertiseAddress, securePort, podGateway, tls } = options;
+  const { bindAddress, advertiseAddress, securePort, tls } = options;
+  const { address: gateway, onMachine } = options.podGateway ?? {};
+  const podGateway = onMachine ? gateway : undefined;
   const main = new HttpsListener({ handler, logger, tls });
   const bound = await main.listen(bindAddress, securePort);
   const local = { host: bound.host === '0.0.0.0' ? '127.0.0.1' : bound.host === '::' ? '::1' : bound.host, port: bound.port };
@@ -54,7 +59,8 @@ export async function openFront(options: FrontOptions, handler: Handler, logger:
   if (podGateway === undefined || wildcards.includes(bindAddress)) {
     const host = advertiseAddress ?? podGateway ?? advertisedHost(bindAddress);
     const advertised = host === undefined ? undefined : { host, port: bound.port };
-    return { url, local, advertised, replaceTls: (next) => main.replaceTls(next), close: (graceMs) => main.close(graceMs) };
+    const forPods = gateway !== undefined && !onMachine && isLoopback(local.host) ? { ...local, host: gateway } : advertised;
+    return { url, local, advertised, forPods, replaceTls: (next) => main.replaceTls(next), close: (graceMs) => main.close(graceMs) };
   }
   const inside = new HttpsListener({ handler, logger, tls });
   const reached = await listenForPods(inside, podGateway, bound.port);
@@ -63,6 +69,7 @@ export async function openFront(options: FrontOptions, handler: Handler, logger:
     url,
     local,
     advertised,
+    forPods: advertised,
     replaceTls(next) {
       for (const listener of [main, inside]) listener.replaceTls(next);
     },

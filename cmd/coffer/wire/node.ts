@@ -2,10 +2,10 @@ import type { Logger } from '@coffer/base/log/logger';
 import { systemClock } from '@coffer/base/time/clock';
 import type { Transport } from '@coffer/client/transport/transport';
 import type { ContainerRuntime } from '@coffer/cri/runtime/container-runtime';
+import type { ApiServerAddresses } from '@coffer/kubelet/env/watched-services';
 import type { ImageCollectionPolicy } from '@coffer/kubelet/images/image-collector';
 import { type Kubelet, startKubelet } from '@coffer/kubelet/kubelet';
 import type { NodeFlags } from '../config/node-flags.ts';
-import type { ApiAddress } from './api-service.ts';
 
 /** Time for pods to end when the node is stopped. */
 export const drainGraceMs = 5_000;
@@ -17,8 +17,8 @@ export interface NodeOptions {
   /** Reaches the API as `system:node:<nodeName>`. */
   readonly transport: Transport;
   readonly logger: Logger;
-  /** What containers are told of the API server; undefined for the cluster IP. */
-  readonly apiServer: ApiAddress | undefined;
+  /** What containers are told of the API server instead of the cluster IP. */
+  readonly apiServer: ApiServerAddresses;
   /** Port of the kubelet's own, which somebody opens; absent where the API server is in this process. */
   readonly kubeletPort?: number | undefined;
   /** Addresses of the node; absent: found from the machine. */

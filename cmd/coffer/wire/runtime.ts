@@ -11,11 +11,18 @@ export interface RuntimePaths {
   readonly runtime: string;
 }
 
+/** How pods reach this machine. */
+export interface PodGateway {
+  readonly address: string;
+  /** True for an address of this machine; false for one that only pods know, and that leads to the loopback of this machine. */
+  readonly onMachine: boolean;
+}
+
 /** The runtime under a node. */
 export interface ChosenRuntime {
   readonly runtime: ContainerRuntime;
-  /** Address of this machine in the pods' own network; undefined where they share the machine's or the runtime makes it. */
-  readonly podGateway: string | undefined;
+  /** Where pods with a network of their own reach this machine; undefined where they do not, share its network, or the runtime makes one. */
+  readonly podGateway: PodGateway | undefined;
   /** True when pods have the network of this machine, so that they reach what it reaches. */
   readonly sharesNetwork: boolean;
 }
@@ -81,5 +88,7 @@ async function sandbox(paths: RuntimePaths, logger: Logger): Promise<ChosenRunti
     version: build.version,
     network: {},
   });
-  return { runtime, podGateway: runtime.podNetwork?.gateway, sharesNetwork: runtime.podNetwork === undefined };
+  const { podNetwork, loopbackGateway, sharesNetwork } = runtime;
+  const address = podNetwork?.gateway ?? loopbackGateway;
+  return { runtime, podGateway: address === undefined ? undefined : { address, onMachine: podNetwork !== undefined }, sharesNetwork };
 }

@@ -16,6 +16,7 @@ import { type ApiAddress, ApiService } from './api-service.ts';
 import { type ControlPlane, wireControlPlane } from './control-plane.ts';
 import { openEncryption, type ServerEncryption } from './encryption.ts';
 import { externalAddress, type Front, openFront, serverNames } from './front.ts';
+import type { PodGateway } from './runtime.ts';
 import { openServerTls } from './server-tls.ts';
 import { wireStorageAdmin } from './storage-admin.ts';
 import { type OpenStore, openStore } from './store.ts';
@@ -27,8 +28,8 @@ export const closeGraceMs = 5_000;
 export interface ServerEnvironment {
   readonly paths: DataPaths;
   readonly logger: Logger;
-  /** Address of this machine in the network of its pods, once it is known. */
-  readonly podGateway: Promise<string | undefined>;
+  /** Where pods reach this machine, once it is known. */
+  readonly podGateway: Promise<PodGateway | undefined>;
   readonly nodeApiFor: (nodeName: string) => NodeApi | undefined;
   /** Called when the server cannot go on. */
   readonly onFatal: (error: Error) => void;

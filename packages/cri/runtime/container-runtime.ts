@@ -3,6 +3,8 @@
  * daemon) and `remote/` (CRI over gRPC). Both pass `container-runtime-contract.ts`. All calls are idempotent where CRI says so:
  * stopping or removing what is not there succeeds.
  */
+import type { Duplex } from 'node:stream';
+
 export interface ContainerRuntime {
   /** Name and version for node status, e.g. `containerd://2.1.1`, `sandbox://0.1.0`. */
   version(): Promise<{ readonly name: string; readonly version: string }>;
@@ -32,6 +34,8 @@ export interface ContainerRuntime {
   exec(containerId: string, options: StreamExec, signal: AbortSignal): Promise<number>;
   attach(containerId: string, options: Omit<StreamExec, 'command'>, signal: AbortSignal): Promise<number>;
   portForward(sandboxId: string, port: number, stream: StreamPair, signal: AbortSignal): Promise<void>;
+  /** Absent where this machine reaches the addresses of its pods by itself. */
+  readonly dialPod?: DialPod | undefined;
 
   /** Image present under that reference; `sandbox` reports every image as present (it runs on the machine's own files). */
   imageStatus(image: string): Promise<ImageStatus | undefined>;
@@ -48,6 +52,9 @@ export interface ContainerRuntime {
   events(signal: AbortSignal): AsyncIterable<RuntimeEvent> | undefined;
   close(): Promise<void>;
 }
+
+/** Connects to an address from within the network of a pod. Rejects as `net.connect` does, with a `code`. Aborting ends the connection. */
+export type DialPod = (sandboxId: string, host: string, port: number, signal: AbortSignal) => Promise<Duplex>;
 
 export interface RuntimeStatus {
   readonly ready: boolean;

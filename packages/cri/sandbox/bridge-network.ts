@@ -4,10 +4,8 @@
  */
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
-import { networkInterfaces } from 'node:os';
-import { join } from 'node:path';
+import { AddressPool } from './address-pool.ts';
 import type { Instruction } from './program.ts';
-import { readRecord, writeAtomically } from './state-directory.ts';
 
 /** What other parts of the node need to know of the pod network. */
 export interface PodNetworkInfo {
@@ -30,56 +28,43 @@ export interface PodConnection {
 
 type RunProgram = (instructions: readonly Instruction[]) => Promise<void>;
 
-const prefixBits = 22;
-const addressCount = 2 ** (32 - prefixBits);
-const netmask = text(2 ** 32 - addressCount);
-
 export class BridgeNetwork {
   readonly info: PodNetworkInfo;
-  readonly #base: number;
+  readonly #addresses: AddressPool;
   readonly #runProgram: RunProgram;
   /** Of the bridge, among the machine's interfaces. */
   #index = 0;
-  readonly #used = new Map<number, string>();
-  #next = 2;
 
-  private constructor(interfaceName: string, base: number, runProgram: RunProgram) {
-    this.#base = base;
+  private constructor(interfaceName: string, addresses: AddressPool, runProgram: RunProgram) {
+    this.#addresses = addresses;
     this.#runProgram = runProgram;
-    this.info = { interfaceName, gateway: text(base + 1), podCidr: `${text(base)}/${prefixBits}` };
+    this.info = { interfaceName, gateway: addresses.reserved(1), podCidr: addresses.cidr };
   }
 
   /** Makes the bridge, or finds the one of an earlier start. `podCidr` fixes the addresses; otherwise a free range is taken. */
   static async open(stateDir: string, podCidr: string | undefined, runProgram: RunProgram): Promise<BridgeNetwork> {
-    const hash = createHash('sha256').update(stateDir).digest();
-    const name = `coffer-${hash.toString('hex').slice(0, 8)}`;
-    const path = join(stateDir, 'network.json');
-    const kept = await readRecord<{ podCidr: string }>(path);
-    const base = numberOf(podCidr ?? kept?.podCidr ?? freeRange(hash, name));
-    const network = new BridgeNetwork(name, base, runProgram);
-    await runProgram([['netlink'], ['bridge', name], ['address', name, network.info.gateway, netmask], ['link_up', name]]);
+    const name = `coffer-${createHash('sha256').update(stateDir).digest('hex').slice(0, 8)}`;
+    const addresses = await AddressPool.open(stateDir, podCidr, 2, name);
+    const network = new BridgeNetwork(name, addresses, runProgram);
+    await runProgram([['netlink'], ['bridge', name], ['address', name, network.info.gateway, addresses.netmask], ['link_up', name]]);
     network.#index = Number(await readFile(`/sys/class/net/${name}/ifindex`, 'utf8'));
-    await writeAtomically(path, JSON.stringify({ podCidr: network.info.podCidr }));
     return network;
   }
 
   /** Marks the address of a pod of an earlier start as used. */
   adopt(podId: string, ip: string): void {
-    this.#used.set(numberOf(`${ip}/32`) - this.#base, podId);
+    this.#addresses.adopt(podId, ip);
   }
 
-  /** Gives a pod an address; addresses are used again as late as possible. */
   connect(podId: string): PodConnection {
-    const offset = this.#freeOffset();
-    this.#used.set(offset, podId);
-    const ip = text(this.#base + offset);
+    const ip = this.#addresses.take(podId);
     return {
       ip,
       before: [['netlink']],
       inside: [
         ['veth', linkName(podId), this.#index, 'eth0'],
         ['link_up', 'lo'],
-        ['address', 'eth0', ip, netmask],
+        ['address', 'eth0', ip, this.#addresses.netmask],
         ['link_up', 'eth0'],
         ['default_route', this.info.gateway],
       ],
@@ -88,13 +73,13 @@ export class BridgeNetwork {
 
   /** The pod's address is free again; what takes its link away. */
   disconnect(podId: string): Instruction[] {
-    for (const [offset, owner] of this.#used) if (owner === podId) this.#used.delete(offset);
+    this.#addresses.release(podId);
     return removal([linkName(podId)]);
   }
 
   /** Takes away links of pods that are not known any more. */
   async sweep(): Promise<void> {
-    const known = new Set([...this.#used.values()].map(linkName));
+    const known = new Set(this.#addresses.owners().map(linkName));
     const links = await readdir(`/sys/class/net/${this.info.interfaceName}/brif`).catch(() => []);
     await this.#runProgram(removal(links.filter((link) => !known.has(link))));
   }
@@ -102,15 +87,6 @@ export class BridgeNetwork {
   /** Removes the bridge; no pod is left. */
   async close(): Promise<void> {
     await this.#runProgram(removal([this.info.interfaceName]));
-  }
-
-  #freeOffset(): number {
-    for (let tried = 0; tried < addressCount; tried++) {
-      const offset = this.#next;
-      this.#next = this.#next + 1 >= addressCount - 1 ? 2 : this.#next + 1;
-      if (!this.#used.has(offset)) return offset;
-    }
-    throw new Error(`no pod address is left in ${this.info.podCidr}`);
   }
 }
 
@@ -121,40 +97,4 @@ function removal(links: readonly string[]): Instruction[] {
 /** Interface names have at most 15 characters. */
 function linkName(podId: string): string {
   return `cfv${podId.slice(0, 12)}`;
-}
-
-/** A range of 10.64.0.0/10 that no interface of the machine has an address in; which one is tried first depends on the state directory. */
-function freeRange(hash: Buffer, ownName: string): string {
-  const taken = Object.entries(networkInterfaces())
-    .filter(([name]) => name !== ownName)
-    .flatMap(([, addresses]) => addresses ?? [])
-    .filter(({ family }) => family === 'IPv4')
-    .map(({ address, netmask }) => ({ start: numberOf(`${address}/32`), bits: maskBits(netmask) }));
-  const ranges = 2 ** (prefixBits - 10);
-  const first = hash.readUInt16BE(8) % ranges;
-  for (let tried = 0; tried < ranges; tried++) {
-    const base = numberOf('10.64.0.0/10') + ((first + tried) % ranges) * addressCount;
-    if (!taken.some(({ start, bits }) => overlaps(base, prefixBits, start, bits))) return `${text(base)}/${prefixBits}`;
-  }
-  throw new Error('no range of 10.64.0.0/10 is free for pods');
-}
-
-function overlaps(a: number, aBits: number, b: number, bBits: number): boolean {
-  const size = 2 ** (32 - Math.min(aBits, bBits));
-  return Math.floor(a / size) === Math.floor(b / size);
-}
-
-function maskBits(mask: string): number {
-  return numberOf(`${mask}/32`).toString(2).replaceAll('0', '').length;
-}
-
-/** First address of a range as a number. */
-function numberOf(cidr: string): number {
-  const parts = (cidr.split('/')[0] ?? '').split('.').map(Number);
-  if (parts.length !== 4 || parts.some((part) => !(part >= 0 && part <= 255))) throw new Error(`${cidr} is not an IPv4 range`);
-  return parts.reduce((sum, part) => sum * 256 + part, 0);
-}
-
-function text(address: number): string {
-  return [24, 16, 8, 0].map((shift) => Math.floor(address / 2 ** shift) % 256).join('.');
 }

@@ -73,7 +73,7 @@ export function containerInstructions(input: LaunchInput): Instruction[] {
     ...input.cgroupProcs.map((file): Instruction => ['write', file, '0']),
     ...oomScore(config),
     ...input.namespaces.map(({ path, flag }): Instruction => ['enter', path, flag]),
-    ['unshare', namespaceFlags.mount | namespaceFlags.uts | namespaceFlags.cgroup | (input.plainUser ? namespaceFlags.ipc : 0)],
+    ['unshare', namespaceFlags.mount | namespaceFlags.uts | namespaceFlags.cgroup | ownIpc(input)],
     ['hostname', input.hostname],
     ...devices.map(({ name, source }): Instruction => ['clone', name, source, 0]),
     ...volumes.map(({ name, source }): Instruction => ['clone', name, source, 1]),
@@ -92,6 +92,11 @@ export function containerInstructions(input: LaunchInput): Instruction[] {
     ['env', ...containerEnvironment(input)],
     ['exec', ...commandLine(config)],
   ];
+}
+
+/** Where the pod has no IPC namespace for all of its containers, a plain user's containers make their own. */
+function ownIpc({ plainUser, namespaces }: LaunchInput): number {
+  return plainUser && !namespaces.some(({ flag }) => flag === namespaceFlags.ipc) ? namespaceFlags.ipc : 0;
 }
 
 /** Instructions that give a process the identity of the container; shared by its first process and by exec. */

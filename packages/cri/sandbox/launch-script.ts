@@ -9,6 +9,7 @@
  * (keeper-script.ts), `run` carries out instructions. `run FILE` carries out those of FILE. Instructions are fields ended by NUL:
  * name, number of arguments, arguments.
  */
+import { holderScript } from './holder-script.ts';
 import { networkScript } from './network-script.ts';
 import { serverScript } from './server-script.ts';
 import { streamScript } from './stream-script.ts';
@@ -62,7 +63,7 @@ const systemCalls: Readonly<Record<string, Readonly<Record<string, number>>>> = 
 /** The program for a kind of machine; undefined where it is not known how to make containers. */
 export function launchScript(arch: string): string | undefined {
   const table = systemCallTable(arch);
-  return table && `${table}${setUpScript}${networkScript}${streamScript}${serverScript}${mainScript}`;
+  return table && `${table}${setUpScript}${networkScript}${holderScript}${streamScript}${serverScript}${mainScript}`;
 }
 
 /** The part of it that becomes a container's first process. Every container reads it anew, so it holds nothing else. */
@@ -82,7 +83,7 @@ function systemCallTable(arch: string): string | undefined {
 // No modules, neither POSIX nor strict: loading them takes longer than making a container. A test reads the program under `strict`.
 const setUpScript = String.raw`my ($OPEN_TREE, $MOVE_MOUNT, $MOUNT_SETATTR) = (428, 429, 442);
 my ($AT_FDCWD, $AT_EMPTY_PATH, $AT_RECURSIVE, $OPEN_TREE_CLONE, $CLOEXEC) = (-100, 0x1000, 0x8000, 1, 0x80000);
-my ($CLONE_NEWUSER, $CLONE_NEWPID) = (0x10000000, 0x20000000);
+my ($CLONE_NEWUSER, $CLONE_NEWPID, $CLONE_NEWNET, $CLONE_NEWIPC) = (0x10000000, 0x20000000, 0x40000000, 0x8000000);
 my $PR_SET_PDEATHSIG = 1;
 my ($O_RDONLY, $O_WRONLY, $O_RDWR, $O_CREAT, $O_NOCTTY, $O_TRUNC, $O_APPEND, $O_NONBLOCK) = (0, 1, 2, 0100, 0400, 01000, 02000, 04000);
 my ($F_DUPFD, $F_SETFD, $F_GETFL, $F_SETFL, $F_DUPFD_CLOEXEC, $FD_CLOEXEC, $WNOHANG) = (0, 2, 3, 4, 1030, 1, 1);
@@ -292,16 +293,10 @@ my %DO = (
   chdir => sub { chdir($_[0]) },
   umask => sub { umask(oct $_[0]); 1 },
   env => sub { @env = @_; 1 },
-  loopback => sub {
-    socket(my $s, 2, 2, 0) or return undef;
-    my $request = pack('a16 s x22', 'lo', 0x1 | 0x40);
-    return ioctl($s, 0x8914, $request);
-  },
-  # system FILE ARGUMENT...: a tool of the machine, before the root changes.
-  system => sub { my $code = system { $_[0] } @_; $! = 0; return $code == 0 },
   # descend MODE UID: the rest happens in a child, in the process namespace entered before; this process copies its streams.
   descend => sub { descend(@_); 1 },
   forward => sub { forward(@_); 1 },
+  dial => sub { dial(@_); 1 },
   exec => sub { execute(@_) },
 );
 

@@ -2,10 +2,11 @@
 import { spawn } from 'node:child_process';
 import { rm, writeFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
-import type { Readable, Writable } from 'node:stream';
+import { constants } from 'node:os';
+import { Duplex, type Readable, type Writable } from 'node:stream';
 import { RuntimeRefusal, type StreamPair } from '../runtime/container-runtime.ts';
 import { copyIn } from './exec-session.ts';
-import { encodeProgram, namespaceFlags } from './program.ts';
+import { encodeProgram, type Instruction } from './program.ts';
 import { toolEnvironment } from './tools.ts';
 
 /** Forwards within the network of the machine. */
@@ -25,16 +26,82 @@ export async function forwardOnHost(port: number, stream: StreamPair, signal: Ab
 export interface NamespaceForward {
   readonly launchProgram: string;
   readonly programPath: string;
-  readonly networkNamespace: string;
+  /** Brings a process into the network namespace. */
+  readonly enter: readonly Instruction[];
 }
 
 /** Forwards within a network namespace, by a helper process that lives as long as the connection. */
 export async function forwardInNamespace(deps: NamespaceForward, port: number, stream: StreamPair, signal: AbortSignal): Promise<void> {
-  await writeFile(
-    deps.programPath,
-    encodeProgram([['report_errors'], ['enter', deps.networkNamespace, namespaceFlags.network], ['forward', port]]),
-    { mode: 0o600 },
-  );
+  const helper = await startHelper(deps, ['forward', port], signal);
+  try {
+    const failure = await helper.failure();
+    if (failure !== '') throw new RuntimeRefusal('PortForwardFailed', failure);
+    await copyBoth(stream, helper.stdin, helper.stdout);
+  } finally {
+    helper.kill();
+    stream.end();
+  }
+}
+
+/** A connection to an address of a network namespace. Rejects as `net.connect` does: the error's `code` says why. */
+export async function dialInNamespace(deps: NamespaceForward, host: string, port: number, signal: AbortSignal): Promise<Duplex> {
+  const helper = await startHelper(deps, ['dial', host, port], signal);
+  try {
+    const failure = await helper.failure();
+    if (failure !== '') throw connectError(failure, host, port);
+  } catch (error) {
+    helper.kill();
+    throw error;
+  }
+  return new HelperConnection(helper);
+}
+
+/** The streams of a helper as one. When the pod's side has ended, what is still written to it goes nowhere, as with a socket. */
+class HelperConnection extends Duplex {
+  readonly #helper: Helper;
+
+  constructor(helper: Helper) {
+    super();
+    this.#helper = helper;
+    helper.stdout.on('data', (chunk: Buffer) => {
+      if (!this.push(chunk)) helper.stdout.pause();
+    });
+    helper.stdout.once('end', () => this.push(null));
+    helper.stdout.once('error', (error) => this.destroy(error));
+  }
+
+  override _read(): void {
+    this.#helper.stdout.resume();
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    const { stdin } = this.#helper;
+    if (stdin.destroyed) done();
+    else stdin.write(chunk, () => done());
+  }
+
+  override _final(done: () => void): void {
+    this.#helper.stdin.end();
+    done();
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#helper.kill();
+    done(error);
+  }
+}
+
+interface Helper {
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  /** Resolves when the connection is made, with nothing, or cannot be made, with what the helper said. */
+  failure(): Promise<string>;
+  readonly kill: () => void;
+}
+
+async function startHelper(deps: NamespaceForward, instruction: Instruction, signal: AbortSignal): Promise<Helper> {
+  await writeFile(deps.programPath, encodeProgram([['report_errors'], ...deps.enter, instruction]), { mode: 0o600 });
+  signal.throwIfAborted();
   const child = spawn('perl', [deps.launchProgram, 'run', deps.programPath], {
     stdio: ['pipe', 'pipe', 'ignore', 'pipe'],
     env: toolEnvironment,
@@ -42,25 +109,36 @@ export async function forwardInNamespace(deps: NamespaceForward, port: number, s
   });
   const [stdin, stdout, , report] = child.stdio as unknown as [Writable, Readable, null, Readable];
   stdin.on('error', () => {});
-  const kill = () => child.kill('SIGKILL');
-  signal.addEventListener('abort', kill, { once: true });
-  try {
-    let failure = '';
-    report.setEncoding('utf8').on('data', (text: string) => {
-      failure += text;
-    });
-    await new Promise<void>((resolve, reject) => {
-      report.once('close', resolve);
-      child.once('error', reject);
-    });
-    await rm(deps.programPath, { force: true });
-    if (failure !== '') throw new RuntimeRefusal('PortForwardFailed', failure);
-    await copyBoth(stream, stdin, stdout);
-  } finally {
+  const kill = () => {
     signal.removeEventListener('abort', kill);
-    kill();
-    stream.end();
-  }
+    child.kill('SIGKILL');
+  };
+  signal.addEventListener('abort', kill, { once: true });
+  let said = '';
+  report.setEncoding('utf8').on('data', (text: string) => {
+    said += text;
+  });
+  const told = new Promise<void>((resolve, reject) => {
+    report.once('close', resolve);
+    child.once('error', reject);
+  });
+  const failure = async () => {
+    try {
+      await told;
+    } finally {
+      await rm(deps.programPath, { force: true });
+    }
+    signal.throwIfAborted();
+    return said;
+  };
+  return { stdin, stdout, failure, kill };
+}
+
+/** From the number of the error, or from what kept the helper from trying. */
+function connectError(said: string, host: string, port: number): Error {
+  const code = Object.entries(constants.errno).find(([, number]) => String(number) === said)?.[0];
+  if (code === undefined) return new Error(said);
+  return Object.assign(new Error(`connect ${code} ${host}:${port}`), { code });
 }
 
 /** Copies both ways; ends when the pod's side has ended. */

@@ -98,6 +98,7 @@ export class SandboxContainers {
     const identity = await resolveIdentity(config.security);
     const capabilities = containerCapabilities(config.security, this.#deps.availableCapabilities);
     const podPaths = this.#deps.state.pod(pod.id);
+    const { ipc, net } = this.#deps.pods.namespaces(pod);
     const program = encodeProgram(
       containerInstructions({
         config,
@@ -108,8 +109,8 @@ export class SandboxContainers {
         root: this.#deps.root,
         plainUser: this.#deps.plainUser,
         namespaces: [
-          ...(pod.config.hostIpc || this.#deps.plainUser ? [] : [{ path: podPaths.ipc, flag: namespaceFlags.ipc }]),
-          ...(pod.ownNetwork ? [{ path: podPaths.net, flag: namespaceFlags.network }] : []),
+          ...(ipc === undefined ? [] : [{ path: ipc, flag: namespaceFlags.ipc }]),
+          ...(net === undefined ? [] : [{ path: net, flag: namespaceFlags.network }]),
         ],
         cgroupProcs: this.#deps.groups.entryFiles(id),
         shm: pod.config.hostIpc ? '/dev/shm' : podPaths.shm,
@@ -284,7 +285,7 @@ export class SandboxContainers {
     await this.#deps.launcher.keep([entry.paths.run, flags, this.#pidNamespace(entry, pod), ...keeper]);
   }
 
-  /** What the launch program is told: a new namespace, the machine's, or the file of one that exists. */
+  /** What the launch program is told: a new namespace, also in a user namespace, the machine's, or the file of one that exists. */
   #pidNamespace(entry: ContainerEntry, pod: PodRecord): string {
     const target = entry.record.config.targetContainerId;
     if (target !== undefined) {
@@ -294,7 +295,9 @@ export class SandboxContainers {
     }
     if (pod.config.hostPid || this.#deps.unsafeReveal.length > 0) return 'host';
     if (pod.pausePid !== undefined) return this.#deps.state.pod(pod.id).pid;
-    return this.#deps.plainUser ? 'user' : 'new';
+    if (!this.#deps.plainUser) return 'new';
+    const { user } = this.#deps.pods.namespaces(pod);
+    return user === undefined ? 'user' : `user ${user}`;
   }
 
   async #finish(entry: ContainerEntry, code: number, atMs: number): Promise<void> {

@@ -1,6 +1,6 @@
 /**
  * Pod sandboxes: what the containers of a pod share. Namespaces are kept as files, so an idle pod costs no process; only a pod with a
- * shared process namespace has one, which adopts orphans.
+ * shared process namespace has one, which adopts orphans, and a plain user's pod, because such a user can keep no namespace as a file.
  */
 import { randomBytes } from 'node:crypto';
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
@@ -8,14 +8,23 @@ import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
 import type { PodSandboxConfig, PodSandboxStatus } from '../runtime/container-runtime.ts';
 import type { BridgeNetwork, PodConnection } from './bridge-network.ts';
+import { endHeldProcesses, type HeldProcess, heldProcesses, isAlive } from './held-processes.ts';
 import { refusePod } from './plain-user.ts';
 import type { Instruction } from './program.ts';
 import { mountFlags, namespaceFlags } from './program.ts';
 import { sendSignal } from './signals.ts';
 import { type PodPaths, readRecord, removeTree, type StateDirectory, writeAtomically } from './state-directory.ts';
 import { requireTool } from './tools.ts';
+import type { UserNetwork } from './user-network.ts';
 
 const shmBytes = 64 * 1024 * 1024;
+
+/** Files that stand for the namespaces of a pod; absent where a container makes its own or has the machine's. */
+export interface PodNamespaces {
+  readonly user?: string | undefined;
+  readonly ipc?: string | undefined;
+  readonly net?: string | undefined;
+}
 
 /** What is kept of a pod sandbox. */
 export interface PodRecord {
@@ -39,13 +48,17 @@ export interface PodsDeps {
   readonly runProgram: (instructions: readonly Instruction[]) => Promise<void>;
   /** Undefined: pods share the network of the machine. */
   readonly network: BridgeNetwork | undefined;
-  /** Pods have no namespaces to keep: each container makes its own. */
+  /** Of a plain user's pods. */
+  readonly userNetwork: UserNetwork | undefined;
+  /** Namespaces cannot be kept as files: a process holds them, or each container makes its own. */
   readonly plainUser: boolean;
 }
 
 export class SandboxPods {
   readonly #deps: PodsDeps;
   readonly #records = new Map<string, PodRecord>();
+  /** By pod: what holds its namespaces. */
+  readonly #holders = new Map<string, HeldProcess>();
   #bootId = '';
 
   constructor(deps: PodsDeps) {
@@ -61,7 +74,8 @@ export class SandboxPods {
       if (record) {
         this.#records.set(id, record);
         const ip = record.ips[0];
-        if (ip !== undefined && !record.stopped) this.#deps.network?.adopt(id, ip);
+        if (ip !== undefined && !record.stopped) (this.#deps.network ?? this.#deps.userNetwork)?.adopt(id, ip);
+        await this.#findHolder(id, paths);
       } else await this.#removeFiles(id, paths);
     }
     await this.#deps.network?.sweep();
@@ -76,7 +90,21 @@ export class SandboxPods {
   }
 
   isReady(record: PodRecord): boolean {
-    return !record.stopped && record.bootId === this.#bootId;
+    if (record.stopped || record.bootId !== this.#bootId) return false;
+    if (!this.#isHeld(record)) return true;
+    const holder = this.#holders.get(record.id);
+    return holder !== undefined && isAlive(holder);
+  }
+
+  namespaces(record: PodRecord): PodNamespaces {
+    const holder = this.#isHeld(record) ? this.#holders.get(record.id) : undefined;
+    if (holder) {
+      const file = (name: string) => `/proc/${holder.pid}/ns/${name}`;
+      return { user: file('user'), ipc: file('ipc'), net: file('net') };
+    }
+    if (this.#deps.plainUser) return {};
+    const paths = this.#deps.state.pod(record.id);
+    return { ipc: record.config.hostIpc ? undefined : paths.ipc, net: record.ownNetwork ? paths.net : undefined };
   }
 
   async run(config: PodSandboxConfig): Promise<PodRecord> {
@@ -85,23 +113,27 @@ export class SandboxPods {
     const paths = this.#deps.state.pod(id);
     try {
       const connection = config.hostNetwork ? undefined : this.#deps.network?.connect(id);
+      const held = config.hostNetwork ? undefined : this.#deps.userNetwork?.connect(id, paths);
+      const ip = connection?.ip ?? held?.ip;
       const record: PodRecord = {
         id,
         config,
         createdAtMs: this.#deps.clock.now(),
         bootId: this.#bootId,
-        ips: connection ? [connection.ip] : [],
-        ownNetwork: connection !== undefined,
+        ips: ip === undefined ? [] : [ip],
+        ownNetwork: ip !== undefined,
         pausePid: undefined,
         stopped: false,
       };
       const ownProcesses = config.shareProcessNamespace && !config.hostPid;
       // The record comes last: without it, what is there is the rest of a pod that was never made.
       await this.#deps.runProgram([
-        ...fileInstructions(paths, config),
+        ...fileInstructions(paths, config, held && this.#deps.userNetwork?.nameServer),
         ...(this.#deps.plainUser ? [] : namespaceInstructions(paths, config, connection)),
+        ...(held?.instructions ?? []),
         ...(ownProcesses ? [] : recordInstructions(paths, record)),
       ]);
+      await this.#findHolder(id, paths);
       if (!ownProcesses) return this.#keep(record);
       const shared: PodRecord = { ...record, pausePid: await this.#startPause(paths) };
       await writeAtomically(paths.record, JSON.stringify(shared));
@@ -127,6 +159,7 @@ export class SandboxPods {
     await this.stop(id);
     await removeTree(this.#deps.state.pod(id).directory);
     this.#records.delete(id);
+    this.#holders.delete(id);
   }
 
   status(record: PodRecord): PodSandboxStatus {
@@ -134,6 +167,16 @@ export class SandboxPods {
     const { namespace, name, uid, attempt, labels, annotations } = config;
     const state = this.isReady(record) ? 'ready' : 'not-ready';
     return { id, namespace, name, uid, attempt, state, createdAtMs, ips, labels, annotations };
+  }
+
+  /** Where a process holds the pod's namespaces. */
+  #isHeld(record: PodRecord): boolean {
+    return this.#deps.plainUser && record.ownNetwork;
+  }
+
+  async #findHolder(id: string, paths: PodPaths): Promise<void> {
+    const [holder] = await heldProcesses(paths.holder);
+    if (holder) this.#holders.set(id, holder);
   }
 
   #keep(record: PodRecord): PodRecord {
@@ -161,6 +204,8 @@ export class SandboxPods {
   async #release(id: string, paths: PodPaths, after: readonly Instruction[]): Promise<void> {
     if (this.#records.get(id)?.config.shareProcessNamespace ?? true) await this.#endPause(paths);
     const link = this.#deps.network?.disconnect(id) ?? [];
+    this.#deps.userNetwork?.release(id);
+    await endHeldProcesses(paths.holder);
     if (this.#deps.plainUser) await removeTree(paths.shm);
     const mounts = this.#deps.plainUser ? [] : [paths.net, paths.ipc, paths.pid, paths.shm];
     await this.#deps.runProgram([...link, ...mounts.map((file): Instruction => ['unmount', file]), ...after]);
@@ -172,14 +217,15 @@ export class SandboxPods {
   }
 }
 
-function fileInstructions(paths: PodPaths, config: PodSandboxConfig): Instruction[] {
+/** `nameServer`: what pods ask instead of one on the loopback of the machine. */
+function fileInstructions(paths: PodPaths, config: PodSandboxConfig, nameServer: string | undefined): Instruction[] {
   return [
     ['mkdir', paths.directory, '700'],
     ['mkdir', paths.shm, '700'],
     ['file', paths.ipc, '600', ''],
     ['file', paths.net, '600', ''],
     ['file', paths.hostname, '644', `${config.hostname}\n`],
-    ...(config.dns ? [['file', paths.resolvConf, '644', resolvConf(config.dns)] as const] : []),
+    ...(config.dns ? [['file', paths.resolvConf, '644', resolvConf(config.dns, nameServer)] as const] : []),
   ];
 }
 
@@ -211,10 +257,11 @@ function namespaceInstructions(paths: PodPaths, config: PodSandboxConfig, connec
   ];
 }
 
-function resolvConf(dns: NonNullable<PodSandboxConfig['dns']>): string {
+function resolvConf(dns: NonNullable<PodSandboxConfig['dns']>, nameServer: string | undefined): string {
+  const reached = (server: string) => (nameServer !== undefined && (server.startsWith('127.') || server === '::1') ? nameServer : server);
   const lines = [
     ...(dns.searches.length > 0 ? [`search ${dns.searches.join(' ')}`] : []),
-    ...dns.servers.map((server) => `nameserver ${server}`),
+    ...dns.servers.map((server) => `nameserver ${reached(server)}`),
     ...(dns.options.length > 0 ? [`options ${dns.options.join(' ')}`] : []),
   ];
   return lines.map((line) => `${line}\n`).join('');

@@ -5,6 +5,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { lstat, mkdir, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import { diskUsageBytes } from '@coffer/base/files/disk-usage';
 import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
@@ -14,6 +15,7 @@ import {
   type ContainerRuntime,
   type ContainerStats,
   type ContainerStatus,
+  type DialPod,
   type ExecSyncResult,
   type ImageStatus,
   type PodSandboxConfig,
@@ -36,13 +38,14 @@ import { containerScript, launchScript } from './launch-script.ts';
 import { Launcher } from './launcher.ts';
 import { buildMaskLayer } from './masking.ts';
 import { isPrivileged, plainUserLimitations } from './plain-user.ts';
-import { forwardInNamespace, forwardOnHost } from './port-forward-session.ts';
+import { dialInNamespace, forwardInNamespace, forwardOnHost, type NamespaceForward } from './port-forward-session.ts';
 import { argumentsOf, type Instruction, namespaceFlags } from './program.ts';
 import { byDirectoryLayout, type RootLayout } from './root-layout.ts';
 import { SandboxContainers } from './sandbox-containers.ts';
 import { SandboxPods } from './sandbox-pods.ts';
 import { removeTree, StateDirectory } from './state-directory.ts';
 import { runTool } from './tools.ts';
+import { UserNetwork, type UserNetworkOptions } from './user-network.ts';
 
 export interface SandboxRuntimeOptions {
   /** Absolute; made when missing, mode 0700. One server at a time may use it. */
@@ -52,16 +55,20 @@ export interface SandboxRuntimeOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly version?: string;
-  /** Every pod gets a network namespace with an address on a bridge of the node. Undefined: pods share the machine's network. */
-  readonly network?: { readonly podCidr?: string } | undefined;
+  /** Every pod gets a network of its own, as root on a bridge of the node. Undefined: pods share the machine's network. */
+  readonly network?: UserNetworkOptions | undefined;
   /** Only for the test that shows what masking is for: containers see the machine's files and processes. */
   readonly unsafeDisableMasking?: boolean;
 }
 
 /** The sandbox runtime, and what the node needs to know of its network. */
 export interface SandboxContainerRuntime extends ContainerRuntime {
-  /** Undefined when pods share the machine's network. */
+  /** Undefined when pods are on no bridge. */
   readonly podNetwork: PodNetworkInfo | undefined;
+  /** True when pods have the machine's network. */
+  readonly sharesNetwork: boolean;
+  /** Where pods with a network of their own, which no bridge connects, reach the loopback of this machine; undefined where they do not. */
+  readonly loopbackGateway: string | undefined;
 }
 
 /** Starts the runtime on this machine and adopts what earlier processes left in the state directory. */
@@ -92,7 +99,15 @@ export async function createSandboxRuntime(options: SandboxRuntimeOptions): Prom
   const name = `coffer-${createHash('sha256').update(state.root).digest('hex').slice(0, 8)}`;
   const groups = new ControlGroups(layout, name, options.clock);
   const events = new EventHub();
-  const pods = new SandboxPods({ state, clock: options.clock, logger: options.logger, runProgram, network: network.bridge, plainUser });
+  const pods = new SandboxPods({
+    state,
+    clock: options.clock,
+    logger: options.logger,
+    runProgram,
+    network: network.bridge,
+    userNetwork: network.user,
+    plainUser,
+  });
   const containers = new SandboxContainers({
     state,
     clock: options.clock,
@@ -118,6 +133,7 @@ export async function createSandboxRuntime(options: SandboxRuntimeOptions): Prom
     pods,
     containers,
     bridge: network.bridge,
+    userNetwork: network.user,
     sharedNetworkReason: network.reason,
     plainUser,
   });
@@ -131,6 +147,7 @@ interface RuntimeParts extends SandboxRuntimeOptions {
   readonly pods: SandboxPods;
   readonly containers: SandboxContainers;
   readonly bridge: BridgeNetwork | undefined;
+  readonly userNetwork: UserNetwork | undefined;
   /** Why pods have no network of their own, where they should. */
   readonly sharedNetworkReason: string | undefined;
   readonly plainUser: boolean;
@@ -138,11 +155,17 @@ interface RuntimeParts extends SandboxRuntimeOptions {
 
 class SandboxRuntime implements SandboxContainerRuntime {
   readonly podNetwork: PodNetworkInfo | undefined;
+  readonly sharesNetwork: boolean;
+  readonly loopbackGateway: string | undefined;
+  readonly dialPod: DialPod | undefined;
   readonly #parts: RuntimeParts;
 
   constructor(parts: RuntimeParts) {
     this.#parts = parts;
     this.podNetwork = parts.bridge?.info;
+    this.sharesNetwork = !parts.bridge && !parts.userNetwork;
+    this.loopbackGateway = parts.userNetwork?.gateway;
+    this.dialPod = parts.userNetwork && ((...to) => this.#dial(...to));
   }
 
   async version(): Promise<{ name: string; version: string }> {
@@ -155,9 +178,7 @@ class SandboxRuntime implements SandboxContainerRuntime {
       limitations: [
         'images are recorded, not pulled: containers run the programs of this machine, and need a command',
         'seccomp profiles from files are refused',
-        this.podNetwork
-          ? 'pods reach each other and this machine, not other networks; host ports are not served'
-          : `pods share the network of this machine${this.#parts.sharedNetworkReason ? `: ${this.#parts.sharedNetworkReason}` : ''}`,
+        this.#networkLimitation(),
         ...(this.#parts.plainUser ? plainUserLimitations : []),
         ...this.#parts.groups.limitations(),
       ],
@@ -249,17 +270,8 @@ class SandboxRuntime implements SandboxContainerRuntime {
   }
 
   async portForward(sandboxId: string, port: number, stream: StreamPair, signal: AbortSignal): Promise<void> {
-    const { pods, state } = this.#parts;
-    const pod = pods.get(sandboxId);
-    if (!pod || !pods.isReady(pod)) throw new RuntimeRefusal('PortForwardFailed', `sandbox ${sandboxId} is not running`);
-    if (!pod.ownNetwork) return forwardOnHost(port, stream, signal);
-    const programPath = join(state.memory, `forward-${randomBytes(8).toString('hex')}`);
-    return forwardInNamespace(
-      { launchProgram: state.launchProgram, programPath, networkNamespace: state.pod(sandboxId).net },
-      port,
-      stream,
-      signal,
-    );
+    const entry = this.#networkEntry(sandboxId);
+    return entry ? forwardInNamespace(entry, port, stream, signal) : forwardOnHost(port, stream, signal);
   }
 
   async imageStatus(image: string): Promise<ImageStatus | undefined> {
@@ -318,8 +330,34 @@ class SandboxRuntime implements SandboxContainerRuntime {
     return entry;
   }
 
+  #networkLimitation(): string {
+    const { bridge, userNetwork, sharedNetworkReason } = this.#parts;
+    if (bridge) return 'pods reach each other and this machine, not other networks; host ports are not served';
+    return userNetwork?.limitation ?? `pods share the network of this machine${sharedNetworkReason ? `: ${sharedNetworkReason}` : ''}`;
+  }
+
+  async #dial(sandboxId: string, host: string, port: number, signal: AbortSignal): Promise<Duplex> {
+    const entry = this.#networkEntry(sandboxId);
+    if (!entry) throw new Error(`sandbox ${sandboxId} has no network of its own`);
+    return dialInNamespace(entry, host, port, signal);
+  }
+
+  /** How a process gets into the network of a pod; undefined for the network of the machine. */
+  #networkEntry(sandboxId: string): NamespaceForward | undefined {
+    const { pods, state } = this.#parts;
+    const pod = pods.get(sandboxId);
+    if (!pod || !pods.isReady(pod)) throw new RuntimeRefusal('PortForwardFailed', `sandbox ${sandboxId} is not running`);
+    const { user, net } = pods.namespaces(pod);
+    if (net === undefined) return undefined;
+    return {
+      launchProgram: state.launchProgram,
+      programPath: join(state.memory, `forward-${randomBytes(8).toString('hex')}`),
+      enter: [...(user === undefined ? [] : [['enter', user, namespaceFlags.user] as const]), ['enter', net, namespaceFlags.network]],
+    };
+  }
+
   async #execDeps(containerId: string, command: readonly string[], tty: boolean): Promise<ExecDeps> {
-    const { state, groups, plainUser } = this.#parts;
+    const { state, groups, pods, plainUser } = this.#parts;
     const entry = this.#entry(containerId);
     const { record, paths } = entry;
     const pid = entry.state.pid;
@@ -339,7 +377,7 @@ class SandboxRuntime implements SandboxContainerRuntime {
         namespace('pid', namespaceFlags.pid),
         namespace('ipc', namespaceFlags.ipc),
         namespace('uts', namespaceFlags.uts),
-        ...(plainUser ? [] : [namespace('net', namespaceFlags.network)]),
+        ...(plainUser && !pods.get(record.sandboxId)?.ownNetwork ? [] : [namespace('net', namespaceFlags.network)]),
         namespace('cgroup', namespaceFlags.cgroup),
         namespace('mnt', namespaceFlags.mount),
         ['descend', tty ? 'terminal' : 'pipes', record.identity.uid],
@@ -354,19 +392,26 @@ class SandboxRuntime implements SandboxContainerRuntime {
   }
 }
 
-/** Without a bridge the runtime still works: pods then share the machine's network, and the status says why. */
+interface OpenedNetwork {
+  readonly bridge?: BridgeNetwork;
+  readonly user?: UserNetwork;
+  /** Why pods share the machine's network. */
+  readonly reason?: string;
+}
+
+/** Without a network for pods the runtime still works: they then share the machine's, and the status says why. */
 async function openNetwork(
   { network, stateDir, logger }: SandboxRuntimeOptions,
   plainUser: boolean,
   runProgram: (instructions: readonly Instruction[]) => Promise<void>,
-): Promise<{ readonly bridge: BridgeNetwork | undefined; readonly reason: string | undefined }> {
-  if (network === undefined) return { bridge: undefined, reason: undefined };
-  if (plainUser) return { bridge: undefined, reason: 'a network of their own needs root' };
+): Promise<OpenedNetwork> {
+  if (network === undefined) return {};
   try {
-    return { bridge: await BridgeNetwork.open(stateDir, network.podCidr, runProgram), reason: undefined };
+    if (plainUser) return { user: await UserNetwork.open(stateDir, network, runProgram) };
+    return { bridge: await BridgeNetwork.open(stateDir, network.podCidr, runProgram) };
   } catch (error) {
     logger.warn('pods share the network of this machine', { err: error });
-    return { bridge: undefined, reason: error instanceof Error ? error.message : String(error) };
+    return { reason: error instanceof Error ? error.message : String(error) };
   }
 }
 

@@ -2,7 +2,8 @@
  * Where the sandbox runtime keeps what must outlive the server. Everything is below one directory of mode 0700:
  *
  *     bin/                  the launch programs and the keeper
- *     pods/ID/pod.json      a pod sandbox; beside it its namespaces (`net`, `ipc`, `pid`), `shm`, `resolv.conf`, `hostname`
+ *     pods/ID/pod.json      a pod sandbox; beside it its namespaces (`net`, `ipc`, `pid`; `holder`: see
+ *                           holder-script.ts), `shm`, `resolv.conf`, `hostname`
  *     containers/ID/        `container.json`, overlay `upper` and `work`, mount point `root`
  *     containers/ID/run/    what the keeper writes: `pid`, `exit`, `drained`, `stdout`, `stderr`, `start-error`
  *     memory/ID             environment and command of a container: a tmpfs, because they may hold secrets
@@ -30,6 +31,9 @@ export interface PodPaths {
   readonly net: string;
   readonly ipc: string;
   readonly pid: string;
+  /** Processes that hold and connect the namespaces of a plain user's pod. */
+  readonly holder: string;
+  readonly networkLog: string;
   readonly shm: string;
   readonly resolvConf: string;
   readonly hostname: string;
@@ -75,6 +79,8 @@ export class StateDirectory {
       net: join(directory, 'net'),
       ipc: join(directory, 'ipc'),
       pid: join(directory, 'pid'),
+      holder: join(directory, 'holder'),
+      networkLog: join(directory, 'network.log'),
       shm: this.memory === join(this.root, 'memory') ? join(directory, 'shm') : join(this.memory, `shm-${id}`),
       resolvConf: join(directory, 'resolv.conf'),
       hostname: join(directory, 'hostname'),

@@ -82,21 +82,37 @@ sub descend {
   leave($status & 127 ? 128 + ($status & 127) : $status >> 8);
 }
 
-# Copies between our standard streams and a port of the network namespace this process is in.
-sub forward {
-  my ($port) = @_;
+# A connection to the first of these addresses that takes one; in $! why none did.
+sub connection {
+  my ($port, @addresses) = @_;
   require Socket;
-  my ($socket, $connected);
-  for my $address ('127.0.0.1', '::1') {
+  for my $address (@addresses) {
     my ($failed, $found) = Socket::getaddrinfo($address, $port, { flags => Socket::AI_NUMERICHOST(), socktype => Socket::SOCK_STREAM() });
     next unless $found;
-    socket($socket, $found->{family}, Socket::SOCK_STREAM(), 0) or next;
-    if (connect($socket, $found->{addr})) { $connected = 1; last; }
+    socket(my $socket, $found->{family}, Socket::SOCK_STREAM(), 0) or next;
+    return $socket if connect($socket, $found->{addr});
   }
-  stop("failed to connect to localhost:$port inside the pod: " . lcfirst_error()) unless $connected;
+  return undef;
+}
+
+# Copies between our standard streams and a connection.
+sub relay_connection {
+  my ($socket) = @_;
   close_descriptor(3);
   $SIG{PIPE} = 'IGNORE';
   relay(sub { 60 }, undef, [\*STDIN, $socket, sub { shutdown($socket, 1) }], [$socket, \*STDOUT, sub { close STDOUT; leave(0) }]);
+}
+
+# forward PORT: of the network namespace this process is in, as clients of port-forward expect it.
+sub forward {
+  my ($port) = @_;
+  relay_connection(connection($port, '127.0.0.1', '::1') // stop("failed to connect to localhost:$port inside the pod: " . lcfirst_error()));
+}
+
+# dial ADDRESS PORT: says the number of the error when there is no connection.
+sub dial {
+  my ($address, $port) = @_;
+  relay_connection(connection($port, $address) // stop($! + 0));
 }
 
 # A process that copies everything to a file of that name, or to another descriptor; it holds the end of $copying until it is done.
@@ -128,6 +144,16 @@ sub open_terminal {
   my $path = "$directory/" . unpack('i', $number);
   sysopen(my $slave, $path, $O_RDWR | $O_NOCTTY) or stop("$path: $!");
   return ($master, $slave, $path);
+}
+
+# A plain user is root in a user namespace of its own; FLAGS are the namespaces that are made in it.
+sub own_user_namespace {
+  my ($flags) = @_;
+  my ($uid, $gid) = ($>, $) + 0);
+  call('unshare', $CLONE_NEWUSER | $flags) == 0 or stop("user namespaces are not allowed here: $!");
+  for (['setgroups', 'deny'], ['uid_map', "0 $uid 1"], ['gid_map', "0 $gid 1"]) {
+    $DO{write}->("/proc/self/$_->[0]", $_->[1]) or stop("$_->[0]: $!");
+  }
 }
 
 # keep: numbered as the descriptors the keeper gets. 0 to 2 the container's, 3 closes when the command runs, 4 holds standard
@@ -165,12 +191,10 @@ sub keep {
   for my $number (0, 1, 2, 4, 5) { duplicate($high[$number], $number); }
   close_descriptor($_) for 6 .. 80;
   if ($pidNamespace eq 'user') {
-    # A plain user is root in a user namespace of the container.
-    my ($uid, $gid) = ($>, $) + 0);
-    call('unshare', $CLONE_NEWUSER | $CLONE_NEWPID) == 0 or stop("user namespaces are not allowed here: $!");
-    for (['setgroups', 'deny'], ['uid_map', "0 $uid 1"], ['gid_map', "0 $gid 1"]) {
-      $DO{write}->("/proc/self/$_->[0]", $_->[1]) or stop("$_->[0]: $!");
-    }
+    own_user_namespace($CLONE_NEWPID);
+  } elsif ($pidNamespace =~ s/^user //) {
+    $DO{enter}->($pidNamespace, $CLONE_NEWUSER) or stop("setns $pidNamespace: $!");
+    call('unshare', $CLONE_NEWPID) == 0 or stop("unshare: $!");
   } elsif ($pidNamespace eq 'new') {
     call('unshare', $CLONE_NEWPID) == 0 or stop("unshare: $!");
   } elsif ($pidNamespace ne 'host') {

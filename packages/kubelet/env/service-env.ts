@@ -11,7 +11,8 @@ export interface ServiceAddress {
 /** Where services come from. `ready` is false until they have been read once. */
 export interface ServiceLookup {
   readonly ready: boolean;
-  list(): readonly ServiceAddress[];
+  /** As a pod with the network of the machine, or one of its own, reaches them. */
+  list(hostNetwork: boolean): readonly ServiceAddress[];
 }
 
 /** Variables for a pod of that namespace; the `kubernetes` service of `default` is always there when it exists. */

@@ -11,14 +11,20 @@ export interface ApiServerAddress {
   readonly port: number;
 }
 
+/** By the network that a pod has; undefined for the cluster IP of the service `kubernetes`. */
+export interface ApiServerAddresses {
+  readonly onHostNetwork: ApiServerAddress | undefined;
+  readonly inPodNetworks: ApiServerAddress | undefined;
+}
+
 export class WatchedServices implements ServiceLookup {
   readonly #services = new Map<string, ServiceAddress>();
-  readonly #apiServer: ApiServerAddress | undefined;
+  readonly #apiServer: ApiServerAddresses;
   #watch: ObjectWatch | undefined;
   #ready = false;
 
   /** `apiServer` replaces the cluster IP of the service `kubernetes`, where nothing forwards that IP. */
-  constructor(apiServer?: ApiServerAddress) {
+  constructor(apiServer: ApiServerAddresses) {
     this.#apiServer = apiServer;
   }
 
@@ -26,8 +32,9 @@ export class WatchedServices implements ServiceLookup {
     return this.#ready;
   }
 
-  list(): readonly ServiceAddress[] {
-    return [...this.#services.values()].map((service) => this.#reachable(service));
+  list(hostNetwork: boolean): readonly ServiceAddress[] {
+    const address = this.#apiServer[hostNetwork ? 'onHostNetwork' : 'inPodNetworks'];
+    return [...this.#services.values()].map((service) => reachable(service, address));
   }
 
   /** Starts following; resolves when services have been read once or the API said that it has none. */
@@ -56,12 +63,11 @@ export class WatchedServices implements ServiceLookup {
   stop(): void {
     this.#watch?.stop();
   }
+}
 
-  #reachable(service: ServiceAddress): ServiceAddress {
-    const address = this.#apiServer;
-    if (address === undefined || service.namespace !== 'default' || service.name !== 'kubernetes') return service;
-    return { ...service, clusterIp: address.host, ports: service.ports.map((port) => ({ ...port, port: address.port })) };
-  }
+function reachable(service: ServiceAddress, address: ApiServerAddress | undefined): ServiceAddress {
+  if (address === undefined || service.namespace !== 'default' || service.name !== 'kubernetes') return service;
+  return { ...service, clusterIp: address.host, ports: service.ports.map((port) => ({ ...port, port: address.port })) };
 }
 
 /** A 404 that is about the path and not about the object. */

@@ -57,7 +57,7 @@ export async function buildContainerConfig(deps: ContainerConfigDeps, request: C
     hostIps: request.hostIps,
     objects: request.objects,
     allocatable: deps.allocatable(),
-    services: serviceEnv(deps.services.list(), pod.metadata.namespace, pod.spec.enableServiceLinks !== false),
+    services: serviceEnv(deps.services.list(pod.spec.hostNetwork === true), pod.metadata.namespace, pod.spec.enableServiceLinks !== false),
     readEnvFile: (volume, path, key) => readEnvFile(deps, pod, volume, path, key),
   });
   const variables = new Map(env.variables.map(({ name, value }) => [name, Buffer.from(value).toString('utf8')]));

@@ -5,6 +5,7 @@
 import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
 import type { ContainerRuntime, ContainerStatus } from '@coffer/cri/runtime/container-runtime';
+import type { PodReach } from '../probes/pod-reach.ts';
 import { factsOf } from '../runtime/labels.ts';
 import type { RuntimeCache } from '../runtime/runtime-cache.ts';
 import { type Container, findContainer, isSidecar, type Pod } from '../types.ts';
@@ -17,7 +18,7 @@ export interface ContainerKillerDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly event: ContainerEvent;
-  readonly hostOf: (pod: Pod) => string;
+  readonly reachOf: (pod: Pod) => PodReach;
 }
 
 const minimumGraceMs = 2000;
@@ -89,7 +90,7 @@ export class ContainerKiller {
       await runHook(
         { ...this.#deps, warn: (reason, message) => this.#deps.event(pod, found.kind, found.container, 'Warning', reason, message) },
         hook,
-        { pod, container: found.container, containerId: status.id, host: this.#deps.hostOf(pod) },
+        { pod, container: found.container, containerId: status.id, reach: this.#deps.reachOf(pod) },
         limit.signal,
       );
     } catch (error) {

@@ -12,6 +12,7 @@ import { RuntimeRefusal } from '@coffer/cri/runtime/container-runtime';
 import { type ImageManager, type ImageRequest, ImageUnavailable } from '../images/image-manager.ts';
 import { pullCredentials } from '../images/pull-secrets.ts';
 import type { ObjectSource } from '../objects/source-record.ts';
+import type { PodReach } from '../probes/pod-reach.ts';
 import { containerHash, factsOf } from '../runtime/labels.ts';
 import type { Limiter } from '../runtime/limiter.ts';
 import type { RuntimeCache } from '../runtime/runtime-cache.ts';
@@ -58,7 +59,7 @@ export interface StartRequest {
   readonly podIps: readonly string[];
   readonly hostIps: readonly string[];
   /** Address for hooks. */
-  readonly host: string;
+  readonly reach: PodReach;
   readonly objects: ObjectSource;
   readonly signal: AbortSignal;
 }
@@ -232,7 +233,7 @@ export class ContainerStarter {
     if (hook === undefined) return;
     try {
       const warn = (reason: string, message: string) => this.#deps.event(pod, kind, container, 'Warning', reason, message);
-      await runHook({ ...this.#deps, warn }, hook, { pod, container, containerId: id, host: request.host }, request.signal);
+      await runHook({ ...this.#deps, warn }, hook, { pod, container, containerId: id, reach: request.reach }, request.signal);
     } catch (error) {
       if (request.signal.aborted) return;
       this.#deps.event(pod, kind, container, 'Warning', 'FailedPostStartHook', 'PostStartHook failed');

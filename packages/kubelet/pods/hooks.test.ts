@@ -7,7 +7,7 @@ import type { Pod } from '../types.ts';
 import { runHook } from './hooks.ts';
 
 const pod: Pod = { metadata: { name: 'p', namespace: 'ns', uid: 'u' }, spec: { containers: [{ name: 'c' }] }, status: {} };
-const target = { pod, container: { name: 'c' }, containerId: 'id', host: '127.0.0.1' };
+const target = { pod, container: { name: 'c' }, containerId: 'id', reach: { host: '127.0.0.1' } };
 
 describe('runHook', () => {
   const clock = new FakeClock();

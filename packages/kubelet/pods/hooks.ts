@@ -4,6 +4,7 @@ import type { V1HTTPGetAction, V1LifecycleHandler } from '@coffer/api/generated/
 import type { Clock } from '@coffer/base/time/clock';
 import type { ContainerRuntime } from '@coffer/cri/runtime/container-runtime';
 import { httpCall, httpGet, isAnswerInHttp } from '../probes/http-request.ts';
+import type { PodReach } from '../probes/pod-reach.ts';
 import { type Container, formatPod, type Pod } from '../types.ts';
 import { messageOf } from '../volumes/payloads.ts';
 
@@ -14,7 +15,7 @@ export interface HookTarget {
   readonly pod: Pod;
   readonly container: Container;
   readonly containerId: string;
-  readonly host: string;
+  readonly reach: PodReach;
 }
 
 export interface HookDeps {
@@ -47,14 +48,14 @@ export async function runHook(deps: HookDeps, handler: V1LifecycleHandler, targe
 
 /** Any answer will do. A hook that asks for HTTPS where only HTTP is spoken is asked again in HTTP, with a warning. */
 async function callHttp(deps: HookDeps, action: V1HTTPGetAction, target: HookTarget): Promise<void> {
-  const call = httpCall(action, target.container, target.host, httpTimeoutMs, agent);
+  const call = httpCall(action, target.container, target.reach.host, httpTimeoutMs, agent);
   try {
-    await httpGet(call);
+    await httpGet(call, target.reach);
   } catch (error) {
     if (!isAnswerInHttp(error)) throw error;
     const { authorization: _authorization, ...headers } = call.headers;
     const url = call.url.replace(/^https:/, 'http:');
-    await httpGet({ ...call, url, headers }).catch(() => {
+    await httpGet({ ...call, url, headers }, target.reach).catch(() => {
       throw error;
     });
     const host = new URL(call.url).host;

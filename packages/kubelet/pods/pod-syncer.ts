@@ -8,6 +8,7 @@ import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
 import type { ContainerRuntime, PodSandboxConfig } from '@coffer/cri/runtime/container-runtime';
 import type { ObjectSource } from '../objects/source-record.ts';
+import type { PodReach } from '../probes/pod-reach.ts';
 import type { ProbeManager } from '../probes/probe-manager.ts';
 import { qosClassOf } from '../resources/pod-resources.ts';
 import { podLabels } from '../runtime/labels.ts';
@@ -47,7 +48,7 @@ export interface PodSyncerDeps {
   readonly starting: Limiter;
   readonly dns: DnsEnvironment;
   readonly hostIps: () => readonly string[];
-  readonly hostOf: (pod: Pod) => string;
+  readonly reachOf: (pod: Pod) => PodReach;
   readonly objectsFor: (pod: Pod) => ObjectSource;
   readonly podEvent: (pod: Pod, type: 'Normal' | 'Warning', reason: string, message: string) => void;
 }
@@ -256,7 +257,7 @@ export class PodSyncer {
           identity: podHostname(pod, this.#deps.nodeName, this.#deps.dns.clusterDomain),
           podIps,
           hostIps,
-          host: this.#deps.hostOf(pod),
+          reach: this.#deps.reachOf(pod),
           objects: this.#deps.objectsFor(pod),
           signal,
         });

@@ -1,5 +1,8 @@
 /** The grpc.health.v1 Check call, with the two messages it needs written out by hand. The gRPC library is loaded on first use. */
+
 import { goDuration } from '../pods/time-format.ts';
+import { openRelay } from './connection-relay.ts';
+import type { PodReach } from './pod-reach.ts';
 import type { ProbeResult } from './probers.ts';
 
 const servingStatus = 1;
@@ -7,10 +10,23 @@ const userAgent = 'kube-probe/1.36';
 const statusNames = ['UNKNOWN', 'SERVING', 'NOT_SERVING', 'SERVICE_UNKNOWN'];
 
 /** Waits for a connection, then asks, all within the timeout. Everything but a healthy answer is a failure. */
-export async function grpcHealth(host: string, port: number, service: string, timeoutMs: number): Promise<ProbeResult> {
-  const grpc = await import('@grpc/grpc-js');
+export async function grpcHealth(reach: PodReach, port: number, service: string, timeoutMs: number): Promise<ProbeResult> {
+  const { host, dial } = reach;
   const address = `${host.includes(':') ? `[${host}]` : host}:${port}`;
-  const client = new grpc.Client(address, grpc.credentials.createInsecure(), { 'grpc.primary_user_agent': userAgent });
+  if (dial === undefined) return check(address, address, service, timeoutMs);
+  const relay = await openRelay((signal) => dial(host, port, signal));
+  try {
+    return await check(`unix:${relay.path}`, address, service, timeoutMs);
+  } finally {
+    await relay.close();
+  }
+}
+
+/** `target` is where to connect, `address` what the service is called. */
+async function check(target: string, address: string, service: string, timeoutMs: number): Promise<ProbeResult> {
+  const grpc = await import('@grpc/grpc-js');
+  const options = { 'grpc.primary_user_agent': userAgent, 'grpc.default_authority': address };
+  const client = new grpc.Client(target, grpc.credentials.createInsecure(), options);
   const deadline = Date.now() + timeoutMs;
   const within = goDuration(timeoutMs);
   try {

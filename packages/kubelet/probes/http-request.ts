@@ -1,8 +1,12 @@
 /** One HTTP request of a probe or hook. Messages as Go's HTTP client words them. Certificates are not verified, as upstream. */
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
+import type { Duplex } from 'node:stream';
+import { connect as tlsConnect } from 'node:tls';
 import type { V1HTTPGetAction } from '@coffer/api/generated/types';
 import type { Container } from '../types.ts';
+import { messageOf } from '../volumes/payloads.ts';
+import { dialFor, type PodReach } from './pod-reach.ts';
 
 export interface HttpAnswer {
   readonly status: number;
@@ -48,11 +52,11 @@ function checked(port: number): number {
 }
 
 /** Follows redirects on the same host. Rejects with Go's words for what kept an answer from coming. */
-export async function httpGet(call: HttpCall): Promise<HttpAnswer> {
+export async function httpGet(call: HttpCall, reach: PodReach): Promise<HttpAnswer> {
   let url = new URL(call.url);
   const deadline = AbortSignal.timeout(call.timeoutMs);
   for (let redirects = 0; ; redirects++) {
-    const answer = await once(url, call, deadline);
+    const answer = await once(url, call, reach, deadline);
     if (answer.status < 300 || answer.status >= 400 || answer.location === undefined) return answer;
     if (redirects >= maxRedirects) throw new Error(`Get "${call.url}": stopped after ${maxRedirects} redirects`);
     const next = new URL(answer.location, url);
@@ -62,18 +66,26 @@ export async function httpGet(call: HttpCall): Promise<HttpAnswer> {
   }
 }
 
-function once(url: URL, call: HttpCall, deadline: AbortSignal): Promise<HttpAnswer & { readonly location: string | undefined }> {
-  return new Promise((resolve, reject) => {
-    const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
-    const fail = (detail: string, cause?: unknown) => reject(new Error(`Get "${url.href}": ${detail}`, { cause }));
-    const request = send(
+async function once(
+  url: URL,
+  call: HttpCall,
+  reach: PodReach,
+  deadline: AbortSignal,
+): Promise<HttpAnswer & { readonly location: string | undefined }> {
+  const secure = url.protocol === 'https:';
+  const fail = (error: unknown) => new Error(`Get "${url.href}": ${goError(error, url, deadline)}`, { cause: error });
+  const connection = await throughNetwork(url, reach, deadline).catch((error: unknown) => {
+    throw fail(error);
+  });
+  const answer = new Promise<HttpAnswer & { readonly location: string | undefined }>((resolve, reject) => {
+    const request = (secure ? httpsRequest : httpRequest)(
       url,
       {
         method: 'GET',
         headers: { ...call.headers },
-        agent: false,
         signal: deadline,
-        ...(url.protocol === 'https:' ? { rejectUnauthorized: false } : {}),
+        ...(connection === undefined ? { agent: false } : { createConnection: () => connection }),
+        ...(secure ? { rejectUnauthorized: false } : {}),
       },
       (response) => {
         let body = '';
@@ -81,13 +93,24 @@ function once(url: URL, call: HttpCall, deadline: AbortSignal): Promise<HttpAnsw
         response.on('data', (chunk: string) => {
           if (body.length < maxBodyBytes) body += chunk.slice(0, maxBodyBytes - body.length);
         });
-        response.on('error', (error) => fail(goError(error, url, deadline), error));
+        response.on('error', (error) => reject(fail(error)));
         response.on('end', () => resolve({ status: response.statusCode ?? 0, body, location: response.headers.location }));
       },
     );
-    request.on('error', (error) => fail(goError(error, url, deadline), error));
+    request.on('error', (error) => reject(fail(error)));
     request.end();
   });
+  return answer.finally(() => connection?.destroy());
+}
+
+/** A connection for a host that only the pod's network knows; undefined where this machine makes it. */
+async function throughNetwork(url: URL, reach: PodReach, signal: AbortSignal): Promise<Duplex | undefined> {
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  const dial = dialFor(reach, host);
+  if (dial === undefined) return undefined;
+  const secure = url.protocol === 'https:';
+  const connection = await dial(host, Number(url.port || (secure ? 443 : 80)), signal);
+  return secure ? tlsConnect({ socket: connection, rejectUnauthorized: false }) : connection;
 }
 
 /** Whether what `httpGet` rejected with says that the other side speaks HTTP where HTTPS was asked for. */
@@ -95,9 +118,9 @@ export function isAnswerInHttp(error: unknown): boolean {
   return error instanceof Error && error.message.endsWith(answerInHttp);
 }
 
-function goError(error: Error, url: URL, deadline: AbortSignal): string {
+function goError(error: unknown, url: URL, deadline: AbortSignal): string {
   // Plain text read as a TLS record: its version or its length make no sense.
-  if (url.protocol === 'https:' && /wrong version number|packet length too long/.test(error.message)) return answerInHttp;
+  if (url.protocol === 'https:' && /wrong version number|packet length too long/.test(messageOf(error))) return answerInHttp;
   if (deadline.aborted) return 'context deadline exceeded (Client.Timeout exceeded while awaiting headers)';
   const host = `${url.hostname}:${url.port === '' ? (url.protocol === 'https:' ? '443' : '80') : url.port}`;
   return dialError(error, host);

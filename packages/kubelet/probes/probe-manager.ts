@@ -9,6 +9,7 @@ import type { ProbeView } from '../pods/pod-status.ts';
 import { latestContainer } from '../pods/restart-policy.ts';
 import type { RuntimePod } from '../runtime/runtime-cache.ts';
 import { allContainers, type Container, isSidecar, type Pod } from '../types.ts';
+import type { PodReach } from './pod-reach.ts';
 import { type ProbeResult, runProbe } from './probers.ts';
 
 type ProbeType = 'startup' | 'liveness' | 'readiness';
@@ -16,8 +17,8 @@ type ProbeType = 'startup' | 'liveness' | 'readiness';
 export interface ProbeManagerDeps {
   readonly runtime: ContainerRuntime;
   readonly clock: Clock;
-  /** Address of the pod for httpGet, tcpSocket and grpc. */
-  readonly hostOf: (pod: Pod) => string;
+  /** The way to the pod for httpGet, tcpSocket and grpc. */
+  readonly reachOf: (pod: Pod) => PodReach;
   readonly onResult: (uid: string) => void;
   readonly event: (pod: Pod, container: Container, type: 'Normal' | 'Warning', reason: string, message: string) => void;
 }
@@ -147,7 +148,7 @@ export class ProbeManager implements ProbeView {
     type: ProbeType,
     probe: V1Probe,
   ): Promise<Exclude<ProbeResult, { kind: 'warning' }>> {
-    const target = { container, containerId, host: this.#deps.hostOf(pod) };
+    const target = { container, containerId, reach: this.#deps.reachOf(pod) };
     let result: ProbeResult = { kind: 'unknown', error: '' };
     for (let attempt = 0; attempt < triesPerRun && result.kind === 'unknown'; attempt++)
       result = await runProbe(this.#deps.runtime, probe, target);

@@ -33,7 +33,7 @@ const runtime = new FakeRuntime(new FakeClock());
 
 function run(probe: Parameters<typeof runProbe>[1]) {
   const container = { name: 'c', ports: [{ name: 'web', containerPort: port }] };
-  return runProbe(runtime, probe, { container, containerId: 'id', host: '127.0.0.1' });
+  return runProbe(runtime, probe, { container, containerId: 'id', reach: { host: '127.0.0.1' } });
 }
 
 describe('runProbe httpGet', () => {

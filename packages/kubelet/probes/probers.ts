@@ -1,11 +1,11 @@
 /** Runs one probe once: exec, httpGet, tcpSocket or grpc. The result says success, failure with upstream's text, or that nothing is known. */
-import { connect as tcpConnect } from 'node:net';
 import type { V1Probe } from '@coffer/api/generated/types';
 import type { ContainerRuntime } from '@coffer/cri/runtime/container-runtime';
 import type { Container } from '../types.ts';
 import { messageOf } from '../volumes/payloads.ts';
 import { grpcHealth } from './grpc-health.ts';
-import { dialError, httpCall, httpGet, resolvePort } from './http-request.ts';
+import { dialError, type HttpCall, httpCall, httpGet, resolvePort } from './http-request.ts';
+import { connectTo, type PodReach } from './pod-reach.ts';
 
 export type ProbeResult =
   | { readonly kind: 'success'; readonly output: string }
@@ -18,8 +18,7 @@ export type ProbeResult =
 export interface ProbeTarget {
   readonly container: Container;
   readonly containerId: string;
-  /** Address that the pod is reached under. */
-  readonly host: string;
+  readonly reach: PodReach;
 }
 
 const maxExecOutputBytes = 10 * 1024;
@@ -30,14 +29,14 @@ export async function runProbe(runtime: ContainerRuntime, probe: V1Probe, target
   try {
     if (probe.exec !== undefined) return await probeExec(runtime, probe.exec.command ?? [], target, timeoutMs);
     if (probe.httpGet !== undefined) {
-      const call = httpCall(probe.httpGet, target.container, target.host, timeoutMs, userAgent);
-      return await probeHttp(call);
+      const call = httpCall(probe.httpGet, target.container, target.reach.host, timeoutMs, userAgent);
+      return await probeHttp(call, target.reach);
     }
     if (probe.tcpSocket !== undefined) {
-      const host = probe.tcpSocket.host !== undefined && probe.tcpSocket.host !== '' ? probe.tcpSocket.host : target.host;
-      return await probeTcp(host, resolvePort(probe.tcpSocket.port, target.container), timeoutMs);
+      const host = probe.tcpSocket.host !== undefined && probe.tcpSocket.host !== '' ? probe.tcpSocket.host : target.reach.host;
+      return await probeTcp(target.reach, host, resolvePort(probe.tcpSocket.port, target.container), timeoutMs);
     }
-    if (probe.grpc !== undefined) return await grpcHealth(target.host, probe.grpc.port, probe.grpc.service ?? '', timeoutMs);
+    if (probe.grpc !== undefined) return await grpcHealth(target.reach, probe.grpc.port, probe.grpc.service ?? '', timeoutMs);
   } catch (error) {
     return { kind: 'unknown', error: messageOf(error) };
   }
@@ -59,9 +58,9 @@ async function probeExec(
   return { kind: result.exitCode === 0 ? 'success' : 'failure', output };
 }
 
-async function probeHttp(call: Parameters<typeof httpGet>[0]): Promise<ProbeResult> {
+async function probeHttp(call: HttpCall, reach: PodReach): Promise<ProbeResult> {
   try {
-    const answer = await httpGet(call);
+    const answer = await httpGet(call, reach);
     if (answer.status >= 200 && answer.status < 300) return { kind: 'success', output: answer.body };
     if (answer.status >= 300 && answer.status < 400) {
       return { kind: 'warning', output: `Probe terminated redirects, Response body: ${answer.body}` };
@@ -72,16 +71,14 @@ async function probeHttp(call: Parameters<typeof httpGet>[0]): Promise<ProbeResu
   }
 }
 
-function probeTcp(host: string, port: number, timeoutMs: number): Promise<ProbeResult> {
+async function probeTcp(reach: PodReach, host: string, port: number, timeoutMs: number): Promise<ProbeResult> {
   const address = `${host.includes(':') ? `[${host}]` : host}:${port}`;
-  return new Promise((resolve) => {
-    const socket = tcpConnect({ host, port });
-    const finish = (result: ProbeResult) => {
-      socket.destroy();
-      resolve(result);
-    };
-    socket.setTimeout(timeoutMs, () => finish({ kind: 'failure', output: `dial tcp ${address}: i/o timeout` }));
-    socket.once('connect', () => finish({ kind: 'success', output: '' }));
-    socket.once('error', (error) => finish({ kind: 'failure', output: dialError(error, address) }));
-  });
+  const deadline = AbortSignal.timeout(timeoutMs);
+  try {
+    const socket = await connectTo(reach, host, port, deadline);
+    socket.on('error', () => {}).destroy();
+    return { kind: 'success', output: '' };
+  } catch (error) {
+    return { kind: 'failure', output: deadline.aborted ? `dial tcp ${address}: i/o timeout` : dialError(error, address) };
+  }
 }
