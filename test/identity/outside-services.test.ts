@@ -7,7 +7,7 @@ import path from 'node:path';
 import { createAuthority, issueCertificate } from '@coffer/apiserver/pki/certificates';
 import { exportJWK, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { CofferProcess, eventually } from '../support/coffer-process.ts';
+import { CofferProcess, eventually, freePort } from '../support/coffer-process.ts';
 
 // Services an operator configures: an OpenID Connect issuer and webhooks for tokens and for authorization, over TLS.
 
@@ -225,6 +225,60 @@ authorizers:
       await writeFile(file, configuration('kube-system'));
       await eventually('the changed configuration', async () => (await list('kube-system', 'pods')) === 200);
       expect(await list('default', 'pods')).toBe(403);
+    } finally {
+      await server.dispose();
+    }
+  });
+});
+
+describe('an authorization webhook that does not answer', () => {
+  const configuration = (kubeconfig: string, failurePolicy: string) => `apiVersion: apiserver.config.k8s.io/v1
+kind: AuthorizationConfiguration
+authorizers:
+- type: Webhook
+  name: outside
+  webhook:
+    timeout: 3s
+    subjectAccessReviewVersion: v1
+    failurePolicy: ${failurePolicy}
+    connectionInfo: {type: KubeConfigFile, kubeConfigFile: ${kubeconfig}}
+- {type: RBAC, name: rbac}
+`;
+
+  it('fails what nobody else allows, or everything when it is to deny', async () => {
+    const dataDir = await mkdtemp(path.join(tmpdir(), 'coffer-authorization-'));
+    const file = (name: string) => path.join(dataDir, name);
+    const port = await freePort();
+    const nowhere = {
+      clusters: [{ name: 'c', cluster: { server: `https://127.0.0.1:${port}/review` } }],
+      users: [{ name: 'u', user: {} }],
+    };
+    const context = { contexts: [{ name: 'c', context: { cluster: 'c', user: 'u' } }], 'current-context': 'c' };
+    await writeFile(file('nowhere'), JSON.stringify({ ...nowhere, ...context }));
+    await writeFile(file('config'), configuration(file('nowhere'), 'NoOpinion'));
+    await writeFile(file('users'), 'test-admin-token,operator,,"system:masters"\nwendys-token,wendy,,\n', { mode: 0o600 });
+    const flags = ['--authorization-config', file('config'), '--token-auth-file', file('users'), '--audit-log-path', file('audit.log')];
+    const server = await CofferProcess.start({ dataDir, args: ['--runtime', 'none', ...flags] });
+    try {
+      const get = (url: string) => server.call('GET', url, undefined, bearer('wendys-token'));
+      const refused = await get('/api/v1/pods?limit=5');
+      const why = `Post "https://127.0.0.1:${port}/review": dial tcp 127.0.0.1:${port}: connect: connection refused`;
+      expect([refused.status, refused.headers['content-type'], refused.text]).toEqual([
+        500,
+        'text/plain; charset=utf-8',
+        `Internal Server Error: "/api/v1/pods?limit=5": ${why}\n`,
+      ]);
+      expect((await get('/version')).status).toBe(200);
+      const review = { spec: { user: 'wendy', resourceAttributes: { verb: 'list', resource: 'pods' } } };
+      const asked = await server.call('POST', '/apis/authorization.k8s.io/v1/subjectaccessreviews', review);
+      expect(asked.body.status).toEqual({ allowed: false, evaluationError: why });
+      const events = (await readFile(file('audit.log'), 'utf8')).trim().split('\n');
+      const event = events.map((line) => JSON.parse(line)).find(({ user }) => user.username === 'wendy');
+      expect(event.annotations).toEqual({ 'authorization.k8s.io/reason': 'internal error' });
+      expect(event.responseStatus.code).toBe(500);
+
+      await writeFile(file('config'), configuration(file('nowhere'), 'Deny'));
+      await eventually('the changed configuration', async () => (await get('/version')).status === 500);
     } finally {
       await server.dispose();
     }

@@ -1,3 +1,4 @@
+import { dialText } from '@coffer/apiserver/kubelet-client/dial-error';
 import { type WebhookClient, WebhookError } from '@coffer/apiserver/webhook/webhook-client';
 import type { Clock } from '@coffer/base/time/clock';
 import { loadKubeconfig, resolveConnection } from '@coffer/client/kubeconfig/connection';
@@ -21,10 +22,11 @@ export function webhookClient(file: string, clock: Clock, timeoutMs: number = de
           signal: AbortSignal.timeout(timeoutMs),
         })
         .catch((error: unknown) => {
-          throw new WebhookError('the webhook cannot be reached', true, { cause: error });
+          throw unreachable(connection.server, error);
         });
       const { status } = response;
-      if (status < 200 || status > 299) throw new WebhookError(`the webhook answered ${status}`, status === 429 || status >= 500);
+      if (status < 200 || status > 299)
+        throw new WebhookError(`the webhook answered ${status}`, status === 429 || (status >= 500 && status !== 503));
       const text = Buffer.from(response.body).toString('utf8');
       try {
         return text.trim() === '' ? undefined : JSON.parse(text);
@@ -33,4 +35,16 @@ export function webhookClient(file: string, clock: Clock, timeoutMs: number = de
       }
     },
   };
+}
+
+/** As a client in Go puts it. What a proxy or a restart of the webhook explains may pass; nobody listening does not, at once. */
+function unreachable(server: string, cause: unknown): WebhookError {
+  const { hostname, port } = new URL(server);
+  const error = cause instanceof Error ? cause : new Error(String(cause));
+  const isTimeout = error.name === 'TimeoutError';
+  const why = isTimeout
+    ? 'context deadline exceeded'
+    : dialText({ host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 443) }, error);
+  const refused = 'code' in error && error.code === 'ECONNREFUSED';
+  return new WebhookError(`Post ${JSON.stringify(server)}: ${why}`, !isTimeout && !refused, { cause });
 }

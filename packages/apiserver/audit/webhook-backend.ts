@@ -1,6 +1,6 @@
 import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
-import { type WebhookClient, WebhookError } from '../webhook/webhook-client.ts';
+import type { WebhookClient } from '../webhook/webhook-client.ts';
 import type { AuditBackend, AuditEvent } from './backend.ts';
 
 export interface AuditWebhookOptions {
@@ -73,8 +73,7 @@ export class AuditWebhookBackend implements AuditBackend {
         await client.post({ kind: 'EventList', apiVersion: 'audit.k8s.io/v1', metadata: {}, items });
         return;
       } catch (error) {
-        const hopeless = error instanceof WebhookError && !error.transient;
-        if (hopeless || attempt >= maxAttempts) {
+        if (attempt >= maxAttempts) {
           logger.error('the audit webhook did not take a batch', { err: error, events: items.length });
           onDropped(items.length);
           return;

@@ -24,6 +24,8 @@ export interface Decision {
   readonly decision: 'allow' | 'deny' | 'no-opinion';
   /** Shown to the client behind a colon, as upstream does. */
   readonly reason: string;
+  /** What went wrong on the way to the decision. A request that is not allowed then fails (500), it is not forbidden. */
+  readonly error?: string;
 }
 
 /** Decides before any object is read. The first opinion of a chain counts; no opinion at the end is a denial. */

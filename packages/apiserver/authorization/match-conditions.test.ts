@@ -42,10 +42,11 @@ describe('MatchConditions', () => {
 
   it('decides by the failure policy when one fails and none is false', () => {
     const failing = "request.nonResourceAttributes.path == '/'";
-    expect(decide([failing], resource)).toEqual(skipped);
-    expect(decide([failing], resource, 'Deny')).toEqual({ decision: 'deny', reason: '' });
+    const error = expect.any(String);
+    expect(decide([failing], resource)).toEqual({ ...skipped, error });
+    expect(decide([failing], resource, 'Deny')).toEqual({ decision: 'deny', reason: '', error });
     expect(decide([failing, 'false'], resource, 'Deny')).toEqual(skipped);
-    expect(decide(["'text'"], resource, 'Deny')).toEqual({ decision: 'deny', reason: '' });
+    expect(decide(["'text'"], resource, 'Deny')).toEqual({ decision: 'deny', reason: '', error });
   });
 
   it('refuses what is no CEL', () => {

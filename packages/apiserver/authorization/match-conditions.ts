@@ -39,7 +39,8 @@ export class MatchConditions implements Authorizer {
     }
     if (failure === undefined) return this.#asked.authorize(attributes);
     this.#logger.error('a match condition of an authorization webhook failed', { err: failure });
-    return this.#failurePolicy === 'Deny' ? { decision: 'deny', reason: '' } : noOpinion;
+    const error = failure instanceof Error ? failure.message : String(failure);
+    return { decision: this.#failurePolicy === 'Deny' ? 'deny' : 'no-opinion', reason: '', error };
   }
 }
 

@@ -59,6 +59,6 @@ export function forbiddenFor(attributes: Attributes, reason: string): Error {
 }
 
 /** As upstream: the message may end up in a browser. */
-function escapeHtml(text: string): string {
+export function escapeHtml(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }

@@ -3,7 +3,7 @@ import { FakeClock } from '@coffer/base/time/fake-clock';
 import { describe, expect, it } from 'vitest';
 import { WebhookError } from '../webhook/webhook-client.ts';
 import type { Attributes } from './authorizer.ts';
-import { WebhookAuthorizer } from './webhook-authorizer.ts';
+import { type FailurePolicy, WebhookAuthorizer } from './webhook-authorizer.ts';
 
 const request: Attributes = {
   user: { name: 'jane', groups: ['devs'], uid: '7' },
@@ -19,7 +19,7 @@ const request: Attributes = {
   fieldSelector: 'spec.nodeName=n1',
 };
 
-function setUp(answers: readonly (object | Error)[], version: 'v1' | 'v1beta1' = 'v1') {
+function setUp(answers: readonly (object | Error)[], version: 'v1' | 'v1beta1' = 'v1', failurePolicy: FailurePolicy = 'NoOpinion') {
   const clock = new FakeClock();
   const sent: object[] = [];
   const authorizer = new WebhookAuthorizer({
@@ -34,6 +34,7 @@ function setUp(answers: readonly (object | Error)[], version: 'v1' | 'v1beta1' =
     version,
     authorizedTtlMs: 300_000,
     unauthorizedTtlMs: 30_000,
+    failurePolicy,
     clock,
     logger: silentLogger,
     retries: { attempts: 2, initialDelayMs: 0, factor: 1 },
@@ -91,8 +92,16 @@ describe('WebhookAuthorizer', () => {
     expect([await decide(), sent.length]).toEqual(['no-opinion', 3]);
   });
 
-  it('allows nothing when the webhook fails or contradicts itself', async () => {
-    for (const answer of [new WebhookError('down', true), { allowed: true, denied: true }, {}])
-      expect(await setUp([answer]).authorizer.authorize(request)).toEqual({ decision: 'no-opinion', reason: '' });
+  it('allows nothing when the webhook fails or contradicts itself, and says what went wrong', async () => {
+    const decide = (answer: object | Error, failurePolicy?: 'Deny') => setUp([answer], 'v1', failurePolicy).authorizer.authorize(request);
+    const down = new WebhookError('down', true);
+    expect(await decide(down)).toEqual({ decision: 'no-opinion', reason: '', error: 'down' });
+    expect(await decide(down, 'Deny')).toEqual({ decision: 'deny', reason: '', error: 'down' });
+    expect(await decide({ allowed: true, denied: true, reason: 'both' })).toEqual({
+      decision: 'deny',
+      reason: 'both',
+      error: 'webhook subject access review returned both allow and deny response',
+    });
+    expect(await decide({})).toEqual({ decision: 'no-opinion', reason: '' });
   });
 });

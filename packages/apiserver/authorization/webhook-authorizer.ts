@@ -26,8 +26,8 @@ const maxCachedLength = 10_000;
 export type FailurePolicy = 'NoOpinion' | 'Deny';
 
 /**
- * Asks a webhook by SubjectAccessReview and remembers its answer. `denied` ends the chain; a webhook that fails has no opinion
- * or denies, so that nothing is allowed because of a failure.
+ * Asks a webhook by SubjectAccessReview and remembers its answer. `denied` ends the chain; one that fails has no opinion or denies, with
+ * the error, so that nothing is allowed because of a failure.
  */
 export class WebhookAuthorizer implements Authorizer {
   readonly #options: WebhookAuthorizerOptions;
@@ -55,31 +55,31 @@ export class WebhookAuthorizer implements Authorizer {
       failurePolicy,
       retries = defaultWebhookRetries,
     } = this.#options;
-    const failed: Decision = { decision: failurePolicy === 'Deny' ? 'deny' : 'no-opinion', reason: '' };
     const review = { apiVersion: `authorization.k8s.io/${version}`, kind: 'SubjectAccessReview', spec: specFor(version, spec) };
     let answer: unknown;
     try {
       answer = await postWithRetries(client, review, clock, retries);
-    } catch (error) {
-      logger.error('the authorization webhook did not answer', { err: error });
-      return failed;
+    } catch (failure) {
+      logger.error('the authorization webhook did not answer', { err: failure });
+      const error = failure instanceof Error ? failure.message : String(failure);
+      return { decision: failurePolicy === 'Deny' ? 'deny' : 'no-opinion', reason: '', error };
     }
     const decision = decisionOf(answer);
-    if (!decision) {
-      logger.error('the authorization webhook gave no usable answer', {});
-      return failed;
-    }
     const ttlMs = decision.decision === 'allow' ? authorizedTtlMs : unauthorizedTtlMs;
     if (ttlMs > 0 && key.length <= maxCachedLength) this.#decisions.set(key, decision, ttlMs);
     return decision;
   }
 }
 
-function decisionOf(answer: unknown): Decision | undefined {
-  const status = isRecord(answer) ? answer.status : undefined;
-  if (!isRecord(status) || typeof status.allowed !== 'boolean' || (status.allowed && status.denied === true)) return undefined;
+/** What is missing in the answer counts as false, as in any object of the API. */
+function decisionOf(answer: unknown): Decision {
+  const status = isRecord(answer) && isRecord(answer.status) ? answer.status : {};
   const reason = typeof status.reason === 'string' ? status.reason : '';
-  return { decision: status.denied === true ? 'deny' : status.allowed ? 'allow' : 'no-opinion', reason };
+  const [allowed, denied] = [status.allowed === true, status.denied === true];
+  if (allowed && denied) {
+    return { decision: 'deny', reason, error: 'webhook subject access review returned both allow and deny response' };
+  }
+  return { decision: denied ? 'deny' : allowed ? 'allow' : 'no-opinion', reason };
 }
 
 /** In v1beta1 the groups are called `group`. */

@@ -9,12 +9,14 @@ const causes: Readonly<Record<string, string>> = {
   ETIMEDOUT: 'i/o timeout',
 };
 
-/** `what` is what was tried, e.g. `error dialing backend`. */
-export function dialError(what: string, { host, port }: KubeletAddress, error: Error): StatusError {
-  const code = 'code' in error ? String(error.code) : '';
-  const cause = causes[code];
+/** How a connection to that address failed, in Go's words where they are known. */
+export function dialText({ host, port }: KubeletAddress, error: Error): string {
+  const cause = causes['code' in error ? String(error.code) : ''];
   const address = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
-  return new StatusError(500, '', `${what}: ${cause === undefined ? error.message : `dial tcp ${address}: ${cause}`}`, undefined, {
-    cause: error,
-  });
+  return cause === undefined ? error.message : `dial tcp ${address}: ${cause}`;
+}
+
+/** `what` is what was tried, e.g. `error dialing backend`. */
+export function dialError(what: string, address: KubeletAddress, error: Error): StatusError {
+  return new StatusError(500, '', `${what}: ${dialText(address, error)}`, undefined, { cause: error });
 }

@@ -88,12 +88,13 @@ async function withDecision(
   spec: { readonly resourceAttributes?: V1ResourceAttributes; readonly nonResourceAttributes?: V1NonResourceAttributes },
 ): Promise<KubeObject> {
   const { attributes, evaluationError } = attributesOf(user, spec);
-  const { decision, reason } = await authorizer.authorize(attributes);
+  const { decision, reason, error = '' } = await authorizer.authorize(attributes);
+  const errors = [evaluationError, error].filter((text) => text !== '');
   object.status = {
     allowed: decision === 'allow',
     ...(decision === 'deny' ? { denied: true } : {}),
     ...(reason === '' ? {} : { reason }),
-    ...(evaluationError === '' ? {} : { evaluationError }),
+    ...(errors.length === 0 ? {} : { evaluationError: errors.length === 1 ? errors[0] : `[${errors.join(', ')}]` }),
   };
   return object;
 }
