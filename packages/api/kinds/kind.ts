@@ -42,6 +42,8 @@ export interface KindDefinition {
   toStored?(object: KubeObject): KubeObject;
   /** Fields a field selector may use, besides metadata.name and metadata.namespace; every key always present. */
   selectableFields(object: KubeObject): Record<string, string>;
+  /** Where the served version is not the stored one: under which name the store knows a selectable field. */
+  storedField?(name: string): string;
   readonly table: TableDefinition;
   /** True when the kind has a `status` that only the status subresource writes. */
   readonly hasStatus: boolean;

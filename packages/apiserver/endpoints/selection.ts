@@ -28,7 +28,7 @@ export function selectionOf(kind: KindDefinition, namespace: string, name: strin
   const pinned = fields.exact('metadata.name');
   if (name !== '' && !fields.empty && pinned !== name) throw badRequest("fieldSelector metadata.name doesn't match requested name");
   const exactName = name !== '' ? name : pinned;
-  const matches = predicate(options.labelSelector, fields);
+  const matches = predicate(kind, options.labelSelector, fields);
   return {
     ...(namespace === '' ? {} : { namespace }),
     ...(exactName === undefined ? {} : { name: exactName }),
@@ -37,9 +37,10 @@ export function selectionOf(kind: KindDefinition, namespace: string, name: strin
   };
 }
 
-function predicate(labels: LabelSelector, fields: FieldSelector): ((object: StoredObject) => boolean) | undefined {
+function predicate(kind: KindDefinition, labels: LabelSelector, fields: FieldSelector): ((object: StoredObject) => boolean) | undefined {
   if (fields.empty) return labels.empty ? undefined : (object) => labels.matches(object.labels);
-  return (object) => labels.matches(object.labels) && fields.matches((field) => fieldOf(object, field));
+  const stored = (field: string) => kind.storedField?.(field) ?? field;
+  return (object) => labels.matches(object.labels) && fields.matches((field) => fieldOf(object, stored(field)));
 }
 
 function fieldOf(object: StoredObject, field: string): string {

@@ -51,6 +51,26 @@ describe('withTimeout', () => {
     expect(refusals).toEqual(['first 504', 'second 504', 'third 504']);
   });
 
+  it('keeps to a shorter time that the request asks for', async () => {
+    const clock = new FakeClock();
+    const filter = withTimeout(clock, 1000);
+    const refusals: string[] = [];
+    void filter(contextOf('/api/v1/pods?timeout=200ms'), never).catch((error) => refusals.push(error.message));
+    await clock.advance(200);
+    expect(refusals).toEqual(['Timeout: request did not complete within requested timeout - context deadline exceeded']);
+    for (const text of ['3m', '0s', '0', '-5s'])
+      expect(await filter(contextOf(`/api/v1/pods?timeout=${text}`), answer)).toMatchObject({ status: 200 });
+  });
+
+  it('refuses a time that is none', () => {
+    const filter = withTimeout(new FakeClock(), 1000);
+    const refused = (text: string) => expect(() => filter(contextOf(`/api/v1/pods?timeout=${text}`), answer));
+    const start = 'invalid timeout specified in the request URL - time:';
+    refused('soon').toThrow(`${start} invalid duration "soon"`);
+    refused('5').toThrow(`${start} missing unit in duration "5"`);
+    refused('5x').toThrow(`${start} unknown unit "x" in duration "5x"`);
+  });
+
   it('lets watches last', async () => {
     const clock = new FakeClock();
     let refused = false;

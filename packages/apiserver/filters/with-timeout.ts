@@ -1,5 +1,8 @@
-import { timeoutError } from '@coffer/api/errors/status-error';
+import { badRequest, timeoutError } from '@coffer/api/errors/status-error';
+import type { HttpResponse } from '@coffer/base/http/handler';
 import type { Clock } from '@coffer/base/time/clock';
+import { durationProblem, parseDuration } from '@coffer/base/time/duration';
+import type { RequestContext } from '../request/context.ts';
 import type { Filter } from './filter.ts';
 import { isLongRunning } from './long-running.ts';
 
@@ -9,8 +12,8 @@ interface Waiting {
 }
 
 /**
- * Answers 504 when a request takes longer than `timeoutMs`. What it already started may still complete, as upstream. All requests
- * wait equally long, so one timer for the oldest serves them all.
+ * Answers 504 when a request takes longer than `timeoutMs`, or than its `timeout` parameter says when that is shorter. What it already
+ * started may still complete, as upstream. Requests without the parameter wait equally long, so one timer for the oldest serves them all.
  */
 export function withTimeout(clock: Clock, timeoutMs: number): Filter {
   /** In the order of their deadlines. */
@@ -34,6 +37,8 @@ export function withTimeout(clock: Clock, timeoutMs: number): Filter {
   };
   return (context, next) => {
     if (isLongRunning(context)) return next(context);
+    const ownMs = requestedMs(context);
+    if (ownMs > 0 && ownMs < timeoutMs) return withOwnTimeout(clock, ownMs, next(context));
     return new Promise((resolve, reject) => {
       const expire = () => reject(timeoutError('request did not complete within the allotted timeout', 0));
       const request: Waiting = { deadlineMs: clock.monotonicMs() + timeoutMs, expire };
@@ -51,4 +56,23 @@ export function withTimeout(clock: Clock, timeoutMs: number): Filter {
       );
     });
   };
+}
+
+/** What `timeout` asks for; 0 when it asks for nothing. Throws StatusError 400. */
+function requestedMs(context: RequestContext): number {
+  const text = context.query.get('timeout') ?? '';
+  if (text === '') return 0;
+  const unsigned = text.replace(/^[-+]/, '');
+  const ms = unsigned === '0' ? 0 : parseDuration(unsigned);
+  if (ms === undefined) throw badRequest(`invalid timeout specified in the request URL - ${durationProblem(text)}`);
+  return text.startsWith('-') ? 0 : ms;
+}
+
+function withOwnTimeout(clock: Clock, timeoutMs: number, answer: Promise<HttpResponse>): Promise<HttpResponse> {
+  let cancel = () => {};
+  const expired = new Promise<never>((_resolve, reject) => {
+    const detail = 'request did not complete within requested timeout - context deadline exceeded';
+    cancel = clock.setTimer(timeoutMs, () => reject(timeoutError(detail, 0)));
+  });
+  return Promise.race([answer, expired]).finally(cancel);
 }

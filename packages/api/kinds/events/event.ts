@@ -34,6 +34,7 @@ export const eventsEvent = defineKind(group, 'events', {
   validateUpdate,
   updateOrder: ['object', 'meta-update', 'update'],
   selectableFields,
+  storedField: (name) => name.replace(/^regarding\./, 'involvedObject.').replace(/^reportingController$/, 'reportingComponent'),
   table: { ...eventTable, cells: (object, now) => eventTable.cells(toStored(object), now) },
 });
 

@@ -390,6 +390,9 @@ describe('events', () => {
     expect(list.json).toMatchObject({ kind: 'EventList', apiVersion: 'events.k8s.io/v1', items: [{ note: 'Started container' }] });
     const selected = await api.request('GET', '/api/v1/namespaces/ns/events?fieldSelector=involvedObject.name%3Dp,reason%3DStarted');
     expect(selected.json.items).toHaveLength(1);
+    const byNewNames = '/apis/events.k8s.io/v1/namespaces/ns/events?fieldSelector=regarding.name%3Dp,reportingController%3D';
+    expect((await api.request('GET', byNewNames)).json.items).toHaveLength(1);
+    expect((await api.request('GET', `${byNewNames}other`)).json.items).toEqual([]);
     await api.request('PATCH', '/api/v1/namespaces/ns/events/ev', { message: 'again' }, merge);
     const labelled = await api.request(
       'PATCH',
