@@ -332,6 +332,8 @@ export class NodeRunner {
     this.#statuses.stop();
     this.#configMaps.stop();
     this.#secrets.stop();
+    // Without pods that may run nothing of this kubelet needs the machine any more.
+    if (!this.#workers.pods().some(({ metadata }) => this.#workers.mayRun(metadata.uid))) await this.#memory.releaseUnused();
   }
 
   /**

@@ -138,6 +138,32 @@ describe.skipIf(skip !== undefined)(`coffer up${skip === undefined ? '' : ` (ski
     expect(mounts).not.toContain(first.dataDir);
   });
 
+  it('leaves a directory that can be removed at SIGTERM when no pod is left', { timeout: 60_000 }, async () => {
+    coffer = await CofferProcess.start();
+    const first = coffer;
+    const api = '/api/v1/namespaces/default';
+    await first.call('POST', `${api}/secrets`, { metadata: { name: 's' }, stringData: { word: 'x' } });
+    const pod = (name: string, script: string) => ({
+      metadata: { name },
+      spec: {
+        restartPolicy: 'Never',
+        terminationGracePeriodSeconds: 1,
+        containers: [{ name: 'main', image: 'busybox', command: ['sh', '-c', script], volumeMounts: [{ name: 's', mountPath: '/s' }] }],
+        volumes: [{ name: 's', secret: { secretName: 's' } }],
+      },
+    });
+    await first.call('POST', `${api}/pods`, pod('ends', 'cat /s/word'));
+    await first.call('POST', `${api}/pods`, pod('stays', 'cat /s/word; exec sleep 1000'));
+    const phase = async (name: string) => (await first.call('GET', `${api}/pods/${name}`)).body?.status?.phase;
+    await eventually('both pods', async () => (await phase('ends')) === 'Succeeded' && (await phase('stays')) === 'Running');
+    await first.call('DELETE', `${api}/pods/stays`);
+    await eventually('the pod to be gone', async () => (await first.call('GET', `${api}/pods/stays`)).status === 404);
+    await first.stop('SIGTERM');
+    const mounts = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n');
+    expect(mounts.filter((mount) => mount.includes(first.dataDir))).toEqual([]);
+    await rm(first.dataDir, { recursive: true });
+  });
+
   it('stops what the API no longer has when it starts again', { timeout: 60_000 }, async () => {
     const { first } = await startWithPod();
     await first.stop('SIGKILL');

@@ -45,4 +45,16 @@ describe('MemoryStorage', () => {
     expect(await mounter.isMountPoint(directory)).toBe(false);
     await expect(readdir(directory)).rejects.toThrow('ENOENT');
   });
+
+  it('is given back as unused only when nothing of a pod is in it', async () => {
+    const directory = await leave('one');
+    const storage = new MemoryStorage(mounter, rootDir);
+    await storage.releaseUnused();
+    expect(await readdir(directory)).toEqual(['one']);
+    await storage.removePod('one');
+    await storage.releaseUnused();
+    expect(await mounter.isMountPoint(directory)).toBe(false);
+    await expect(readdir(directory)).rejects.toThrow('ENOENT');
+    expect(await storage.directory()).toBe(directory);
+  });
 });

@@ -4,7 +4,7 @@
  * throws, so nothing secret is ever written to a disk.
  */
 import { createHash } from 'node:crypto';
-import { chmod, lstat, mkdir, rm } from 'node:fs/promises';
+import { chmod, lstat, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Mounter } from './mounter.ts';
 
@@ -37,10 +37,21 @@ export class MemoryStorage {
   async release(): Promise<void> {
     const present = await this.#present();
     this.#ready = undefined;
-    for (const directory of present) {
-      if (this.#mounter.canMount) await this.#mounter.unmount(directory);
-      await rm(directory, { recursive: true, force: true });
+    for (const directory of present) await this.#giveBack(directory);
+  }
+
+  /** Gives the directory back when it holds nothing of any pod; no volume may be under way. */
+  async releaseUnused(): Promise<void> {
+    for (const directory of await this.#present()) {
+      if ((await readdir(directory)).length > 0) continue;
+      this.#ready = undefined;
+      await this.#giveBack(directory);
     }
+  }
+
+  async #giveBack(directory: string): Promise<void> {
+    if (this.#mounter.canMount) await this.#mounter.unmount(directory);
+    await rm(directory, { recursive: true, force: true });
   }
 
   /** The directory of this kubelet, or one that an earlier one left and this one has not needed yet. */
