@@ -14,6 +14,7 @@ import type { LoopDeps, LoopEnvironment } from './common/loop-deps.ts';
 import { loopIdentity, makeLoopDeps } from './common/loop-deps.ts';
 import { runDeploymentController } from './deployment/deployment-controller.ts';
 import { runEndpointSliceController } from './endpoints/endpoint-slice-controller.ts';
+import { runEndpointSliceMirroring } from './endpoints/endpoint-slice-mirroring.ts';
 import { runEndpointsController } from './endpoints/endpoints-controller.ts';
 import { runEventTtlController } from './event-ttl/event-ttl-controller.ts';
 import { runGarbageCollector } from './garbage-collector/garbage-collector.ts';
@@ -77,6 +78,7 @@ export function startControllers(deps: ControllersDeps, signal: AbortSignal): Ru
     'ttl-controller': (loop, stop) => runEventTtlController(loop, { ttlMs: options.eventTtlMs ?? 3_600_000 }, stop),
     'clusterrole-aggregation-controller': runClusterRoleAggregation,
     'endpointslice-controller': runEndpointSliceController,
+    'endpointslicemirroring-controller': runEndpointSliceMirroring,
     'endpoint-controller': runEndpointsController,
     'resourcequota-controller': runResourceQuotaController,
     'bootstrap-signer': runBootstrapSigner,

@@ -2,12 +2,12 @@
 
 import { isReason } from '@coffer/api/errors/status-error';
 import type { V1Endpoint, V1EndpointSlice, V1Service } from '@coffer/api/generated/types';
-import { equalJson } from '@coffer/api/meta/safe-object';
 import { nameOf, namespaceOf } from '@coffer/client/rest/api-object';
 import { ENDPOINT_SLICES, NODES, SERVICES } from '@coffer/client/rest/well-known';
 import { controllerReference } from '../common/controller-ref.ts';
 import type { LoopDeps } from '../common/loop-deps.ts';
 import { isNamespaceTerminating } from '../common/namespace-terminating.ts';
+import { reconcileSlices, type SliceContent, type SliceFrame } from './reconcile-slices.ts';
 import type { Backend, IpFamily } from './service-backends.ts';
 import { backendsOf, byPorts, familiesOf, hasSelector } from './service-backends.ts';
 import { runServiceLoop } from './service-loop.ts';
@@ -18,8 +18,6 @@ const MANAGER = 'endpointslice-controller.k8s.io';
 const HEADLESS = 'service.kubernetes.io/headless';
 const ZONE = 'topology.kubernetes.io/zone';
 const MAX_ENDPOINTS = 100;
-
-type SliceContent = Pick<V1EndpointSlice, 'addressType' | 'endpoints' | 'ports'>;
 
 export async function runEndpointSliceController(deps: LoopDeps, signal: AbortSignal): Promise<void> {
   const slices = deps.informers.informer(ENDPOINT_SLICES, { labelSelector: `${MANAGED_BY}=${MANAGER}` });
@@ -41,7 +39,7 @@ export async function runEndpointSliceController(deps: LoopDeps, signal: AbortSi
             ? []
             : familiesOf(service).flatMap((family) => contents(backendsOf(service, pods, family), family, zoneOf));
         try {
-          await reconcile(service, existing, wanted);
+          await reconcileSlices(deps, slices, service === undefined ? undefined : frameOf(service), existing, wanted, signal);
         } catch (error) {
           if (!isReason(error, 'NotFound') && !isNamespaceTerminating(error)) throw error;
         }
@@ -49,50 +47,15 @@ export async function runEndpointSliceController(deps: LoopDeps, signal: AbortSi
     },
     signal,
   );
-
-  /** Slices that fit stay, others are rewritten, created or deleted. */
-  async function reconcile(
-    service: V1Service | undefined,
-    existing: readonly V1EndpointSlice[],
-    wanted: readonly SliceContent[],
-  ): Promise<void> {
-    const client = deps.api.resource(ENDPOINT_SLICES);
-    const free = [...existing];
-    const missing: SliceContent[] = [];
-    for (const content of wanted) {
-      const at = free.findIndex(
-        (slice) => holds(slice, content) && service !== undefined && equalJson(slice.metadata?.labels, labelsOf(service)),
-      );
-      if (at >= 0) free.splice(at, 1);
-      else missing.push(content);
-    }
-    for (const content of missing) {
-      if (service === undefined) break;
-      const at = free.findIndex((slice) => slice.addressType === content.addressType);
-      const reused = at >= 0 ? free.splice(at, 1)[0] : undefined;
-      const scope = { namespace: namespaceOf(service), signal };
-      if (reused === undefined) {
-        const metadata = {
-          generateName: `${nameOf(service)}-`,
-          namespace: namespaceOf(service),
-          labels: labelsOf(service),
-          ownerReferences: [controllerReference(service, SERVICES)],
-        };
-        await client.create({ apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice', metadata, ...content }, scope);
-      } else {
-        await client.update({ ...reused, metadata: { ...reused.metadata, labels: labelsOf(service) }, ...content }, scope);
-      }
-    }
-    for (const slice of free) await client.delete(nameOf(slice), { namespace: namespaceOf(slice), signal });
-  }
 }
 
-function holds(slice: V1EndpointSlice, content: SliceContent): boolean {
-  return (
-    slice.addressType === content.addressType &&
-    equalJson(slice.endpoints ?? [], content.endpoints ?? []) &&
-    equalJson(slice.ports ?? [], content.ports ?? [])
-  );
+function frameOf(service: V1Service): SliceFrame {
+  return {
+    namespace: namespaceOf(service),
+    name: nameOf(service),
+    labels: labelsOf(service),
+    owner: controllerReference(service, SERVICES),
+  };
 }
 
 function labelsOf(service: V1Service): Record<string, string> {
