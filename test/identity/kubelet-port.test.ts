@@ -188,6 +188,11 @@ describe('the API server’s client of a kubelet', () => {
     const options = { container: 'c', follow: false, previous: false, timestamps: false, tailLines: 3, stream: 'All' } as const;
     await reach().logs(pod, { ...options, limitBytes: undefined, sinceSeconds: undefined, sinceTime: undefined }, out, signal);
     expect(out.text()).toBe('c 0\nc 1\nc 2\n');
+    const all = { ...options, limitBytes: undefined, sinceSeconds: undefined, sinceTime: undefined };
+    await expect(reach().logs(pod, { ...all, previous: true, follow: true }, collect(), signal)).rejects.toMatchObject({
+      code: 400,
+      message: 'previous terminated container "c" in pod "p" not found',
+    });
   });
 
   it('runs commands with streams, exit code and terminal size', async () => {
@@ -227,7 +232,9 @@ describe('the API server’s client of a kubelet', () => {
     const outputs = [8080, 8081, 8082].map((to) => ({ to, output: collect() }));
     await Promise.all(outputs.map(({ to, output }) => forward(to, { input: inputOf('ping'), output, end: () => {} })));
     expect(outputs.map(({ output }) => output.text())).toEqual(['8080:ping', '8081:ping', '8082:ping']);
-    await expect(forward(81, { input: inputOf(), output: collect(), end: () => {} })).rejects.toThrow(/^connection refused$/);
+    await expect(forward(81, { input: inputOf(), output: collect(), end: () => {} })).rejects.toThrow(
+      /^error forwarding port 81 to pod pod-uid, uid : connection refused$/,
+    );
     gone.abort();
     await expect(forward(8080, { input: inputOf(), output: collect(), end: () => {} })).rejects.toThrow('the session is closed');
   });

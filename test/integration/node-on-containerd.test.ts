@@ -1,6 +1,11 @@
 /** What a node does with configuration, the same on the sandbox runtime and on containerd. */
 import { spawn } from 'node:child_process';
-import { connect } from 'node:net';
+import { randomBytes } from 'node:crypto';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CofferProcess, eventually, kubectlPath, runCommand } from '../support/coffer-process.ts';
 import { TestContainerd } from '../support/containerd.ts';
@@ -143,8 +148,10 @@ describe.skipIf(skip).each(['sandbox', 'containerd'])('a node on %s', (name) => 
 
   it('carries input, terminals, logs, debug containers and ports', async () => {
     const script = 'echo -n; while read line; do echo "got $line"; done; exec sleep 100000';
-    const perl = '$s=IO::Socket::INET->new(LocalPort=>18090,Listen=>5,ReuseAddr=>1);while($c=$s->accept){print $c "pong";close $c}';
-    const server = `command -v perl >/dev/null && exec perl -MIO::Socket::INET -e '${perl}'; while :; do echo -n pong | nc -l -p 18090; done`;
+    // What comes back is what was sent, for several at a time, until the client has sent its last.
+    const answer = 'fork or do{syswrite $c,$b while sysread $c,$b,999;exit};close $c';
+    const perl = `$SIG{CHLD}="IGNORE";$s=IO::Socket::INET->new(LocalPort=>18090,Listen=>5,ReuseAddr=>1);while($c=$s->accept){${answer}}`;
+    const server = `command -v perl >/dev/null && exec perl -MIO::Socket::INET -e '${perl}'; exec nc -ll -p 18090 -e cat`;
     const talk = { stdin: true, stdinOnce: true, ports: [{ containerPort: 18_090 }] };
     await apply(pod('talker', script, talk), pod('served', server));
     await running('talker');
@@ -176,15 +183,37 @@ describe.skipIf(skip).each(['sandbox', 'containerd'])('a node on %s', (name) => 
       let output = '';
       forward.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
       const port = await eventually('the tunnel', () => /127\.0\.0\.1:(\d+)/.exec(output)?.[1]);
-      const ask = async () => {
-        let text = '';
-        for await (const chunk of connect(Number(port), '127.0.0.1')) text += String(chunk);
-        return text === 'pong';
-      };
-      await eventually('an answer through it', ask);
+      const sockets: Socket[] = [];
+      for (const word of ['one', 'two', 'three']) {
+        const socket = connect({ port: Number(port), host: '127.0.0.1', allowHalfOpen: true });
+        sockets.push(socket);
+        socket.write(word);
+        expect(String(await new Promise((resolve) => socket.once('data', resolve)))).toBe(word);
+      }
+      for (const socket of sockets.reverse()) {
+        socket.end(' and the rest');
+        expect(await text(socket)).toBe(' and the rest');
+      }
     } finally {
       forward.kill();
     }
+  });
+
+  it('copies files both ways', async () => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'coffer-cp-'));
+    const bytes = randomBytes(300_000);
+    await mkdir(path.join(folder, 'in/below'), { recursive: true });
+    await writeFile(path.join(folder, 'in/below/bytes'), bytes);
+    await writeFile(path.join(folder, 'in/empty'), '');
+    const copy = async (from: string, to: string) => expect((await coffer.kubectl(['cp', from, to])).code).toBe(0);
+    await copy(path.join(folder, 'in'), 'follower:/tmp/copied');
+    expect(await exec('follower', 'sh', '-c', 'cd /tmp/copied; find . -type f | sort; wc -c < below/bytes')).toMatch(
+      /^\.\/below\/bytes\n\.\/empty\n\s*300000\n$/,
+    );
+    await copy('follower:/tmp/copied', path.join(folder, 'out'));
+    expect(bytes.equals(await readFile(path.join(folder, 'out/below/bytes')))).toBe(true);
+    expect(await readFile(path.join(folder, 'out/empty'), 'utf8')).toBe('');
+    await rm(folder, { recursive: true });
   });
 
   it('adopts what runs when the server was killed', async () => {

@@ -15,7 +15,7 @@ const packages = ['containerd', 'runc', 'containernetworking-plugins', 'busybox-
 /** Where a containerd of the second generation comes from; everything else is of this machine's release. */
 const newerSuite = 'forky';
 const applets =
-  'sh cat ls env id sleep echo printf head tail tr wc stty nc hostname touch find grep cut true false mkdir rm mount ps test sort sed readlink stat sha256sum kill wget date awk ip seq';
+  'sh cat ls env id sleep echo printf head tail tr wc stty nc hostname touch find grep cut true false mkdir rm mount ps test sort sed readlink stat sha256sum kill wget date awk ip seq tar';
 
 /** Of the machine's Debian release (1.6 in Debian 12), or of the second generation. */
 export const containerdVersions = ['stable', '2.x'] as const;

@@ -63,19 +63,15 @@ export function writerTo(sink: ByteSink | undefined): ((chunk: Uint8Array) => Pr
   return sink && ((chunk) => sink.write(chunk));
 }
 
-/** Forwards to ports of a pod; what goes wrong is told in upstream's words. */
+/** Forwards to ports of a pod; what goes wrong is told in upstream's words, unless another node or the runtime has done so. */
 export function forwardTo(pod: PodRef, forward: ForwardPort): ForwardPort {
   return async (port, stream) => {
     try {
       await forward(port, stream);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
+      if (reason.startsWith('error forwarding port ')) throw error;
       throw new Error(`error forwarding port ${port} to pod ${pod.uid}, uid : ${reason}`, { cause: error });
     }
   };
-}
-
-/** The reason in a message of `forwardTo`, or of a container runtime. */
-export function forwardFailure(message: string): string {
-  return message.replace(/^error forwarding port \d+ to pod \S+, uid \S*: /, '');
 }

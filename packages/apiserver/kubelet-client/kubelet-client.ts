@@ -11,7 +11,7 @@ import {
   type PodRef,
   type RunProcess,
 } from '@coffer/api/node/node-api';
-import { forwardFailure, writerTo } from '@coffer/api/node/process-channels';
+import { writerTo } from '@coffer/api/node/process-channels';
 import { relayCommand, relayPort } from '@coffer/base/spdy/client';
 import { readCommandStatus } from '@coffer/base/spdy/command-status';
 import { SpdySession } from '@coffer/base/spdy/session';
@@ -88,7 +88,7 @@ export class KubeletClient implements NodeApi {
     let connections = 0;
     return async (port, { input, output, end }) => {
       const failure = await relayPort(session, port, connections++, { input, write: (chunk) => output.write(chunk), end });
-      if (failure !== '') throw new Error(forwardFailure(failure));
+      if (failure !== '') throw new Error(failure);
     };
   }
 

@@ -103,6 +103,13 @@ export function describeContainerStreams({ runtime, start }: StreamContract): vo
       expect(await logText(log)).toBe('got one\ngot two\nend\n');
     });
 
+    it('ends with the client’s input when the container’s input stays open', async () => {
+      const { id, log } = await start('while read line; do echo "got $line"; done', { stdin: true });
+      await runtime().attach(id, collectingStreams(['one\n']), new AbortController().signal);
+      await runtime().attach(id, collectingStreams(['two\n']), new AbortController().signal);
+      await eventually('both lines', async () => (await logText(log)) === 'got one\ngot two\n' || undefined);
+    });
+
     it('reaches a container with a terminal', async () => {
       const { id } = await start('stty -echo; echo ready; read line; echo "got $line"; test -t 0 && echo terminal', {
         stdin: true,

@@ -24,7 +24,10 @@ export interface AttachDeps {
   readonly stdin: { readonly closeAfterFirst: boolean; readonly close: () => void } | undefined;
 }
 
-/** Connects the streams until the container ends or the signal is aborted; resolves to 0. */
+/**
+ * Connects the streams until the container ends or the signal is aborted; resolves to 0. The end of the client's input ends the
+ * attachment, too, unless it ends the container's input: then output may follow.
+ */
 export async function attachStreams(deps: AttachDeps, options: Omit<StreamExec, 'command'>, signal: AbortSignal): Promise<number> {
   signal.throwIfAborted();
   const writers = { stdout: options.stdout, stderr: options.tty ? undefined : options.stderr };
@@ -32,11 +35,18 @@ export async function attachStreams(deps: AttachDeps, options: Omit<StreamExec, 
   const unsubscribe = deps.log.subscribe((stream, chunk) => output.push(stream, chunk));
   const stopped = new AbortController();
   const aborted = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
-  const input = deps.stdin && options.stdin ? copyInput(deps, options.stdin, stopped.signal) : undefined;
-  input?.catch(() => {});
+  const { stdin } = deps;
+  const input = stdin && options.stdin ? copyInput(deps.runDirectory, options.stdin, stopped.signal) : undefined;
+  const detached = new Promise<void>((resolve) => {
+    const inputEnded = (): void => {
+      if (!stdin?.closeAfterFirst || options.tty) resolve();
+      else if (!stopped.signal.aborted) stdin.close();
+    };
+    void input?.then(inputEnded, () => {});
+  });
   resizeTerminal(deps.pid, options.resize).catch(() => {});
   try {
-    await Promise.race([deps.ended, aborted, output.failed]);
+    await Promise.race([deps.ended, aborted, detached, output.failed]);
     await output.flush();
     return 0;
   } finally {
@@ -45,16 +55,15 @@ export async function attachStreams(deps: AttachDeps, options: Omit<StreamExec, 
   }
 }
 
-async function copyInput(deps: AttachDeps, source: AsyncIterable<Uint8Array>, stopped: AbortSignal): Promise<void> {
+async function copyInput(runDirectory: string, source: AsyncIterable<Uint8Array>, stopped: AbortSignal): Promise<void> {
   // Not blocking: a container that does not read must not keep a thread.
-  const descriptor = await promisify(open)(join(deps.runDirectory, 'stdin'), constants.O_WRONLY | constants.O_NONBLOCK);
+  const descriptor = await promisify(open)(join(runDirectory, 'stdin'), constants.O_WRONLY | constants.O_NONBLOCK);
   const socket = new Socket({ fd: descriptor, readable: false, writable: true });
   socket.on('error', () => {});
   const close = () => socket.destroy();
   stopped.addEventListener('abort', close, { once: true });
   await copyIn(source, socket);
   await finished(socket, { readable: false }).catch(() => {});
-  if (deps.stdin?.closeAfterFirst && !stopped.aborted) deps.stdin.close();
 }
 
 async function resizeTerminal(pid: number, sizes: StreamExec['resize']): Promise<void> {

@@ -35,6 +35,8 @@ export interface KubeletServerDeps {
   readonly logger: Logger;
 }
 
+const headersAfterMs = 250;
+
 export interface KubeletServer {
   /** Starts to listen; port 0 picks a free one. */
   listen(host: string, port: number): Promise<{ readonly host: string; readonly port: number }>;
@@ -158,10 +160,17 @@ class HttpsKubeletServer implements KubeletServer {
       if (!response.headersSent) response.writeHead(200, { 'content-type': 'text/plain' });
       if (!response.write(chunk)) await drained(response, gone.signal);
     };
-    if (route.options.follow) response.writeHead(200, { 'content-type': 'text/plain' }).flushHeaders();
-    await this.#deps.nodeApi.logs(route.pod, route.options, { write }, gone.signal).catch((error: unknown) => {
-      if (!gone.signal.aborted) throw error;
+    // A quiet log has to begin at last; an error must come first to have a status of its own.
+    const cancel = this.#deps.clock.setTimer(headersAfterMs, () => {
+      if (!response.headersSent) response.writeHead(200, { 'content-type': 'text/plain' }).flushHeaders();
     });
+    try {
+      await this.#deps.nodeApi.logs(route.pod, route.options, { write }, gone.signal);
+    } catch (error) {
+      if (!gone.signal.aborted) throw error;
+    } finally {
+      cancel();
+    }
     if (!response.headersSent) response.writeHead(200, { 'content-type': 'text/plain' });
     response.end();
   }

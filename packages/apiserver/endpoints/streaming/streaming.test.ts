@@ -97,6 +97,8 @@ describe('exec over WebSocket', () => {
   it('answers as the kubelet does, without upgrading, when the container does not run', async () => {
     const request = upgrade('/api/v1/namespaces/ns/pods/two/exec?command=ls&stdout=1&container=gone', 'POST', spdy('v4.channel.k8s.io'));
     await expect(request).rejects.toThrow('500: container not found ("gone")');
+    const silent = upgrade(`${pod}/exec?command=ls`, 'POST', spdy('v4.channel.k8s.io'));
+    await expect(silent).rejects.toThrow('400: you must specify at least 1 of stdin, stdout, stderr');
   });
 
   it('refuses subprotocols it does not know', async () => {
@@ -107,7 +109,6 @@ describe('exec over WebSocket', () => {
 describe('exec without a connection to take over', () => {
   it.each([
     [`${pod}/exec?command=ls&stdout=1`, 'Upgrade request required'],
-    [`${pod}/exec?command=ls`, 'you must specify at least 1 of stdin, stdout, stderr'],
     [`${pod}/exec?command=ls&stdout=1&container=x`, 'container x is not valid for pod p'],
     ['/api/v1/namespaces/ns/pods/two/exec?command=ls&stdout=1', 'a container name must be specified for pod two, choose one of: [c gone]'],
     ['/api/v1/namespaces/ns/pods/nowhere/exec?command=ls&stdout=1', 'pod nowhere does not have a host assigned'],

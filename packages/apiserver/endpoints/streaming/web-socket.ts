@@ -7,6 +7,8 @@ import { headerText } from '../negotiation.ts';
 /** Server side of the WebSocket handshake for streams, with one of the subprotocols the caller knows. */
 
 const maxMessageBytes = 32 * 1024 * 1024;
+/** How long a client may take to read what was sent before the end. The library's own limit loses output that somebody pages through. */
+const closeTimeoutMs = 900_000;
 
 export function isWebSocketUpgrade(http: HttpRequest): boolean {
   return http.upgrade !== undefined && headerText(http, 'upgrade').toLowerCase() === 'websocket';
@@ -28,7 +30,8 @@ export function chooseProtocol<T extends string>(http: HttpRequest, known: reado
 export function acceptWebSocket(http: HttpRequest, protocol: string | undefined, serve: (socket: WebSocket) => void): void {
   const connection = http.upgrade?.();
   if (connection === undefined) throw badRequest('Upgrade request required');
-  const server = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: maxMessageBytes });
+  const options = { noServer: true, perMessageDeflate: false, maxPayload: maxMessageBytes, closeTimeout: closeTimeoutMs };
+  const server = new WebSocketServer(options);
   // The library refuses names like `SPDY/3.1+…`, which are not tokens but what Kubernetes uses: it does not get to see them.
   const { 'sec-websocket-protocol': _offered, ...headers } = http.headers;
   if (protocol !== undefined) server.on('headers', (lines) => lines.push(`Sec-WebSocket-Protocol: ${protocol}`));

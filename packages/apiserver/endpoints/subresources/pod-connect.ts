@@ -53,10 +53,12 @@ async function connectPod(
     stderr: !tty && (boolParameter(query, 'stderr') ?? subresource === 'attach'),
     tty,
   };
-  if (!options.stdin && !options.stdout && !options.stderr) throw badRequest('you must specify at least 1 of stdin, stdout, stderr');
-  if (subresource === 'exec' && options.command.length === 0) throw badRequest('you must specify at least one command');
   requireUpgrade(context);
   return passingRefusals(async () => {
+    if (!options.stdin && !options.stdout && !options.stderr) {
+      throw new NodeRefusal(400, 'you must specify at least 1 of stdin, stdout, stderr');
+    }
+    if (subresource === 'exec' && options.command.length === 0) throw new NodeRefusal(400, 'you must specify at least one command');
     const run = await node[subresource](ref, options, http.signal);
     return serveExec(http, { kind: subresource, options, run, clock: scope.tools.clock });
   });
