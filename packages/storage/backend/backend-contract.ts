@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type Backend, type BackendEvent, type LocalBackend, maxKeyBytes, maxValueBytes } from './backend.ts';
+import { type Backend, type BackendEvent, type LocalBackend, maxKeyBytes, maxValueBytes, type WriteTicket } from './backend.ts';
 
 /**
  * What every Backend does, as a suite. A backend's own test calls it with a way to open one. The store need not be fresh: each
@@ -317,6 +317,28 @@ export function describeLocalBackend(
       unsubscribe();
       await backend.create('/registry/x/b', value);
       expect(seen).toHaveLength(2);
+      await dispose();
+    });
+
+    it('takes updates of a version that is not committed yet, in order, and refuses them when that was not written', async () => {
+      const { backend, dispose } = await open();
+      const tickets = Array.from({ length: 4 }, (): WriteTicket => ({}));
+      const lost: WriteTicket = {};
+      const results = await Promise.all([
+        backend.create('/registry/x/a', bytes('0'), tickets[0]),
+        backend.update('/registry/x/a', bytes('1'), tickets[0] ?? 0, tickets[1]),
+        backend.update('/registry/x/a', bytes('other'), 77, lost),
+        backend.update('/registry/x/a', bytes('on what was lost'), lost, tickets[3]),
+        backend.update('/registry/x/a', bytes('2'), tickets[1] ?? 0, tickets[2]),
+        backend.update('/registry/x/a', bytes('late'), tickets[0] ?? 0),
+      ]);
+      expect(results.map((result) => result.ok)).toEqual([true, true, false, false, true, false]);
+      const revisions = results.flatMap((result) => (result.ok ? [result.revision] : []));
+      expect([tickets[0], tickets[1], tickets[2]].map((ticket) => ticket?.revision)).toEqual(revisions);
+      expect([lost.revision, tickets[3]?.revision]).toEqual([undefined, undefined]);
+      expect(text((await backend.get('/registry/x/a')).kv?.value ?? bytes(''))).toBe('2');
+      const past = await backend.list('/registry/x/', { revision: revisions[1] ?? 0 });
+      expect(past.kvs.map((kv) => text(kv.value))).toEqual(['1']);
       await dispose();
     });
 

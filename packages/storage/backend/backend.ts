@@ -44,6 +44,12 @@ export interface Backend {
  * that the watch cache is never behind an acknowledged write. Remote backends do not have it.
  */
 export interface LocalBackend extends Backend {
+  create(key: string, value: Uint8Array, ticket?: WriteTicket): Promise<WriteResult>;
+  /**
+   * `expected` may be the ticket of a write of the same key that was asked for before and is not committed yet: so the changes of one
+   * object need not wait for a sync each. When that write fails, so does this one.
+   */
+  update(key: string, value: Uint8Array, expected: number | WriteTicket, ticket?: WriteTicket): Promise<WriteResult>;
   /**
    * The returned function ends the subscription. `kv.value` of a put is the very array that was given to `create` or `update`, so
    * that the caller can find what it made the bytes from; neither may change it afterwards.
@@ -51,6 +57,12 @@ export interface LocalBackend extends Backend {
   subscribe(onBatch: (batch: BackendBatch) => void): () => void;
   /** Bytes that superseded versions take, roughly. What `compact` can give back. */
   historyBytes(): number;
+}
+
+/** Stands for the version that a write on its way will make; for `LocalBackend`. */
+export interface WriteTicket {
+  /** Undefined until the write has got its place in the order, and when it fails. */
+  revision?: number | undefined;
 }
 
 export interface KeyValue {

@@ -1,4 +1,4 @@
-import type { BackendEvent, KeyValue, WriteResult } from './backend.ts';
+import type { BackendEvent, KeyValue, WriteResult, WriteTicket } from './backend.ts';
 import type { Head, LogRecord } from './lmdb-records.ts';
 
 /**
@@ -9,8 +9,10 @@ export interface PendingWrite {
   readonly key: string;
   /** Undefined deletes. */
   readonly value: Uint8Array | undefined;
-  /** modRevision the key must have; 0 for "does not exist". */
-  readonly expected: number;
+  /** modRevision the key must have; 0 for "does not exist"; a ticket for what an earlier write makes. */
+  readonly expected: number | WriteTicket;
+  /** Gets the revision as soon as it is planned. */
+  readonly ticket: WriteTicket;
   resolve(result: WriteResult): void;
   reject(error: Error): void;
 }
@@ -59,15 +61,17 @@ export function planBatch(writes: readonly PendingWrite[], durable: Snapshot): P
   const records: PlannedRecord[] = [];
   const events: BackendEvent[] = [];
   let revision = durable.revision;
-  const results = writes.map(({ key, value, expected }): WriteResult => {
+  const results = writes.map(({ key, value, expected, ticket }): WriteResult => {
     const ours = written.get(key);
     const head = ours === undefined ? durable.head(key) : ours.head;
     const exists = head !== undefined && !head.deleted;
     const modRevision = exists ? head.revision : 0;
     const current = () => (ours !== undefined ? ours.kv : exists ? durable.version(key, modRevision) : undefined);
-    if (modRevision !== expected || (value === undefined && !exists)) return { ok: false, current: current() };
+    if (modRevision !== (typeof expected === 'number' ? expected : expected.revision) || (value === undefined && !exists))
+      return { ok: false, current: current() };
 
     revision++;
+    ticket.revision = revision;
     const createRevision = value === undefined ? 0 : exists ? head.createRevision : revision;
     const kv: KeyValue = { key, value: value ?? nothing, modRevision: revision, createRevision };
     const type = value === undefined ? 'delete' : 'put';

@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import { StorageError } from '../errors.ts';
-import type { BackendBatch, BackendEvent, KeyValue, ListOptions, ListResult, LocalBackend, WriteResult } from './backend.ts';
+import type { BackendBatch, BackendEvent, KeyValue, ListOptions, ListResult, LocalBackend, WriteResult, WriteTicket } from './backend.ts';
 import { checkReadRevision, checkWrite, compactedError } from './checks.ts';
 import { CommitSignal, followLog } from './follow-log.ts';
 import { prefixEnd } from './key-order.ts';
@@ -79,16 +79,16 @@ export class LmdbBackend implements LocalBackend, Snapshot {
     return this.#revision;
   }
 
-  create(key: string, value: Uint8Array): Promise<WriteResult> {
-    return this.#enqueue(key, value, 0);
+  create(key: string, value: Uint8Array, ticket: WriteTicket = {}): Promise<WriteResult> {
+    return this.#enqueue(key, value, 0, ticket);
   }
 
-  update(key: string, value: Uint8Array, expected: number): Promise<WriteResult> {
-    return this.#enqueue(key, value, expected);
+  update(key: string, value: Uint8Array, expected: number | WriteTicket, ticket: WriteTicket = {}): Promise<WriteResult> {
+    return this.#enqueue(key, value, expected, ticket);
   }
 
   delete(key: string, expected: number): Promise<WriteResult> {
-    return this.#enqueue(key, undefined, expected);
+    return this.#enqueue(key, undefined, expected, {});
   }
 
   async get(key: string) {
@@ -268,11 +268,11 @@ export class LmdbBackend implements LocalBackend, Snapshot {
     return undefined;
   }
 
-  #enqueue(key: string, value: Uint8Array | undefined, expected: number): Promise<WriteResult> {
+  #enqueue(key: string, value: Uint8Array | undefined, expected: number | WriteTicket, ticket: WriteTicket): Promise<WriteResult> {
     return new Promise((resolve, reject) => {
       if (this.#closed) throw new StorageError('closed', 'the store is closed');
       checkWrite(key, value);
-      this.#queue.push({ key, value, expected, resolve, reject });
+      this.#queue.push({ key, value, expected, ticket, resolve, reject });
       this.#start();
     });
   }
@@ -334,7 +334,10 @@ export class LmdbBackend implements LocalBackend, Snapshot {
         await this.#commit(writes);
       } catch (error) {
         const failure = await describeCommitFailure(error, this.#files.dataPath);
-        for (const write of [...writes, ...this.#queue.splice(0)]) write.reject(failure);
+        for (const write of [...writes, ...this.#queue.splice(0)]) {
+          write.ticket.revision = undefined;
+          write.reject(failure);
+        }
         for (const compaction of this.#compactions.splice(0)) compaction.reject(failure);
       }
     }

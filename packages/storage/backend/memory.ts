@@ -1,5 +1,5 @@
 import { StorageError } from '../errors.ts';
-import type { BackendBatch, BackendEvent, KeyValue, ListOptions, ListResult, LocalBackend, WriteResult } from './backend.ts';
+import type { BackendBatch, BackendEvent, KeyValue, ListOptions, ListResult, LocalBackend, WriteResult, WriteTicket } from './backend.ts';
 import { checkReadRevision, checkWrite, compactedError } from './checks.ts';
 import { CommitSignal, followLog } from './follow-log.ts';
 import { compareKeys } from './key-order.ts';
@@ -25,12 +25,12 @@ class MemoryBackend implements LocalBackend {
   #closed = false;
   readonly #subscribers = new Set<(batch: BackendBatch) => void>();
 
-  async create(key: string, value: Uint8Array): Promise<WriteResult> {
-    return this.#write(key, value, 0);
+  async create(key: string, value: Uint8Array, ticket?: WriteTicket): Promise<WriteResult> {
+    return this.#write(key, value, 0, ticket);
   }
 
-  async update(key: string, value: Uint8Array, expected: number): Promise<WriteResult> {
-    return this.#write(key, value, expected);
+  async update(key: string, value: Uint8Array, expected: number | WriteTicket, ticket?: WriteTicket): Promise<WriteResult> {
+    return this.#write(key, value, expected, ticket);
   }
 
   async delete(key: string, expected: number): Promise<WriteResult> {
@@ -129,13 +129,14 @@ class MemoryBackend implements LocalBackend {
     return this.#versions.get(key)?.at(-1)?.kv;
   }
 
-  #write(key: string, value: Uint8Array | undefined, expected: number): WriteResult {
+  #write(key: string, value: Uint8Array | undefined, expected: number | WriteTicket, ticket: WriteTicket = {}): WriteResult {
     this.#checkOpen();
     checkWrite(key, value);
     const current = this.#current(key);
-    if ((current?.modRevision ?? 0) !== expected) return { ok: false, current };
+    if ((current?.modRevision ?? 0) !== (typeof expected === 'number' ? expected : expected.revision)) return { ok: false, current };
     if (value === undefined && current === undefined) return { ok: false, current };
     const revision = ++this.#revision;
+    ticket.revision = revision;
     const kv: KeyValue = {
       key,
       value: value ?? new Uint8Array(0),

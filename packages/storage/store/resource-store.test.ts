@@ -4,7 +4,7 @@ import type { Backend, LocalBackend } from '../backend/backend.ts';
 import { openMemoryBackend } from '../backend/memory.ts';
 import { StorageError } from '../errors.ts';
 import type { StoredObject } from './store.ts';
-import { configMap, json, recorder, setup, withData, write } from './store-fixture.ts';
+import { configMap, json, recorder, settled, setup, withData, write } from './store-fixture.ts';
 
 describe('ResourceStore.create', () => {
   it('keeps the object and answers with its revision put in', async () => {
@@ -95,17 +95,68 @@ describe('ResourceStore.guaranteedUpdate', () => {
     expect(store.get('ns', 'a')?.peek().data).toEqual({ k: '2' });
   });
 
+  const incremented = (current: StoredObject | undefined) =>
+    withData(current, { n: String(Number((current?.decode().data as { n: string } | undefined)?.n) + 1) });
+
   it('retries with the fresh object when another writer wins', async () => {
+    const { store, backend } = await setup();
+    await store.create(configMap('ns', 'a', { n: '0' }));
+    let seen = 0;
+    const { object } = await store.guaranteedUpdate('ns', 'a', async (current) => {
+      const other = '{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"a","namespace":"ns"},"data":{"n":"10"}}';
+      if (seen++ === 0) await backend.update('/registry/configmaps/ns/a', Buffer.from(other), current?.revision ?? 0);
+      return incremented(current);
+    });
+    expect(object.peek().data).toEqual({ n: '11' });
+    expect(seen).toBe(2);
+  });
+
+  it('lets the writers of one object take turns, each on what the one before has made', async () => {
     const { store } = await setup();
     await store.create(configMap('ns', 'a', { n: '0' }));
-    const seen: number[] = [];
-    const increment = (current: StoredObject | undefined) => {
-      seen.push(current?.revision ?? 0);
-      return withData(current, { n: String(Number((current?.decode().data as { n: string } | undefined)?.n) + 1) });
+    let calls = 0;
+    const increment = async (current: StoredObject | undefined) => {
+      calls++;
+      await Promise.resolve();
+      return incremented(current);
     };
-    await Promise.all(Array.from({ length: 10 }, () => store.guaranteedUpdate('ns', 'a', increment)));
-    expect(store.get('ns', 'a')?.peek().data).toEqual({ n: '10' });
-    expect(seen.length).toBeGreaterThan(10);
+    const results = await Promise.all(Array.from({ length: 10 }, () => store.guaranteedUpdate('ns', 'a', increment)));
+    expect(results.map(({ object }) => [object.revision, object.peek().data])).toEqual(
+      Array.from({ length: 10 }, (_, i) => [i + 3, { n: String(i + 1) }]),
+    );
+    expect(calls).toBe(10);
+  });
+
+  it('refuses nothing because of a state that was never committed', async () => {
+    const memory = openMemoryBackend();
+    let hold: Promise<void> | undefined;
+    const backend: LocalBackend = new Proxy(memory, {
+      get: (target, name: keyof LocalBackend) =>
+        name === 'update' && hold !== undefined ? () => hold?.then(() => ({ ok: false, current: undefined })) : target[name]?.bind(target),
+    });
+    const { store } = await setup({ backend });
+    await store.create(configMap('ns', 'a', { n: '0' }));
+    const seen: unknown[] = [];
+    let release = () => {};
+    hold = new Promise((resolve) => {
+      release = resolve;
+    });
+    let rounds = 0;
+    const first = store.guaranteedUpdate('ns', 'a', (current) => {
+      if (rounds++ > 0) throw new Error('given up');
+      return incremented(current);
+    });
+    const second = store.guaranteedUpdate('ns', 'a', (current) => {
+      seen.push(current?.peek().data);
+      if (seen.length === 1) throw new Error('refused');
+      return incremented(current);
+    });
+    await settled(() => seen.length === 1);
+    hold = undefined;
+    release();
+    await expect(first).rejects.toThrow('given up');
+    expect((await second).object.peek().data).toEqual({ n: '1' });
+    expect(seen).toEqual([{ n: '1' }, { n: '0' }]);
   });
 
   it('writes nothing when nothing changes, whatever the order of keys', async () => {

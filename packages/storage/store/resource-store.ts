@@ -1,6 +1,7 @@
+import { randomInt } from 'node:crypto';
 import type { KubeObject } from '@coffer/api/meta/object';
 import { equalJson } from '@coffer/api/meta/safe-object';
-import type { Backend, WriteResult } from '../backend/backend.ts';
+import type { Backend, LocalBackend, WriteResult, WriteTicket } from '../backend/backend.ts';
 import { compactedError } from '../backend/checks.ts';
 import type { ObjectVersion } from '../cacher/object-version.ts';
 import type { ResourceCache } from '../cacher/resource-cache.ts';
@@ -22,19 +23,36 @@ import type {
   UpdateResult,
   WatchSink,
 } from './store.ts';
+import { Turns } from './turns.ts';
 
 export interface ResourceStoreDeps {
   readonly backend: Backend;
   readonly cache: ResourceCache;
   readonly feed: Feed;
   readonly freshness: Freshness;
-  /** The cache is never behind an acknowledged write. */
-  readonly local: boolean;
+  /** The same backend when it is an embedded one: the cache is then never behind an acknowledged write. */
+  readonly local: LocalBackend | undefined;
   /** Below this revision everything is `compacted`. */
   oldestRevision(): number;
   /** A watch was opened. */
   onWatch(): void;
 }
+
+/** A version that was handed to the backend and is not acknowledged yet. */
+interface Unconfirmed {
+  /** Under a revision that no client has been told. */
+  readonly version: ObjectVersion;
+  readonly ticket: WriteTicket;
+  /** Resolves when the cache shows what became of it; never rejects. */
+  readonly settled: Promise<void>;
+}
+
+/** One round of `guaranteedUpdate`; a result of undefined: start over. */
+interface Attempt {
+  readonly result: UpdateResult | undefined | Promise<UpdateResult | undefined>;
+}
+
+const startOver: Attempt = { result: undefined };
 
 /** The store of one resource: reads from its watch cache, writes to the backend. See `ResourceStore`. */
 export class CachedResourceStore implements ResourceStore {
@@ -42,6 +60,15 @@ export class CachedResourceStore implements ResourceStore {
   readonly #deps: ResourceStoreDeps;
   /** Watches that are still catching up, hence not in the hub. */
   readonly #catchingUp = new Set<Watcher>();
+  /**
+   * Writers of one object take turns up to handing over their write, not up to its commit: the next one builds on what this one asked
+   * to write, and many changes of one object share a sync. What would not be a write on such a state (an error, no change, a
+   * deletion) is decided again on what is committed, with nothing on its way.
+   */
+  readonly #turns = new Turns();
+  readonly #unconfirmed = new Map<string, Unconfirmed>();
+  /** What stands for the revision of a version that has none yet: far above real ones, and nobody can guess it. */
+  readonly #unconfirmedRevision = 2 ** 52 + randomInt(2 ** 47);
   #closed: StorageError | undefined;
 
   constructor(deps: ResourceStoreDeps) {
@@ -62,7 +89,7 @@ export class CachedResourceStore implements ResourceStore {
     const draft = this.#draft(object);
     // With a remote backend the cache may still show an object that is gone.
     const known = cache.current(draft.path) !== undefined || cache.isUnreadable(draft.path);
-    if (known && (local || options.dryRun)) throw keyExists(draft.key);
+    if (known && (local !== undefined || options.dryRun)) throw keyExists(draft.key);
     if (options.dryRun) return draft;
     const result = await backend.create(draft.key, await this.#encode(draft));
     if (!result.ok) throw keyExists(draft.key);
@@ -76,18 +103,30 @@ export class CachedResourceStore implements ResourceStore {
     options: { readonly mayCreate?: boolean; readonly dryRun?: boolean } = {},
   ): Promise<UpdateResult> {
     const path = this.#path(namespace, name);
-    for (;;) {
-      const current = this.#deps.cache.get(path);
+    const dryRun = options.dryRun ?? false;
+    const attempt = async (ahead: Unconfirmed | undefined): Promise<Attempt> => {
+      const current = ahead?.version ?? this.#deps.cache.get(path);
       let decision: UpdateDecision;
       try {
         if (current === undefined && options.mayCreate !== true) throw keyNotFound(this.#key(path));
         decision = await change(current);
       } catch (error) {
-        if (await this.#changedBehindTheCache(path, current)) continue;
+        if (ahead !== undefined || (await this.#changedBehindTheCache(path, current))) return startOver;
         throw error;
       }
-      const result = await this.#carryOut(path, current, decision, options.dryRun ?? false);
-      if (result !== undefined) return result;
+      return this.#carryOut(path, current, ahead, decision, dryRun);
+    };
+    for (let confirmed = false; ; confirmed = !confirmed) {
+      const { result } =
+        this.#deps.local === undefined || dryRun
+          ? await attempt(undefined)
+          : await this.#turns.run(path, async () => {
+              const ahead = this.#unconfirmed.get(path);
+              if (confirmed) await ahead?.settled;
+              return attempt(confirmed ? undefined : ahead);
+            });
+      const outcome = await result;
+      if (outcome !== undefined) return outcome;
     }
   }
 
@@ -186,21 +225,16 @@ export class CachedResourceStore implements ResourceStore {
     if (afterRevision < oldest) throw compactedError(afterRevision, oldest);
   }
 
-  /** Does what `change` decided. Undefined: another writer won, start over. */
   async #carryOut(
     path: string,
     current: ObjectVersion | undefined,
+    ahead: Unconfirmed | undefined,
     decision: UpdateDecision,
     dryRun: boolean,
-  ): Promise<UpdateResult | undefined> {
-    switch (decision.action) {
-      case 'keep':
-        return this.#keep(path, current);
-      case 'delete':
-        return this.#delete(path, current, decision.answer, dryRun);
-      case 'write':
-        return this.#write(path, current, decision.object, dryRun);
-    }
+  ): Promise<Attempt> {
+    if (decision.action === 'write') return this.#write(path, current, ahead, decision.object, dryRun);
+    if (ahead !== undefined) return startOver;
+    return { result: decision.action === 'keep' ? this.#keep(path, current) : this.#delete(path, current, decision.answer, dryRun) };
   }
 
   async #keep(path: string, current: ObjectVersion | undefined): Promise<UpdateResult | undefined> {
@@ -209,17 +243,48 @@ export class CachedResourceStore implements ResourceStore {
     return { outcome: 'unchanged', object: current };
   }
 
-  async #write(path: string, current: ObjectVersion | undefined, object: KubeObject, dryRun: boolean): Promise<UpdateResult | undefined> {
-    const { backend } = this.#deps;
+  async #write(
+    path: string,
+    current: ObjectVersion | undefined,
+    ahead: Unconfirmed | undefined,
+    object: KubeObject,
+    dryRun: boolean,
+  ): Promise<Attempt> {
     const draft = this.#draft(object);
     if (draft.path !== path) throw new Error(`an update of ${path} returned the object ${draft.path}`);
-    if (current !== undefined && !current.stale && sameContent(current, draft, object)) return this.#keep(path, current);
+    if (current !== undefined && !current.stale && sameContent(current, draft, object))
+      return ahead === undefined ? { result: this.#keep(path, current) } : startOver;
     const outcome = current === undefined ? 'created' : 'updated';
-    if (dryRun) return { outcome, object: current === undefined ? draft : draft.at(current.revision) };
-    const value = await this.#encode(draft);
-    const result = await (current === undefined ? backend.create(draft.key, value) : backend.update(draft.key, value, current.revision));
-    if (!result.ok) return this.#lost(result);
-    return { outcome, object: await this.#committed(draft, result.revision) };
+    if (dryRun) return { result: { outcome, object: current === undefined ? draft : draft.at(current.revision) } };
+    const written = this.#handOver(draft, await this.#encode(draft), current, ahead);
+    return {
+      result: written.then(async (result) =>
+        result.ok ? { outcome, object: await this.#committed(draft, result.revision) } : this.#lost(result),
+      ),
+    };
+  }
+
+  #handOver(
+    draft: ObjectVersion,
+    value: Uint8Array,
+    current: ObjectVersion | undefined,
+    ahead: Unconfirmed | undefined,
+  ): Promise<WriteResult> {
+    const { backend, local } = this.#deps;
+    const { key, path } = draft;
+    if (local === undefined) return current === undefined ? backend.create(key, value) : backend.update(key, value, current.revision);
+    const ticket: WriteTicket = {};
+    const written =
+      current === undefined ? local.create(key, value, ticket) : local.update(key, value, ahead?.ticket ?? current.revision, ticket);
+    const settled = written
+      .then((result) => (result.ok ? this.whenFresh(result.revision) : undefined))
+      .catch(() => undefined)
+      .finally(() => {
+        if (this.#unconfirmed.get(path) === unconfirmed) this.#unconfirmed.delete(path);
+      });
+    const unconfirmed: Unconfirmed = { version: draft.at(this.#unconfirmedRevision), ticket, settled };
+    this.#unconfirmed.set(path, unconfirmed);
+    return written;
   }
 
   async #delete(

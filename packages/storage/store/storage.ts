@@ -145,7 +145,7 @@ class RootStorage implements Storage {
       cache,
       feed: this.#feed,
       freshness: this.#freshness,
-      local: isLocal(this.#backend),
+      local: isLocal(this.#backend) ? this.#backend : undefined,
       oldestRevision: () => this.#compacted,
       onWatch: () => this.#progress.arm(),
     });
