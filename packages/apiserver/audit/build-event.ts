@@ -58,7 +58,17 @@ export function buildEvent(
 
 function objectRef(context: RequestContext): Record<string, string> {
   const { resource, namespace, name, group, version, subresource } = attributesOf(context);
-  const entries = { resource, namespace, name, apiGroup: group, apiVersion: version, subresource };
+  const body = context.requestReference;
+  const entries = {
+    resource,
+    namespace: namespace === '' ? (body?.namespace ?? '') : namespace,
+    name: name === '' ? (body?.name ?? '') : name,
+    uid: body?.uid ?? '',
+    apiGroup: group,
+    apiVersion: version,
+    resourceVersion: body?.resourceVersion ?? '',
+    subresource,
+  };
   return Object.fromEntries(Object.entries(entries).filter(([, value]) => value !== ''));
 }
 
@@ -91,7 +101,7 @@ function statusOf(body: AuditedResponse['body']): Record<string, unknown> | unde
   return isRecord(parsed) && parsed.kind === 'Status' ? parsed : undefined;
 }
 
-/** The body as JSON data; what is not JSON (YAML, protobuf) is left out rather than guessed. */
+/** The body as JSON data; what is not JSON (YAML) is left out rather than guessed. */
 function parseBody(body: AuditedResponse['body'], decision: AuditDecision): unknown {
   return parseJson(body, decision.omitManagedFields ? withoutManagedFields : undefined);
 }

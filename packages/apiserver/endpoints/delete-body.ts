@@ -1,4 +1,5 @@
 import { decodeDeleteOptions } from '@coffer/api/codec/decode';
+import { auditDeleteOptions } from '../audit/request-object.ts';
 import type { RequestContext } from '../request/context.ts';
 import { maxBodyBytes } from './decode-body.ts';
 import { headerText } from './negotiation.ts';
@@ -9,6 +10,7 @@ import type { Scope } from './scope.ts';
 export async function readDeleteOptions(context: RequestContext, scope: Scope): Promise<DeleteOptions> {
   const body = await context.http.readBody(maxBodyBytes);
   if (body.byteLength === 0) return deleteOptionsFromQuery(context.query);
-  context.requestObject = body;
-  return deleteOptionsFromBody(decodeDeleteOptions(body, headerText(context.http, 'content-type'), scope.tools.table));
+  const options = decodeDeleteOptions(body, headerText(context.http, 'content-type'), scope.tools.table);
+  auditDeleteOptions(context, options);
+  return deleteOptionsFromBody(options);
 }

@@ -37,6 +37,7 @@ function recordStages(deps: AuditFilterDeps): Filter {
   return async (context, next) => {
     const decision = decideAudit(deps.policy, context, deps.secretBodies);
     if (decision.level === 'None') return next(context);
+    context.auditLevel = decision.level;
     const requester = context.user;
     const emit = (stage: AuditStage, response?: AuditedResponse) => record(deps, context, decision, requester, stage, response);
     await emit('RequestReceived').catch((error: unknown) => {

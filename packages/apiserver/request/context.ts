@@ -1,4 +1,6 @@
 import type { HttpRequest, UserInfo } from '@coffer/base/http/handler';
+import type { AuditLevel } from '../audit/policy.ts';
+import type { BodyReference } from '../audit/request-object.ts';
 import type { RequestInfo } from './request-info.ts';
 
 /** One API request on its way through the filters. Filters fill it in order; handlers read it. */
@@ -16,9 +18,12 @@ export interface RequestContext {
   readonly warnings: WarningList;
   /** What audit records about this request beyond its attributes; values of Secrets never go in. */
   readonly auditAnnotations: Map<string, string>;
-  /** Set by the endpoints as they go, for the audit levels Request and RequestResponse. */
-  requestObject?: Uint8Array | undefined;
-  responseObject?: Uint8Array | undefined;
+  /** What audit records of this request; undefined when it is not audited. */
+  auditLevel?: AuditLevel;
+  /** Set by the endpoints when they have read the body; see audit/request-object.ts. */
+  requestReference?: BodyReference;
+  /** JSON, for the audit levels Request and RequestResponse. */
+  requestObject?: Uint8Array | string;
 }
 
 const noTexts: readonly string[] = [];

@@ -41,6 +41,8 @@ export class NodeHttpRequest implements HttpRequest {
   readonly #socket: Duplex | undefined;
   #signal: AbortSignal | undefined;
   #bodyRead = false;
+  /** Kept, because it is asked for when the connection is gone as well. */
+  #peer: HttpPeer | undefined;
 
   constructor(
     raw: RawRequest,
@@ -72,22 +74,8 @@ export class NodeHttpRequest implements HttpRequest {
   }
 
   get peer(): HttpPeer {
-    const socket = (this.#raw instanceof Object && 'stream' in this.#raw ? this.#raw.stream.session?.socket : this.#raw.socket) as
-      | TLSSocket
-      | undefined;
-    if (!socket) return { address: '' };
-    // HTTP/2 hands out a proxy of the socket per session: stable enough as a key, and one look-up per connection.
-    let peer = peers.get(socket);
-    if (!peer) {
-      const certificate = socket.getPeerX509Certificate?.()?.raw;
-      peer = {
-        address: socket.remoteAddress ?? '',
-        ...(certificate ? { certificate, certificateVerified: socket.authorized } : {}),
-        ...(certificate && socket.authorized ? authorityOf(socket) : {}),
-      };
-      peers.set(socket, peer);
-    }
-    return peer;
+    this.#peer ??= this.#readPeer();
+    return this.#peer;
   }
 
   get signal(): AbortSignal {
@@ -148,6 +136,25 @@ export class NodeHttpRequest implements HttpRequest {
         if (!this.#bodyRead) reject(new Error('client closed the connection'));
       });
     });
+  }
+
+  #readPeer(): HttpPeer {
+    const socket = (this.#raw instanceof Object && 'stream' in this.#raw ? this.#raw.stream.session?.socket : this.#raw.socket) as
+      | TLSSocket
+      | undefined;
+    if (!socket) return { address: '' };
+    // HTTP/2 hands out a proxy of the socket per session: stable enough as a key, and one look-up per connection.
+    let peer = peers.get(socket);
+    if (!peer) {
+      const certificate = socket.getPeerX509Certificate?.()?.raw;
+      peer = {
+        address: socket.remoteAddress ?? '',
+        ...(certificate ? { certificate, certificateVerified: socket.authorized } : {}),
+        ...(certificate && socket.authorized ? authorityOf(socket) : {}),
+      };
+      peers.set(socket, peer);
+    }
+    return peer;
   }
 }
 

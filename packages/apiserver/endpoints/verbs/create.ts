@@ -15,7 +15,7 @@ export async function createFromBody(context: RequestContext, scope: Scope): Pro
   const format = negotiateOutput(context.http, context.query);
   const { registry, tools } = scope;
   const options = parseWriteOptions(context.http, context.query, 'CreateOptions');
-  const decoded = await readObject(context, tools, bodyKindOf(scope.resource), options.fieldValidation);
+  const decoded = await readObject(context, tools, bodyKindOf(scope.resource), options.fieldValidation, (copy) => registry.complete(copy));
   wipeSystemMetadata(decoded);
   ensureNamespace(decoded, storageNamespace(context, scope));
   dropDuplicateOwners(decoded, context.warnings);

@@ -1,6 +1,7 @@
 import { conflict } from '@coffer/api/errors/status-error';
 import type { KubeObject } from '@coffer/api/meta/object';
 import type { HttpResponse } from '@coffer/base/http/handler';
+import { auditPatch } from '../../audit/request-object.ts';
 import type { UpdateRules, WriteContext } from '../../registry/generic/strategy.ts';
 import { ensureNamespace } from '../../registry/generic/system-metadata.ts';
 import { updateObject } from '../../registry/generic/update.ts';
@@ -32,7 +33,7 @@ export async function readPatchRequest(context: RequestContext): Promise<PatchRe
   if (type === undefined) throw genericStatus(415, '415: Unsupported Media Type');
   const body = await context.http.readBody(maxBodyBytes);
   const options = parsePatchOptions(context.http, context.query, type === 'apply');
-  context.requestObject = body;
+  auditPatch(context, body);
   let parsed: Patch | undefined;
   return {
     options,

@@ -22,7 +22,7 @@ export async function updateFromBody(context: RequestContext, scope: Scope, rule
   const { name, subresource } = context.info;
   const namespace = storageNamespace(context, scope);
   const options = parseWriteOptions(context.http, context.query, 'UpdateOptions');
-  const decoded = await readObject(context, tools, bodyKindOf(scope.resource), options.fieldValidation);
+  const decoded = await readObject(context, tools, bodyKindOf(scope.resource), options.fieldValidation, (copy) => registry.complete(copy));
   checkName(decoded, name, namespace);
   dropDuplicateOwners(decoded, context.warnings);
   const body = registry.complete(decoded);
