@@ -16,7 +16,7 @@ export const namespace = defineKind('', 'namespaces', {
   applyDefaults,
   normalize: labelWithName,
   validate,
-  updateOrder: ['meta-update'],
+  updateOrder: ['meta', 'object', 'meta-update'],
   validateStatusUpdate,
   selectableFields: (object) => ({
     name: object.metadata.name ?? '',

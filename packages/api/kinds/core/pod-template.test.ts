@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Fields } from '../testing/written-object.ts';
-import { cellsOf, createProblems, written } from '../testing/written-object.ts';
+import { cellsOf, createProblems, updateProblems, written } from '../testing/written-object.ts';
 import { podTemplate } from './pod-template.ts';
 
 const template = {
@@ -22,6 +22,13 @@ describe('PodTemplate', () => {
     expect(createProblems(podTemplate, { template: { ...template, metadata: { labels: { a: '-' } } } })[0]).toContain(
       'template.labels: Invalid value: "-"',
     );
+  });
+
+  it('is checked once as a whole when it changes, its metadata only for changes', () => {
+    const changed = { metadata: { labels: { a: '-' } }, template: { spec: { containers: [] } } };
+    const problems = updateProblems(podTemplate, changed, { template });
+    expect(problems.filter((text) => text.startsWith('metadata.labels'))).toHaveLength(3);
+    expect(problems.filter((text) => text.startsWith('template'))).toEqual(['template.spec.containers: Required value']);
   });
 
   it('warns about a template that is new or has changed', () => {

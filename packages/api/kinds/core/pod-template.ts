@@ -13,6 +13,7 @@ export const podTemplate = defineKind('', 'podtemplates', {
   nameSyntax: 'dns-subdomain',
   applyDefaults: applyTemplateDefaults,
   validate: (object) => validateTemplate(viewAs<V1PodTemplate>(object).template ?? {}, 'template'),
+  updateOrder: ['meta-update', 'object'],
   warnings(object, old) {
     if (old !== undefined && equalJson(object.template ?? null, old.template ?? null)) return [];
     const { metadata, spec } = viewAs<V1PodTemplate>(object).template ?? {};

@@ -15,7 +15,7 @@ import { validatePort } from './pod/handler-validation.ts';
 const protocols = ['SCTP', 'TCP', 'UDP'];
 const types = ['ClusterIP', 'ExternalName', 'LoadBalancer', 'NodePort'];
 const trafficPolicies = ['Cluster', 'Local'];
-const distributions = ['PreferClose', 'PreferSameNode', 'PreferSameZone'];
+const distributions = ['PreferClose', 'PreferSameZone', 'PreferSameNode'];
 const maxAffinitySeconds = 86_400;
 const kubeletPort = 10_250;
 const balancedOnly = "may only be used when `type` is 'LoadBalancer'";

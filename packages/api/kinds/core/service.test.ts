@@ -235,6 +235,11 @@ describe('Service validation', () => {
       ['spec.ports[1]: Duplicate value: {"Name":"","Protocol":"TCP","AppProtocol":null,"Port":80,"TargetPort":0,"NodePort":0}'],
     ],
     [
+      'an unknown distribution',
+      { trafficDistribution: 'Far' },
+      ['spec.trafficDistribution: Unsupported value: "Far": supported values: "PreferClose", "PreferSameZone", "PreferSameNode"'],
+    ],
+    [
       'a balancer of another type',
       { loadBalancerClass: 'example.com/x' },
       ["spec.loadBalancerClass: Forbidden: may only be used when `type` is 'LoadBalancer'"],

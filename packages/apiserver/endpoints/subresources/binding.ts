@@ -90,7 +90,8 @@ function setNode(pod: KubeObject, binding: V1Binding, now: string): void {
     for (const key of Object.keys(annotations)) setOwn(merged, key, annotations[key] ?? '');
     pod.metadata.annotations = merged;
   }
-  const status = isRecord(pod.status) ? pod.status : {};
+  // Where the pod was expected to go is of no use any more.
+  const { nominatedNodeName: _, ...status } = isRecord(pod.status) ? pod.status : {};
   const conditions = (Array.isArray(status.conditions) ? status.conditions : []).filter((c) => c.type !== 'PodScheduled');
   const scheduled = {
     type: 'PodScheduled',

@@ -122,6 +122,7 @@ describe('scale', () => {
 describe('binding', () => {
   it('assigns a pod to a node, once', async () => {
     await createPod('b');
+    await api.request('PATCH', `${pods}/b/status`, { status: { nominatedNodeName: 'n0' } }, merge);
     const bind = () =>
       api.request('POST', `${pods}/b/binding`, {
         metadata: { name: 'b', annotations: { why: 'x' } },
@@ -133,6 +134,7 @@ describe('binding', () => {
     const bound = await api.request('GET', `${pods}/b`);
     expect(bound.json).toMatchObject({ spec: { nodeName: 'n1' }, metadata: { annotations: { why: 'x' } } });
     expect(bound.json.status.conditions).toMatchObject([{ type: 'PodScheduled', status: 'True' }]);
+    expect(bound.json.status.nominatedNodeName).toBeUndefined();
     expect((await bind()).json).toMatchObject({
       code: 409,
       message: 'Operation cannot be fulfilled on pods/binding "b": pod b is already assigned to node "n1"',

@@ -90,9 +90,6 @@ function validatePodRanges(ranges: readonly string[]): FieldError[] {
   if (ranges.length > 2 || !families.has('IPv4') || !families.has('IPv6')) {
     errors.push(invalid(path, ranges, 'may specify no more than one CIDR for each IP family'));
   }
-  ranges.forEach((range, i) => {
-    if (ranges.indexOf(range) < i) errors.push(duplicate(`${path}[${i}]`, range));
-  });
   return errors;
 }
 
@@ -105,7 +102,7 @@ function validateConfigSource(source: V1NodeConfigSource, path: string, place: '
   for (const field of ['uid', 'resourceVersion'] as const) {
     const given = (configMap[field] ?? '') !== '';
     if (place === 'spec' && given) errors.push(forbiddenField(`${at}.${field}`, `${field} must not be set in spec`));
-    if (place === 'status' && !given) errors.push(required(`${at}.${field}`, `${field} must be set in status`));
+    if (place === 'status' && !given) errors.push(required(`${at}.${field}`));
   }
   return [...errors, ...validateConfigMapReference(configMap, at)];
 }
@@ -114,7 +111,7 @@ function validateConfigMapReference(reference: V1ConfigMapNodeConfigSource, path
   const rules = { namespace: dnsLabelProblems, name: dnsSubdomainProblems, kubeletConfigKey: configKeyProblems };
   return (['namespace', 'name', 'kubeletConfigKey'] as const).flatMap((field) => {
     const value = reference[field] ?? '';
-    if (value === '') return [required(`${path}.${field}`, `${field} must be set`)];
+    if (value === '') return [required(`${path}.${field}`)];
     return invalidEach(`${path}.${field}`, value, rules[field](value));
   });
 }
