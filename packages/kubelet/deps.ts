@@ -22,6 +22,7 @@ export const resources = {
   services: { group: '', version: 'v1', resource: 'services', kind: 'Service' },
   events: { group: '', version: 'v1', resource: 'events', kind: 'Event' },
   leases: { group: 'coordination.k8s.io', version: 'v1', resource: 'leases', kind: 'Lease' },
+  runtimeClasses: { group: 'node.k8s.io', version: 'v1', resource: 'runtimeclasses', kind: 'RuntimeClass' },
 } as const satisfies Record<string, ResourcePath>;
 
 /** Where an object is. `namespace` is undefined for cluster-scoped kinds. */

@@ -1,4 +1,4 @@
-import { NODES, PODS } from '@coffer/client/rest/well-known';
+import { NODES, PODS, RUNTIME_CLASSES } from '@coffer/client/rest/well-known';
 import { PullError, RuntimeRefusal } from '@coffer/cri/runtime/container-runtime';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { TestNode } from './testing/test-node.ts';
@@ -70,6 +70,18 @@ describe('probes', () => {
     await node.until(() =>
       expect(node.events('p')).toContain('Warning Unhealthy Readiness probe failed: command timed out: "sleep 9" timed out after 2s'),
     );
+  });
+});
+
+describe('a runtime class', () => {
+  it('says which handler runs the pod, and has to be there', async () => {
+    node.api.put(RUNTIME_CLASSES, { metadata: { name: 'small' }, handler: 'vm' });
+    node.createPod('p', { runtimeClassName: 'small' });
+    node.createPod('q', { runtimeClassName: 'none' });
+    await phase('p', 'Running');
+    expect([...node.runtime.sandboxes.values()].map(({ config }) => config.runtimeHandler)).toEqual(['vm']);
+    await node.until(() => expect(node.events('q').join()).toContain('Warning FailedCreatePodSandBox Failed to create pod sandbox: '));
+    expect(node.pod('q').status.phase).toBe('Pending');
   });
 });
 

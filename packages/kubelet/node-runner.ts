@@ -40,6 +40,7 @@ import { ProbeManager } from './probes/probe-manager.ts';
 import { factsOf } from './runtime/labels.ts';
 import { Limiter } from './runtime/limiter.ts';
 import { RuntimeCache } from './runtime/runtime-cache.ts';
+import { runtimeHandlerOf } from './runtime/runtime-handler.ts';
 import { StaticPods } from './static/static-pods.ts';
 import {
   type Container,
@@ -222,6 +223,7 @@ export class NodeRunner {
       hostIps: () => this.#hostIps,
       reachOf,
       objectsFor: (pod) => this.#objectsFor(pod),
+      runtimeHandlerOf: (pod) => runtimeHandlerOf(api, pod),
       podEvent: this.#podEvent.bind(this),
     });
     this.#cleaner = new PodCleaner({ runtime, cache: this.#cache, volumes: this.#volumes, directories, logger });

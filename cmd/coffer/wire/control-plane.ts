@@ -154,6 +154,7 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
     ...builtInAdmission({
       namespaces: store('namespaces'),
       limitRanges: store('limitranges'),
+      runtimeClasses: store('runtimeclasses'),
       serviceAccounts: store('serviceaccounts'),
       pods: store('pods'),
       clock,

@@ -183,6 +183,8 @@ export const builtInResources: readonly ResourceInfo[] = [
 
   row({ group: 'coordination.k8s.io', version: 'v1', resource: 'leases', kind: 'Lease' }),
 
+  row({ group: 'node.k8s.io', version: 'v1', resource: 'runtimeclasses', kind: 'RuntimeClass', namespaced: false }),
+
   row({ group: 'discovery.k8s.io', version: 'v1', resource: 'endpointslices', kind: 'EndpointSlice' }),
 ];
 

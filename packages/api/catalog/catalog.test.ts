@@ -23,6 +23,7 @@ describe('Catalog', () => {
       'rbac.authorization.k8s.io',
       'apiextensions.k8s.io',
       'coordination.k8s.io',
+      'node.k8s.io',
       'discovery.k8s.io',
     ]);
   });

@@ -29,6 +29,7 @@ import { serviceAccount } from './core/service-account.ts';
 import { endpointSlice } from './discovery/endpoint-slice.ts';
 import { eventsEvent } from './events/event.ts';
 import type { KindDefinition } from './kind.ts';
+import { runtimeClass } from './node/runtime-class.ts';
 import { clusterRole, role } from './rbac/role.ts';
 import { clusterRoleBinding, roleBinding } from './rbac/role-binding.ts';
 
@@ -63,6 +64,7 @@ const kinds: readonly KindDefinition[] = [
   roleBinding,
   role,
   lease,
+  runtimeClass,
   endpointSlice,
 ];
 

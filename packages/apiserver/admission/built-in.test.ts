@@ -131,15 +131,3 @@ describe('Priority', () => {
     );
   });
 });
-
-describe('RuntimeClass', () => {
-  it('refuses classes, of which there are none, and overhead without one', async () => {
-    expect((await create({ runtimeClassName: 'none' })).json).toMatchObject({
-      code: 403,
-      message: 'pods "p" is forbidden: pod rejected: RuntimeClass "none" not found',
-    });
-    expect((await create({ overhead: { cpu: '1' } })).json.message).toBe(
-      'pods "p" is forbidden: pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead',
-    );
-  });
-});

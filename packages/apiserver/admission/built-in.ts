@@ -14,6 +14,7 @@ import { podSecurity } from './pod-security/pod-security.ts';
 export interface BuiltInAdmissionDeps {
   readonly namespaces: ResourceStore;
   readonly limitRanges: ResourceStore;
+  readonly runtimeClasses: ResourceStore;
   readonly serviceAccounts: ResourceStore;
   readonly pods: ResourceStore;
   readonly clock: Clock;
@@ -33,6 +34,6 @@ export function builtInAdmission(deps: BuiltInAdmissionDeps): readonly Admission
     podSecurity({ ...deps, metrics: deps.podSecurityMetrics }),
     priority,
     defaultTolerationSeconds,
-    runtimeClass,
+    runtimeClass(deps.runtimeClasses),
   ];
 }

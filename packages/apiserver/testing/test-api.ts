@@ -93,6 +93,7 @@ export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi
       ...builtInAdmission({
         namespaces: store('namespaces'),
         limitRanges: store('limitranges'),
+        runtimeClasses: store('runtimeclasses'),
         serviceAccounts: store('serviceaccounts'),
         pods: store('pods'),
         podSecurityMetrics: createPodSecurityMetrics(options.metrics ?? new Registry(), 36),

@@ -15,6 +15,7 @@ import type {
   V1ReplicaSet,
   V1ReplicationController,
   V1ResourceQuota,
+  V1RuntimeClass,
   V1Secret,
   V1Service,
   V1ServiceAccount,
@@ -45,6 +46,7 @@ export const EVENTS = core<CoreV1Event>('events', 'Event');
 export const NEW_EVENTS = grouped<EventsV1Event>('events.k8s.io', 'events', 'Event');
 export const DEPLOYMENTS = grouped<V1Deployment>('apps', 'deployments', 'Deployment');
 export const REPLICA_SETS = grouped<V1ReplicaSet>('apps', 'replicasets', 'ReplicaSet');
+export const RUNTIME_CLASSES = grouped<V1RuntimeClass>('node.k8s.io', 'runtimeclasses', 'RuntimeClass', false);
 export const LEASES = grouped<V1Lease>('coordination.k8s.io', 'leases', 'Lease');
 export const ENDPOINT_SLICES = grouped<V1EndpointSlice>('discovery.k8s.io', 'endpointslices', 'EndpointSlice');
 export const CERTIFICATE_SIGNING_REQUESTS = grouped<V1CertificateSigningRequest>(

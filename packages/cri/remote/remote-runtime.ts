@@ -127,7 +127,7 @@ class RemoteRuntime implements ContainerRuntime {
   }
 
   async runPodSandbox(config: PodSandboxConfig): Promise<string> {
-    const body = { config: podSandboxMessage(config) };
+    const body = { config: podSandboxMessage(config), runtimeHandler: config.runtimeHandler };
     const types = ['RunPodSandboxRequest', 'RunPodSandboxResponse'] as const;
     const answer = await this.#runtime('RunPodSandbox', types, body, sandboxTimeoutMs).catch((error: unknown) => {
       throw error instanceof CriError ? new Error(error.rpcText, { cause: error }) : error;
@@ -390,6 +390,7 @@ function recoveredPodConfig(status: PodSandboxStatus, info: Readonly<Record<stri
     },
     portMappings: [],
     sysctls: {},
+    runtimeHandler: '',
     cgroupParent: config?.linux?.cgroup_parent ?? '',
   };
 }

@@ -92,6 +92,8 @@ export interface PodSandboxConfig {
     readonly hostIp: string;
   }[];
   readonly sysctls: Readonly<Record<string, string>>;
+  /** Which of the runtime's handlers is asked for; empty for its own choice. */
+  readonly runtimeHandler: string;
   readonly cgroupParent: string;
 }
 

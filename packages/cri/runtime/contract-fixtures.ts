@@ -21,6 +21,7 @@ export function podConfig(logDirectory: string, overrides: Partial<PodSandboxCon
     hostIpc: false,
     shareProcessNamespace: false,
     dns: undefined,
+    runtimeHandler: '',
     portMappings: [],
     sysctls: {},
     cgroupParent: '',

@@ -188,6 +188,7 @@ class SandboxRuntime implements SandboxContainerRuntime {
   }
 
   async runPodSandbox(config: PodSandboxConfig): Promise<string> {
+    if (config.runtimeHandler !== '') throw new Error(`no runtime for ${JSON.stringify(config.runtimeHandler)} is configured`);
     return (await this.#parts.pods.run(config)).id;
   }
 

@@ -50,6 +50,8 @@ export interface PodSyncerDeps {
   readonly hostIps: () => readonly string[];
   readonly reachOf: (pod: Pod) => PodReach;
   readonly objectsFor: (pod: Pod) => ObjectSource;
+  /** Handler of the pod's RuntimeClass, empty without one; rejects when the class is not there. */
+  readonly runtimeHandlerOf: (pod: Pod) => Promise<string>;
   readonly podEvent: (pod: Pod, type: 'Normal' | 'Warning', reason: string, message: string) => void;
 }
 
@@ -331,6 +333,7 @@ export class PodSyncer {
         ),
       ),
       sysctls,
+      runtimeHandler: await this.#deps.runtimeHandlerOf(pod),
       cgroupParent: `/kubepods/${qos === 'Guaranteed' ? '' : `${qos.toLowerCase()}/`}pod${metadata.uid}`,
     };
   }
