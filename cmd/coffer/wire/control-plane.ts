@@ -22,6 +22,7 @@ import { withImpersonation } from '@coffer/apiserver/filters/with-impersonation'
 import { InFlightLimiter } from '@coffer/apiserver/filters/with-max-in-flight';
 import { type HealthCheck, HealthChecks } from '@coffer/apiserver/health/health-checks';
 import { KubeletClients } from '@coffer/apiserver/kubelet-client/kubelet-clients';
+import { createAdmissionMetrics } from '@coffer/apiserver/metrics/admission-metrics';
 import { createAuditMetrics } from '@coffer/apiserver/metrics/audit-metrics';
 import { createPodSecurityMetrics } from '@coffer/apiserver/metrics/pod-security-metrics';
 import { createServerMetrics } from '@coffer/apiserver/metrics/server-metrics';
@@ -135,7 +136,9 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
   });
 
   const health = new HealthChecks();
-  health.add({ name: 'etcd', check: async () => void (await storage.stats()) });
+  const askStore = async () => void (await storage.stats());
+  health.add({ name: 'etcd', check: askStore });
+  health.add({ name: 'etcd-readiness', endpoints: ['readyz'], check: () => withinMs(clock, readyWithinMs, askStore) });
   for (const check of options.healthChecks ?? []) health.add(check);
   const inFlight = new InFlightLimiter({ maxReadOnly: options.maxRequestsInflight, maxMutating: options.maxMutatingRequestsInflight });
   const metrics = createServerMetrics({
@@ -145,26 +148,28 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
     storeSizeBytes: async () => (await storage.stats()).sizeBytes,
     isServed: (group, version, resource, subresource) => isServed(catalog, group, version, resource, subresource),
     rbacIndexDelaySeconds: async () => (await rbacIndex.delayMs(clock)) / 1000,
-    openWatches: async () => (await storage.stats()).resources.reduce((sum, resource) => sum + resource.watches, 0),
   });
   options.registerMetrics?.(metrics.registry);
   const version = versionInfo(build);
   const quotaWriter = quotaStatusWriter();
-  const admission = new AdmissionChain([
-    ...builtInAdmission({
-      namespaces: store('namespaces'),
-      limitRanges: store('limitranges'),
-      runtimeClasses: store('runtimeclasses'),
-      serviceAccounts: store('serviceaccounts'),
-      pods: store('pods'),
-      clock,
-      podSecurityMetrics: createPodSecurityMetrics(metrics.registry, Number(version.minor)),
-      nodeRestriction: nodeRestrictionPlugin({ pods: store('pods'), nodes: store('minions') }),
-    }),
-    ...certificatePlugins(authorizer),
-    rbacEscalationPlugin({ authorizer, rbac, index: rbacIndex }),
-    resourceQuotaAdmission({ quotas: store('resourcequotas'), clock, writeStatus: quotaWriter.write }),
-  ]);
+  const admission = new AdmissionChain(
+    [
+      ...builtInAdmission({
+        namespaces: store('namespaces'),
+        limitRanges: store('limitranges'),
+        runtimeClasses: store('runtimeclasses'),
+        serviceAccounts: store('serviceaccounts'),
+        pods: store('pods'),
+        clock,
+        podSecurityMetrics: createPodSecurityMetrics(metrics.registry, Number(version.minor)),
+        nodeRestriction: nodeRestrictionPlugin({ pods: store('pods'), nodes: store('minions') }),
+      }),
+      ...certificatePlugins(authorizer),
+      rbacEscalationPlugin({ authorizer, rbac, index: rbacIndex }),
+      resourceQuotaAdmission({ quotas: store('resourcequotas'), clock, writeStatus: quotaWriter.write }),
+    ],
+    createAdmissionMetrics(metrics.registry),
+  );
   const resources = createApiHandler({
     catalog,
     kinds: builtInKind,
@@ -205,15 +210,18 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
     }),
   });
   quotaWriter.handler = handler;
-  await ensureSystemNamespaces(handler, store('namespaces'));
+  const start = (name: string, run: () => Promise<void>) => health.step(`poststarthook/${name}`, run);
+  await start('start-system-namespaces-controller', () => ensureSystemNamespaces(handler, store('namespaces')));
   legacyTokens.handler = handler;
-  await startLegacyTokenTracking(handler, store('configmaps'), clock);
+  await start('start-legacy-token-tracking-controller', () => startLegacyTokenTracking(handler, store('configmaps'), clock));
   const publishTrust = () => publishAuthenticationTrust(handler, store('configmaps'), options.clientTrust, options.access);
-  await publishTrust();
-  await reconcileBootstrapPolicy({
-    ...rbacStores,
-    write: (collection, object, existing) => writeAsServer(handler, collection, object, existing),
-  });
+  await start('start-cluster-authentication-info-controller', publishTrust);
+  await start('rbac/bootstrap-roles', () =>
+    reconcileBootstrapPolicy({
+      ...rbacStores,
+      write: (collection, object, existing) => writeAsServer(handler, collection, object, existing),
+    }),
+  );
   return {
     handler,
     health,
@@ -228,6 +236,18 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
       nodeGraph.close();
     },
   };
+}
+
+/** Longest time in which a server that is ready has an answer from its store. */
+const readyWithinMs = 2000;
+
+async function withinMs(clock: Clock, limitMs: number, run: () => Promise<void>): Promise<void> {
+  const answered = new AbortController();
+  const late = clock.sleep(limitMs, answered.signal).then(() => {
+    throw new Error(`no answer within ${limitMs} ms`);
+  });
+  late.catch(() => {});
+  await Promise.race([run(), late]).finally(() => answered.abort());
 }
 
 function isServed(catalog: Catalog, group: string, version: string, resource: string, subresource: string): boolean {

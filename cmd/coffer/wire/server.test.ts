@@ -67,7 +67,7 @@ function send(to: RunningServer, method: string, url: string, body?: string): Pr
 const configMap = (name: string) => JSON.stringify({ metadata: { name } });
 
 describe('startServer', () => {
-  it('is not ready before the kubeconfig is written', async () => {
+  it('is neither ready nor live before the kubeconfig is written', async () => {
     const { writeKubeconfig } = await vi.importActual<typeof kubeconfig>('../config/kubeconfig.ts');
     const endpoints = ['readyz', 'healthz', 'livez'] as const;
     const statuses = (url: string) =>
@@ -82,7 +82,7 @@ describe('startServer', () => {
       await writeKubeconfig(file, url, ...rest);
     });
     const { front } = await start();
-    expect(before).toEqual([500, 500, 200]);
+    expect(before).toEqual([500, 500, 500]);
     expect(await statuses(front.url)).toEqual([200, 200, 200]);
   });
 

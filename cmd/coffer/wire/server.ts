@@ -85,6 +85,7 @@ export async function startServer(flags: ServerFlags, environment: ServerEnviron
   });
   const front = await openFront({ ...flags, tls: tls.material, podGateway }, controlPlane.handler, logger);
   const closing = new AbortController();
+  controlPlane.health.add({ name: 'shutdown', endpoints: ['readyz'], check: () => closing.signal.throwIfAborted() });
   const useTls = async () => {
     front.replaceTls(tls.material);
     await controlPlane.publishTrust();
@@ -115,8 +116,7 @@ export async function startServer(flags: ServerFlags, environment: ServerEnviron
 /** Whoever waits for the server may use its kubeconfig, and its Service, as soon as it is ready. */
 function publishedCheck(isPublished: () => boolean): HealthCheck {
   return {
-    name: 'poststarthook/publish-address',
-    endpoints: ['healthz', 'readyz'],
+    name: 'poststarthook/bootstrap-controller',
     check() {
       if (!isPublished()) throw new Error('the kubeconfig and the Service of the API server are not written yet');
     },

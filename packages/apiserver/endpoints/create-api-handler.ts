@@ -34,7 +34,7 @@ export interface ApiHandlerDeps {
   readonly tokenIssuer: TokenIssuer;
   /** Kinds that are answered and never stored, by `group/resource`. */
   readonly reviews: ReadonlyMap<string, ReviewHandler>;
-  readonly onWatchEvents?: (group: string, version: string, kind: string, count: number) => void;
+  readonly onWatchEvents?: (group: string, version: string, resource: string, count: number) => void;
   readonly random?: () => number;
 }
 

@@ -17,8 +17,8 @@ export interface EndpointTools {
   readonly admission: AdmissionChain;
   readonly authorizer: Authorizer;
   readonly clock: Clock;
-  /** Told how many events of a kind went to one watch. */
-  readonly onWatchEvents: (group: string, version: string, kind: string, count: number) => void;
+  /** Told how many events of a resource went to one watch. */
+  readonly onWatchEvents: (group: string, version: string, resource: string, count: number) => void;
   readonly random: () => number;
 }
 

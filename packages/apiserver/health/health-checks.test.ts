@@ -35,4 +35,14 @@ describe('HealthChecks', () => {
     expect(await ask(checks, '/readyz?exclude=etcd')).toBe('200 ok');
     expect(await ask(checks, '/livez')).toBe('200 ok');
   });
+
+  it('counts a step of the start when it is done', async () => {
+    let finish: () => void = () => {};
+    const step = checks.step('poststarthook/slow', () => new Promise((resolve) => (finish = resolve)));
+    expect(await ask(checks, '/livez/poststarthook/slow')).toBe('500 internal server error: reason withheld\n');
+    expect(await ask(checks, '/livez')).toBe('500 [+]ping ok\n[-]poststarthook/slow failed: reason withheld\nlivez check failed\n');
+    finish();
+    await step;
+    expect(await ask(checks, '/livez?verbose')).toBe('200 [+]ping ok\n[+]poststarthook/slow ok\nlivez check passed\n');
+  });
 });

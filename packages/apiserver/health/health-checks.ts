@@ -23,6 +23,19 @@ export class HealthChecks {
     this.#checks.push(check);
   }
 
+  /** A check that fails until `run` has succeeded: a step of the start. */
+  async step(name: string, run: () => Promise<void>): Promise<void> {
+    let done = false;
+    this.add({
+      name,
+      check() {
+        if (!done) throw new Error('not finished');
+      },
+    });
+    await run();
+    done = true;
+  }
+
   /** Every path that is answered. */
   paths(): string[] {
     return healthEndpoints.flatMap((endpoint) => [`/${endpoint}`, ...this.#of(endpoint).map(({ name }) => `/${endpoint}/${name}`)]);

@@ -12,12 +12,12 @@ export function createAuditMetrics(registry: Registry): AuditMetrics {
   const registers = [registry];
   const events = new Counter({
     name: 'apiserver_audit_event_total',
-    help: 'Counter of audit events generated and sent to the audit backend.',
+    help: '[ALPHA] Counter of audit events generated and sent to the audit backend.',
     registers,
   });
   const errors = new Counter({
     name: 'apiserver_audit_error_total',
-    help: 'Counter of audit events that failed to be audited properly. Plugin identifies the plugin affected by the error.',
+    help: '[ALPHA] Counter of audit events that failed to be audited properly. Plugin identifies the plugin affected by the error.',
     labelNames: ['plugin'],
     registers,
   });

@@ -1,7 +1,7 @@
 import type { Metric, Registry } from 'prom-client';
 
 /**
- * A histogram of durations for paths that are taken very often: observing is one search for a bucket and two additions; samples are
+ * A histogram of durations, or of sizes, for paths that are taken very often: observing is one search for a bucket and two additions; samples are
  * made only when somebody reads the metrics. Whoever observes keeps the series of its labels.
  */
 export class DurationHistogram {
@@ -60,6 +60,10 @@ export class DurationSeries {
     this.#labels = labels;
     this.#bounds = bounds;
     this.#buckets = new Array<number>(bounds.length + 1).fill(0);
+  }
+
+  get count(): number {
+    return this.#buckets.reduce((sum, inBucket) => sum + inBucket, 0);
   }
 
   observe(seconds: number): void {

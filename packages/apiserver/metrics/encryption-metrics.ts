@@ -24,17 +24,17 @@ export class EncryptionMetrics implements EncryptionObserver {
   #failedSeeds = 0;
   readonly #transformDurations = new DurationHistogram(
     'apiserver_storage_transformation_duration_seconds',
-    'Latencies in seconds of value transformation operations.',
+    '[ALPHA] Latencies in seconds of value transformation operations.',
     exponentialBounds(5e-6, 2, 25),
   );
   readonly #kmsDurations = new DurationHistogram(
     'apiserver_envelope_encryption_kms_operations_latency_seconds',
-    'KMS operation duration with gRPC error code status total.',
+    '[ALPHA] KMS operation duration with gRPC error code status total.',
     exponentialBounds(0.0001, 2, 20),
   );
   readonly #seedDurations = new DurationHistogram(
     'apiserver_storage_data_key_generation_duration_seconds',
-    'Latencies in seconds of data encryption key(DEK) generation operations.',
+    '[ALPHA] Latencies in seconds of data encryption key(DEK) generation operations.',
     exponentialBounds(5e-6, 2, 14),
   );
   readonly #seeds = this.#seedDurations.series({});
@@ -251,7 +251,7 @@ function hashOf(text: string): string {
 function addCounter(registry: Registry, name: string, help: string, labelNames: readonly string[], read: () => Iterable<Sample>): void {
   new Counter({
     name,
-    help,
+    help: `[ALPHA] ${help}`,
     labelNames,
     registers: [registry],
     collect() {
@@ -264,7 +264,7 @@ function addCounter(registry: Registry, name: string, help: string, labelNames: 
 function addGauge(registry: Registry, name: string, help: string, labelNames: readonly string[], read: () => Iterable<Sample>): void {
   new Gauge({
     name,
-    help,
+    help: `[ALPHA] ${help}`,
     labelNames,
     registers: [registry],
     collect() {

@@ -1,63 +1,122 @@
-import { Counter, type Registry } from 'prom-client';
-import { DurationHistogram, type DurationSeries } from './duration-histogram.ts';
+import { Counter, Gauge, type Metric, type Registry } from 'prom-client';
+import { DurationHistogram, type DurationSeries, exponentialBounds } from './duration-histogram.ts';
+import type { RequestLabels } from './request-labels.ts';
 
 /**
- * Counts and durations of requests, as `apiserver_request_total` and `apiserver_request_duration_seconds`. Counting is one look-up and
- * a few additions, because it happens on every request; samples are made only when somebody reads the metrics.
+ * Counts, durations and sizes of requests under kube-apiserver's names. Counting is one look-up and a few additions, because it happens
+ * on every request; samples are made only when somebody reads the metrics.
  */
-export interface RequestLabels {
-  readonly verb: string;
-  readonly group: string;
-  readonly version: string;
-  readonly resource: string;
-  readonly subresource: string;
-  readonly scope: string;
-  readonly component: string;
+export interface RequestSample {
+  readonly code: number;
+  readonly seconds: number;
+  /** Bytes of the answer to a read. */
+  readonly sizeBytes?: number;
 }
 
 interface Series {
   readonly labels: RequestLabels;
   readonly durations: DurationSeries;
-  /** By status code; those with `dryRun=All` apart. */
+  /** Undefined until the first answer to a read. */
+  sizes: DurationSeries | undefined;
   readonly codes: Map<number, number>;
-  readonly dryRunCodes: Map<number, number>;
+  /** Watches and followed logs that are open. */
+  open: number;
 }
+
+/** `apiserver_request_sli_duration_seconds` has the same bounds from here on. */
+const sliFromSeconds = 0.05;
 
 export class RequestSeries {
   readonly #series = new Map<string, Series>();
   readonly #durations = new DurationHistogram(
     'apiserver_request_duration_seconds',
-    'Response latency distribution in seconds for each verb, group, version, resource, subresource and scope.',
-    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
+    '[STABLE] Response latency distribution in seconds for each verb, dry run value, group, version, resource, subresource, scope and component.',
+    [0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60],
+  );
+  readonly #sizes = new DurationHistogram(
+    'apiserver_response_sizes',
+    '[STABLE] Response size distribution in bytes for each group, version, verb, resource, subresource, scope and component.',
+    exponentialBounds(1000, 10, 7),
   );
 
-  count(labels: RequestLabels, code: number, dryRun: boolean, seconds: number): void {
-    const key = `${labels.verb} ${labels.group} ${labels.version} ${labels.resource} ${labels.subresource} ${labels.scope}`;
+  count(labels: RequestLabels, { code, seconds, sizeBytes }: RequestSample): void {
+    const series = this.#of(labels);
+    series.durations.observe(seconds);
+    series.codes.set(code, (series.codes.get(code) ?? 0) + 1);
+    if (sizeBytes === undefined) return;
+    series.sizes ??= this.#sizes.series(withoutDryRun(labels));
+    series.sizes.observe(sizeBytes);
+  }
+
+  /** A request that lasts has begun; call the result when it ends. */
+  open(labels: RequestLabels): () => void {
+    const series = this.#of(labels);
+    series.open++;
+    return () => {
+      series.open--;
+    };
+  }
+
+  #of(labels: RequestLabels): Series {
+    const { verb, dry_run, group, version, resource, subresource, scope } = labels;
+    const key = `${verb} ${dry_run} ${group} ${version} ${resource} ${subresource} ${scope}`;
     let series = this.#series.get(key);
     if (series === undefined) {
-      series = { labels, durations: this.#durations.series({ ...labels }), codes: new Map(), dryRunCodes: new Map() };
+      series = { labels, durations: this.#durations.series({ ...labels }), sizes: undefined, codes: new Map(), open: 0 };
       this.#series.set(key, series);
     }
-    series.durations.observe(seconds);
-    const codes = dryRun ? series.dryRunCodes : series.codes;
-    codes.set(code, (codes.get(code) ?? 0) + 1);
+    return series;
   }
 
   register(registry: Registry): void {
     const all = this.#series;
+    const registers = [registry];
+    const labelNames = ['verb', 'dry_run', 'group', 'version', 'resource', 'subresource', 'scope', 'component'];
     new Counter({
       name: 'apiserver_request_total',
-      help: 'Counter of apiserver requests broken out for each verb, group, version, resource, scope and HTTP response code.',
-      labelNames: ['verb', 'group', 'version', 'resource', 'subresource', 'scope', 'code', 'dry_run', 'component'],
-      registers: [registry],
+      help: '[STABLE] Counter of apiserver requests broken out for each verb, dry run value, group, version, resource, scope, component, and HTTP response code.',
+      labelNames: [...labelNames, 'code'],
+      registers,
       collect() {
         this.reset();
-        for (const { labels, codes, dryRunCodes } of all.values()) {
-          for (const [code, count] of codes) this.inc({ ...labels, code, dry_run: '' }, count);
-          for (const [code, count] of dryRunCodes) this.inc({ ...labels, code, dry_run: 'All' }, count);
+        for (const { labels, codes } of all.values()) {
+          for (const [code, count] of codes) this.inc({ ...labels, code }, count);
         }
       },
     });
     this.#durations.register(registry);
+    this.#registerSli(registry);
+    this.#sizes.register(registry);
+    new Gauge({
+      name: 'apiserver_longrunning_requests',
+      help: '[STABLE] Gauge of all active long-running apiserver requests broken out by verb, group, version, resource, scope and component. Not all requests are tracked this way.',
+      labelNames: labelNames.filter((name) => name !== 'dry_run'),
+      registers,
+      collect() {
+        this.reset();
+        for (const { labels, open } of all.values()) if (open > 0) this.set(withoutDryRun(labels), open);
+      },
+    });
   }
+
+  /** Nothing that kube-apiserver subtracts (webhooks, queues) takes time here: the same durations, dry runs left out. */
+  #registerSli(registry: Registry): void {
+    const name = 'apiserver_request_sli_duration_seconds';
+    const read = () => ({
+      name,
+      help: '[ALPHA] Response latency distribution (not counting webhook duration and priority & fairness queue wait times) in seconds for each verb, group, version, resource, subresource, scope and component.',
+      type: 'histogram',
+      aggregator: 'sum',
+      values: [...this.#series.values()]
+        .filter(({ labels, durations }) => labels.dry_run === '' && durations.count > 0)
+        .flatMap(({ durations }) => durations.samples(name))
+        .filter(({ labels: { le } }) => typeof le !== 'number' || le >= sliFromSeconds)
+        .map(({ labels: { dry_run: _none, ...labels }, ...sample }) => ({ ...sample, labels })),
+    });
+    registry.registerMetric({ name, get: async () => read() } as unknown as Metric);
+  }
+}
+
+function withoutDryRun({ dry_run: _none, ...labels }: RequestLabels): Omit<RequestLabels, 'dry_run'> {
+  return labels;
 }

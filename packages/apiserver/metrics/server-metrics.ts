@@ -1,7 +1,10 @@
+import type { HttpResponse, StreamSink } from '@coffer/base/http/handler';
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Filter } from '../filters/filter.ts';
+import { isLongRunning } from '../filters/long-running.ts';
 import type { RequestContext } from '../request/context.ts';
-import { type RequestLabels, RequestSeries } from './request-series.ts';
+import { type IsServed, requestLabels } from './request-labels.ts';
+import { RequestSeries } from './request-series.ts';
 
 /** What the gauges read when somebody asks for `/metrics`. */
 export interface MetricsSources {
@@ -9,17 +12,15 @@ export interface MetricsSources {
   /** Objects per resource, e.g. `configmaps`, `deployments.apps`. */
   readonly objectCounts: () => Iterable<readonly [group: string, resource: string, count: number]>;
   readonly storeSizeBytes: () => Promise<number>;
-  readonly openWatches: () => Promise<number>;
   /** How far this server's view of roles and bindings is behind the store. */
   readonly rbacIndexDelaySeconds: () => Promise<number>;
-  /** True for what the server serves; only that may become labels. */
-  readonly isServed: (group: string, version: string, resource: string, subresource: string) => boolean;
+  readonly isServed: IsServed;
 }
 
 export interface ServerMetrics {
   /** Outermost filter: counts and times every request. */
   readonly filter: Filter;
-  readonly countWatchEvents: (group: string, version: string, kind: string, count: number) => void;
+  readonly countWatchEvents: (group: string, version: string, resource: string, count: number) => void;
   readonly registry: Registry;
   render(): Promise<{ readonly contentType: string; readonly body: string }>;
 }
@@ -33,8 +34,8 @@ export function createServerMetrics(sources: MetricsSources): ServerMetrics {
   requests.register(registry);
   const watchEvents = new Counter({
     name: 'apiserver_watch_events_total',
-    help: 'Number of events sent in watch clients.',
-    labelNames: ['group', 'version', 'kind'],
+    help: '[ALPHA] Number of events sent in watch clients',
+    labelNames: ['group', 'version', 'resource'],
     registers,
   });
   addGauges(registers, sources);
@@ -43,61 +44,91 @@ export function createServerMetrics(sources: MetricsSources): ServerMetrics {
     filter: async (context, next) => {
       const startedMs = performance.now();
       const response = await next(context);
-      const code = response.kind === 'upgraded' ? 101 : response.status;
-      const dryRun = context.query.size > 0 && context.query.get('dryRun') === 'All';
-      requests.count(requestLabels(context, sources), code, dryRun, (performance.now() - startedMs) / 1000);
-      return response;
+      return counted(requests, context, response, sources.isServed, startedMs);
     },
-    countWatchEvents: (group, version, kind, count) => watchEvents.inc({ group, version, kind }, count),
+    countWatchEvents: (group, version, resource, count) => watchEvents.inc({ group, version, resource }, count),
     render: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
   };
 }
 
-/** Whatever the server does not serve shares one set of label values, so that a client cannot grow the metric. */
-function requestLabels({ info }: RequestContext, { isServed }: MetricsSources): RequestLabels {
-  const known = info.isResourceRequest && isServed(info.group, info.version, info.resource, info.subresource);
-  if (!known) {
-    const verb = info.isResourceRequest ? 'OTHER' : verbOf(info.verb);
-    return { verb, group: '', version: '', resource: '', subresource: '', scope: '', component: 'apiserver' };
+/** Counts the answer when it is complete: what is streamed, when the stream ends. */
+function counted(
+  requests: RequestSeries,
+  context: RequestContext,
+  response: HttpResponse,
+  isServed: IsServed,
+  startedMs: number,
+): HttpResponse {
+  const labels = requestLabels(context, isServed);
+  const isRead = labels.verb === 'GET' || labels.verb === 'LIST';
+  const count = (code: number, sizeBytes: number) =>
+    requests.count(labels, { code, seconds: (performance.now() - startedMs) / 1000, ...(isRead ? { sizeBytes } : {}) });
+  if (response.kind !== 'stream') {
+    if (response.kind === 'upgraded') count(101, 0);
+    else count(response.status, bodyLength(response.body));
+    return response;
   }
-  const { verb, group, version, resource, subresource, name, namespace } = info;
-  const scope = name !== '' ? 'resource' : namespace !== '' ? 'namespace' : 'cluster';
+  const { run, status } = response;
   return {
-    verb: knownVerbs.has(verb) ? verb.toUpperCase() : 'OTHER',
-    group,
-    version,
-    resource,
-    subresource,
-    scope,
-    component: 'apiserver',
+    ...response,
+    async run(sink) {
+      const close = isLongRunning(context) ? requests.open(labels) : undefined;
+      const measured = isRead ? new CountingSink(sink) : undefined;
+      try {
+        await run(measured ?? sink);
+      } finally {
+        close?.();
+        count(status, measured?.bytes ?? 0);
+      }
+    },
   };
 }
 
-const knownVerbs = new Set(['get', 'list', 'watch', 'create', 'update', 'patch', 'delete', 'deletecollection', 'proxy']);
-const knownMethods = new Set(['get', 'put', 'post', 'delete', 'patch', 'head', 'options', 'connect']);
+function bodyLength(body: Extract<HttpResponse, { kind: 'full' }>['body']): number {
+  if (typeof body === 'string') return Buffer.byteLength(body);
+  return body instanceof Uint8Array ? body.length : body.reduce((sum, part) => sum + part.length, 0);
+}
 
-function verbOf(method: string): string {
-  return knownMethods.has(method) ? method.toUpperCase() : 'OTHER';
+class CountingSink implements StreamSink {
+  readonly #sink: StreamSink;
+  bytes = 0;
+
+  constructor(sink: StreamSink) {
+    this.#sink = sink;
+  }
+
+  write(chunk: Uint8Array | string): boolean {
+    this.bytes += typeof chunk === 'string' ? Buffer.byteLength(chunk) : chunk.length;
+    return this.#sink.write(chunk);
+  }
+
+  drained(): Promise<void> {
+    return this.#sink.drained();
+  }
+
+  get bufferedBytes(): number {
+    return this.#sink.bufferedBytes;
+  }
+
+  flush(): void {
+    this.#sink.flush();
+  }
+
+  get signal(): AbortSignal {
+    return this.#sink.signal;
+  }
 }
 
 function addGauges(registers: Registry[], sources: MetricsSources): void {
   new Gauge({
     name: 'apiserver_current_inflight_requests',
-    help: 'Requests being served now, by kind; watches and streams do not count.',
+    help: '[STABLE] Requests being served now, by kind; watches and streams do not count.',
     labelNames: ['request_kind'],
     registers,
     collect() {
       const { readOnly, mutating } = sources.inFlight();
       this.set({ request_kind: 'readOnly' }, readOnly);
       this.set({ request_kind: 'mutating' }, mutating);
-    },
-  });
-  new Gauge({
-    name: 'apiserver_longrunning_requests',
-    help: 'Open watches.',
-    registers,
-    async collect() {
-      this.set(await sources.openWatches());
     },
   });
   new Gauge({
@@ -110,7 +141,7 @@ function addGauges(registers: Registry[], sources: MetricsSources): void {
   });
   new Gauge({
     name: 'apiserver_resource_objects',
-    help: 'Number of stored objects by group and resource.',
+    help: '[ALPHA] Number of stored objects at the time of last check split by kind. In case of a fetching error, the value will be -1.',
     labelNames: ['group', 'resource'],
     registers,
     collect() {
@@ -119,7 +150,7 @@ function addGauges(registers: Registry[], sources: MetricsSources): void {
   });
   new Gauge({
     name: 'apiserver_storage_objects',
-    help: 'Number of stored objects by resource.',
+    help: '[STABLE] (Deprecated since 1.34.0) [DEPRECATED, consider using apiserver_resource_objects instead] Number of stored objects at the time of last check split by kind. In case of a fetching error, the value will be -1.',
     labelNames: ['resource'],
     registers,
     collect() {
@@ -127,10 +158,19 @@ function addGauges(registers: Registry[], sources: MetricsSources): void {
         this.set({ resource: group === '' ? resource : `${resource}.${group}` }, count);
     },
   });
-  for (const name of ['apiserver_storage_size_bytes', 'etcd_mvcc_db_total_size_in_bytes', 'etcd_debugging_mvcc_db_total_size_in_bytes']) {
+  new Gauge({
+    name: 'apiserver_storage_size_bytes',
+    help: '[STABLE] Size of the storage database file physically allocated in bytes.',
+    labelNames: ['storage_cluster_id'],
+    registers,
+    async collect() {
+      this.set({ storage_cluster_id: 'etcd-0' }, await sources.storeSizeBytes());
+    },
+  });
+  for (const name of ['etcd_mvcc_db_total_size_in_bytes', 'etcd_debugging_mvcc_db_total_size_in_bytes']) {
     new Gauge({
       name,
-      help: 'Size of the store on disk in bytes.',
+      help: 'Total size of the underlying database physically allocated in bytes.',
       registers,
       async collect() {
         this.set(await sources.storeSizeBytes());

@@ -29,14 +29,14 @@ export async function watchObjects(context: RequestContext, scope: Scope): Promi
   const include = format.convert?.kind === 'Table' ? parseIncludeObject(context.query) : 'Metadata';
   const plan = await planWatch(scope, options, selection);
   const encoder = createEventEncoder(registry, format, include, () => tools.clock.now());
-  const { group, version, kind } = scope.resource;
+  const { group, version, resource } = scope.resource;
   const run = (sink: StreamSink) =>
     new WatchStream(plan, sink, {
       clock: tools.clock,
       encoder,
       open: (storeOptions, watchSink) => registry.store.watch(storeOptions, watchSink),
       describeError: (error) => describe(error, plan),
-      onEvents: (count) => tools.onWatchEvents(group, version, kind, count),
+      onEvents: (count) => tools.onWatchEvents(group, version, resource, count),
       random: tools.random,
     }).run();
 
