@@ -206,13 +206,20 @@ async function oidcAuthenticators(
   { clock, logger }: AuthenticationDeps,
 ): Promise<TokenAuthenticator[]> {
   if (issuers.length === 0) return [];
-  const [{ OidcAuthenticator }, { fetchJson }] = await Promise.all([
+  const [{ OidcAuthenticator }, { fetchJson, fetchText }] = await Promise.all([
     import('@coffer/apiserver/authentication/oidc/oidc-authenticator'),
     import('@coffer/apiserver/authentication/oidc/fetch-json'),
   ]);
   return issuers.map((issuer) => {
-    const fetch = (url: string) => fetchJson(url, issuer.certificateAuthorityPem);
-    return new OidcAuthenticator({ issuer, apiAudiences, fetchJson: fetch, clock, logger });
+    const authority = issuer.certificateAuthorityPem;
+    return new OidcAuthenticator({
+      issuer,
+      apiAudiences,
+      fetchJson: (url) => fetchJson(url, authority),
+      fetchToken: (url, token) => fetchText(url, authority, token === '' ? {} : { authorization: `Bearer ${token}` }),
+      clock,
+      logger,
+    });
   });
 }
 

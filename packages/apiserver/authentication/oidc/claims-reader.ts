@@ -1,4 +1,3 @@
-import { isRecord } from '@coffer/api/meta/safe-object';
 import type { UserInfo } from '@coffer/base/http/handler';
 import type { JWTPayload } from 'jose';
 import { type CompiledExpression, compileExpression } from '../../expressions/compile-expression.ts';
@@ -33,7 +32,6 @@ export class ClaimsReader {
 
   read(payload: JWTPayload): UserInfo {
     const claims = payload as Claims;
-    if (isRecord(claims._claim_names)) throw new Error('distributed claims are not supported');
     const name = this.#username(claims);
     if (typeof name !== 'string' || name === '') throw new Error('the username claim is missing or no string');
     for (const check of this.#claimRules) check(claims);

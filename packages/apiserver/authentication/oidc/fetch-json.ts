@@ -4,12 +4,26 @@ const timeoutMs = 10_000;
 const maxBytes = 1024 * 1024;
 
 /** GET of a JSON document over HTTPS with the given authorities (default the system's). No redirects, 1 MiB and ten seconds at most. */
-export function fetchJson(url: string, certificateAuthorityPem: string | undefined): Promise<unknown> {
+export async function fetchJson(url: string, certificateAuthorityPem: string | undefined): Promise<unknown> {
+  const text = await fetchText(url, certificateAuthorityPem, { accept: 'application/json' });
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Error(`${url} did not answer with JSON`, { cause: error });
+  }
+}
+
+/** As `fetchJson`, a text; rejects for every other status than 200. */
+export function fetchText(
+  url: string,
+  certificateAuthorityPem: string | undefined,
+  headers: Readonly<Record<string, string>>,
+): Promise<string> {
   return new Promise((resolve, reject) => {
     const outgoing = request(
       url,
       {
-        headers: { accept: 'application/json' },
+        headers,
         minVersion: 'TLSv1.2',
         signal: AbortSignal.timeout(timeoutMs),
         ...(certificateAuthorityPem === undefined ? {} : { ca: certificateAuthorityPem }),
@@ -24,15 +38,8 @@ export function fetchJson(url: string, certificateAuthorityPem: string | undefin
           else chunks.push(chunk);
         });
         incoming.on('end', () => {
-          if (incoming.statusCode !== 200) {
-            reject(new Error(`${url} answered ${incoming.statusCode ?? 0}`));
-            return;
-          }
-          try {
-            resolve(JSON.parse(Buffer.concat(chunks).toString('utf8')));
-          } catch (error) {
-            reject(new Error(`${url} did not answer with JSON`, { cause: error }));
-          }
+          if (incoming.statusCode === 200) resolve(Buffer.concat(chunks).toString('utf8'));
+          else reject(new Error(`${url} answered ${incoming.statusCode ?? 0}`));
         });
       },
     );

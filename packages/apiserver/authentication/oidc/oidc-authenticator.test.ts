@@ -22,6 +22,15 @@ const flags = {
   requiredClaims: [],
 };
 
+/** Keys take long to make: one pair per ID for all tests. */
+const keyPairs = new Map<string, ReturnType<typeof generateKeyPairSync>>();
+
+function keyPair(id: string) {
+  const pair = keyPairs.get(id) ?? generateKeyPairSync('rsa', { modulusLength: 2048 });
+  keyPairs.set(id, pair);
+  return pair as { readonly privateKey: KeyObject; readonly publicKey: KeyObject };
+}
+
 class FakeIssuer {
   fetches = 0;
   down = false;
@@ -32,15 +41,25 @@ class FakeIssuer {
   }
 
   rotate(id: string): void {
-    this.#keys = [{ id, ...generateKeyPairSync('rsa', { modulusLength: 2048 }) }];
+    this.#keys = [{ id, ...keyPair(id) }];
   }
 
   readonly fetchJson = async (address: string): Promise<unknown> => {
     this.fetches++;
     if (this.down) throw new Error('no route');
-    if (address.endsWith('/.well-known/openid-configuration')) return { issuer: url, jwks_uri: `${url}/keys` };
+    const discovery = '/.well-known/openid-configuration';
+    if (address.endsWith(discovery)) return { issuer: address.slice(0, -discovery.length), jwks_uri: `${url}/keys` };
     const keys = this.#keys.map(async ({ id, publicKey }) => ({ ...(await exportJWK(publicKey)), kid: id, alg: 'RS256', use: 'sig' }));
     return { keys: await Promise.all(keys) };
+  };
+
+  /** What distributed claims are answered with, by address and bearer token. */
+  readonly sources = new Map<string, string>();
+
+  readonly fetchToken = async (address: string, accessToken: string): Promise<string> => {
+    const token = this.sources.get(`${address} ${accessToken}`);
+    if (token === undefined) throw new Error(`${address} answered 401`);
+    return token;
   };
 
   sign(claims: JWTPayload): Promise<string> {
@@ -55,7 +74,14 @@ class FakeIssuer {
 function setUp(issuer: IssuerConfig = issuerFromFlags(flags)) {
   const clock = new FakeClock();
   const fake = new FakeIssuer();
-  const authenticator = new OidcAuthenticator({ issuer, apiAudiences: own, fetchJson: fake.fetchJson, clock, logger: silentLogger });
+  const authenticator = new OidcAuthenticator({
+    issuer,
+    apiAudiences: own,
+    fetchJson: fake.fetchJson,
+    fetchToken: fake.fetchToken,
+    clock,
+    logger: silentLogger,
+  });
   return {
     clock,
     fake,
@@ -72,6 +98,46 @@ function configured(jwt: string): IssuerConfig {
   if (!issuers[0]) throw new Error('no issuer');
   return issuers[0];
 }
+
+describe('OidcAuthenticator with distributed claims', () => {
+  const address = 'https://groups.example.com/jane';
+  const source = { endpoint: address, access_token: 'secret' };
+  const elsewhere = { _claim_names: { groups: 'src' }, _claim_sources: { src: source } };
+  const other = { iss: 'https://groups.example.com', groups: ['far'] };
+
+  it('reads groups from where the token says, with its access token, from an issuer of its own', async () => {
+    const { fake, userOf } = setUp();
+    fake.sources.set(`${address} secret`, `${await fake.sign(other)}\n`);
+    expect((await userOf(elsewhere))?.groups).toEqual(['oidc:far']);
+    fake.sources.set(`${address} `, await fake.sign({ ...other, groups: 'open' }));
+    expect((await userOf({ ...elsewhere, _claim_sources: { src: { endpoint: address } } }))?.groups).toEqual(['oidc:open']);
+  });
+
+  it('reads nothing where it need not', async () => {
+    expect((await setUp().userOf({ ...elsewhere, groups: ['near'] }))?.groups).toEqual(['oidc:near']);
+    expect((await setUp().userOf({ ...elsewhere, _claim_names: { roles: 'src' } }))?.groups).toEqual([]);
+    expect((await setUp().userOf({ ...elsewhere, _claim_sources: { src: { JWT: 'aggregated' } } }))?.groups).toEqual([]);
+    const byExpression = configured('claimMappings:\n  username: {expression: claims.sub}\n  groups: {expression: "[claims.sub]"}');
+    expect((await setUp(byExpression).userOf(elsewhere))?.groups).toEqual(['jane']);
+  });
+
+  it.each([
+    ['an address that fails', elsewhere, undefined, 'answered 401'],
+    ['a source that is not there', { ...elsewhere, _claim_sources: {} }, undefined, 'a source missing in _claim_sources'],
+    ['no sources', { _claim_names: { groups: 'src' } }, undefined, 'no claim sources'],
+    ['names that are none', { ...elsewhere, _claim_names: 'src' }, undefined, 'error parsing distributed claim names'],
+    ['no token', elsewhere, 'text', 'is no token of an issuer'],
+    ['a token for others', elsewhere, { ...other, aud: 'others' }, 'claim "aud" is not acceptable'],
+    ['a token that is over', elsewhere, { ...other, exp: 1767225600 - 1 }, 'token is expired'],
+    ['a token without the claim', elsewhere, { iss: other.iss }, 'did not contain the claim "groups"'],
+    ['an issuer without TLS', elsewhere, { ...other, iss: 'http://groups.example.com' }, 'URL scheme must be https'],
+  ])('refuses a token whose groups come from %s', async (_name, claims, answer, message) => {
+    const { fake, userOf } = setUp();
+    if (answer !== undefined) fake.sources.set(`${address} secret`, typeof answer === 'string' ? answer : await fake.sign(answer));
+    await expect(userOf(claims)).rejects.toThrow(message);
+    await expect(userOf(claims)).rejects.toThrow('oidc: could not expand distributed claims: ');
+  });
+});
 
 describe('OidcAuthenticator with flags', () => {
   it('prefixes the name with the issuer unless told otherwise, and groups as told', async () => {
@@ -93,7 +159,6 @@ describe('OidcAuthenticator with flags', () => {
     const strict = issuerFromFlags({ ...flags, requiredClaims: ['hd=example.com'] });
     await expect(setUp(strict).userOf({ hd: 'other.com' })).rejects.toThrow('oidc: required claim hd is not present');
     expect((await setUp(strict).userOf({ hd: 'example.com' }))?.name).toBe(`${url}#jane`);
-    await expect(setUp().userOf({ _claim_names: { groups: 'x' } })).rejects.toThrow('distributed claims are not supported');
   });
 
   it('leaves tokens of other issuers to others', async () => {
