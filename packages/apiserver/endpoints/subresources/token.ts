@@ -58,7 +58,7 @@ export async function createToken(context: RequestContext, scope: Scope, issuer:
   if (spec !== undefined) spec.expirationSeconds ??= defaultSeconds;
   const subject = { name, object, oldObject: undefined, dryRun: options.dryRun };
   await scope.tools.admission.admit(admissionAttributes(context, scope, 'CREATE', subject));
-  refuse(identityErrors(object, name, namespace));
+  refuse(identityErrors(object, name, namespace), name);
   const now = rfc3339(scope.tools.clock.now());
   const schema = scope.tools.table.struct(schemaName);
   const managedFields = trackUpdate({
@@ -83,7 +83,7 @@ export async function createToken(context: RequestContext, scope: Scope, issuer:
   }
   const audiences = (spec?.audiences ?? []).length > 0 ? (spec?.audiences ?? []) : issuer.apiAudiences;
   const requestedSeconds = spec?.expirationSeconds ?? defaultSeconds;
-  refuse(expirationErrors(requestedSeconds));
+  refuse(expirationErrors(requestedSeconds), '');
   const expirationSeconds = Math.min(requestedSeconds, issuer.maxExpirationSeconds ?? requestedSeconds);
   if (expirationSeconds < requestedSeconds) {
     context.warnings.add(`requested expiration of ${requestedSeconds} seconds shortened to ${expirationSeconds} seconds`);
@@ -123,16 +123,16 @@ export async function createToken(context: RequestContext, scope: Scope, issuer:
   return respondObject(context, 201, canonicalize(answer, schema, scope.tools.table), format);
 }
 
+/** Only what is wrong first is reported. */
 function identityErrors(request: KubeObject, name: string, namespace: string): FieldError[] {
-  const errors: FieldError[] = [];
   const { name: ownName = '', namespace: ownNamespace = '' } = request.metadata;
   if (ownName !== '' && ownName !== name) {
-    errors.push(invalid('metadata.name', ownName, 'must match the service account name if specified'));
+    return [invalid('metadata.name', ownName, 'must match the service account name if specified')];
   }
   if (ownNamespace !== '' && ownNamespace !== namespace) {
-    errors.push(invalid('metadata.namespace', ownNamespace, 'must match the service account namespace if specified'));
+    return [invalid('metadata.namespace', ownNamespace, 'must match the service account namespace if specified')];
   }
-  return errors;
+  return [];
 }
 
 function expirationErrors(seconds: number): FieldError[] {
@@ -141,8 +141,8 @@ function expirationErrors(seconds: number): FieldError[] {
   return [];
 }
 
-function refuse(errors: readonly FieldError[]): void {
-  if (errors.length > 0) throw invalidObject({ group: body.group, kind: body.kind }, '', errors);
+function refuse(errors: readonly FieldError[], name: string): void {
+  if (errors.length > 0) throw invalidObject({ group: body.group, kind: body.kind }, name, errors);
 }
 
 interface Bound {
