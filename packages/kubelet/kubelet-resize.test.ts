@@ -47,6 +47,47 @@ describe('resize', () => {
     );
   });
 
+  it('refuses a memory limit below what the container uses, until it uses less', async () => {
+    const inPlace = (memory: string) => {
+      const spec = sized('100m', memory);
+      return { containers: spec.containers.map((container) => ({ ...container, resizePolicy: [] })) };
+    };
+    node.createPod('p', inPlace('64Mi'));
+    await phase('p', 'Running');
+    const id = node.runtime.find('c')?.status.id ?? '';
+    node.runtime.memoryUsage.set(id, 40 * 1024 * 1024);
+    const pod = node.pod('p');
+    node.api.put(PODS, { ...pod, metadata: { ...pod.metadata, generation: 2 }, spec: { ...pod.spec, ...inPlace('32Mi') } });
+    const message = 'cannot decrease memory limits: attempting to set container "c" memory limit (33554432) below current usage (41943040)';
+    await node.until(() => expect(condition('PodResizeInProgress')).toMatchObject({ status: 'True', reason: 'Error', message }));
+    expect(first('p')).toMatchObject({
+      allocatedResources: { memory: '32Mi' },
+      resources: { limits: { memory: '64Mi' }, requests: { memory: '32Mi' } },
+      restartCount: 0,
+    });
+    expect(updates()).toEqual([]);
+    node.runtime.memoryUsage.set(id, 1024);
+    await node.clock.advance(10_000);
+    await node.until(() => expect(condition('PodResizeInProgress')).toBeUndefined());
+    expect(updates()).toHaveLength(1);
+    expect(updates()[0]).toContain('"memoryLimitBytes":33554432');
+  });
+
+  it('shows that a resize is under way until the runtime has done it', async () => {
+    node.createPod('p', sized('100m'));
+    await phase('p', 'Running');
+    let finish: () => void = () => {};
+    node.runtime.onUpdate = () =>
+      new Promise((resolve) => {
+        finish = resolve;
+      });
+    resize('p', '200m');
+    await node.until(() => expect(condition('PodResizeInProgress')).toMatchObject({ status: 'True' }));
+    expect(condition('PodResizeInProgress')).not.toHaveProperty('reason');
+    finish();
+    await node.until(() => expect(condition('PodResizeInProgress')).toBeUndefined());
+  });
+
   it('starts a container anew where its policy asks for it', async () => {
     node.createPod('p', sized('100m'));
     await phase('p', 'Running');

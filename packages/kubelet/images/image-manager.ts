@@ -12,7 +12,7 @@ import type { PulledRecords } from './pulled-records.ts';
 /** The image cannot be had now; `reason` is the container's waiting reason. */
 export class ImageUnavailable extends Error {
   readonly reason: string;
-  /** When trying again makes sense; undefined when only a change of the pod helps. */
+  /** When trying again makes sense; undefined where nobody knows. */
   readonly retryInMs: number | undefined;
   constructor(reason: string, message: string, retryInMs: number | undefined, options?: { cause?: unknown }) {
     super(message, options);
@@ -67,7 +67,7 @@ export class ImageManager {
     } catch (error) {
       const message = `Failed to inspect image ${JSON.stringify(image)}: ${messageOf(error)}`;
       event('Warning', 'InspectFailed', message);
-      throw new ImageUnavailable('ImageInspectError', message, 10_000, { cause: error });
+      throw new ImageUnavailable('ImageInspectError', message, undefined, { cause: error });
     }
     if (present !== undefined && accessible) {
       event('Normal', 'Pulled', `Container image ${JSON.stringify(image)} already present on machine and can be accessed by the pod`);
@@ -76,7 +76,7 @@ export class ImageManager {
     if (request.pullPolicy === 'Never') {
       const message = `Container image ${JSON.stringify(image)} is not present with pull policy of Never`;
       event('Warning', 'ErrImageNeverPull', message);
-      throw new ImageUnavailable('ErrImageNeverPull', message, 10_000);
+      throw new ImageUnavailable('ErrImageNeverPull', message, undefined);
     }
     const key = `${pod.metadata.uid}_${image}`;
     const failedMs = this.#lastFailureMs.get(key);

@@ -67,6 +67,7 @@ export interface StartRequest {
 /** A container that could not be started. */
 export class StartError extends Error {
   readonly reason: string;
+  /** When trying again makes sense; undefined where nobody knows: soon, then less and less often. */
   readonly retryInMs: number | undefined;
   constructor(reason: string, message: string, retryInMs: number | undefined, options?: { cause?: unknown }) {
     super(message, options);
@@ -75,9 +76,6 @@ export class StartError extends Error {
     this.retryInMs = retryInMs;
   }
 }
-
-/** What cannot work before something else changes is tried again after this; objects that appear wake the pod at once. */
-const retryMs = 10_000;
 
 export class ContainerStarter {
   readonly #deps: ContainerStarterDeps;
@@ -104,7 +102,7 @@ export class ContainerStarter {
       id = await this.#deps.starting.run(() => runtime.createContainer(sandboxId, config));
     } catch (error) {
       event(pod, kind, container, 'Warning', 'Failed', `Error: ${messageOf(error)}`);
-      throw new StartError(error instanceof RuntimeRefusal ? error.reason : 'CreateContainerError', messageOf(error), retryMs, {
+      throw new StartError(error instanceof RuntimeRefusal ? error.reason : 'CreateContainerError', messageOf(error), undefined, {
         cause: error,
       });
     }
@@ -114,7 +112,7 @@ export class ContainerStarter {
     } catch (error) {
       await cache.refreshContainer(uid, id);
       event(pod, kind, container, 'Warning', 'Failed', `Error: ${messageOf(error)}`);
-      throw new StartError(error instanceof RuntimeRefusal ? error.reason : 'RunContainerError', messageOf(error), retryMs, {
+      throw new StartError(error instanceof RuntimeRefusal ? error.reason : 'RunContainerError', messageOf(error), undefined, {
         cause: error,
       });
     }
@@ -173,7 +171,7 @@ export class ContainerStarter {
     } catch (error) {
       if (!(error instanceof ImageUnavailable)) throw error;
       this.#deps.event(pod, kind, container, 'Warning', 'Failed', `Error: ${error.reason}`);
-      throw new StartError(error.reason, error.message, error.retryInMs ?? retryMs, { cause: error });
+      throw new StartError(error.reason, error.message, error.retryInMs, { cause: error });
     }
   }
 
@@ -208,7 +206,7 @@ export class ContainerStarter {
       return await buildContainerConfig(this.#deps.config, { ...request, attempt, image, volumeImages });
     } catch (error) {
       this.#deps.event(pod, kind, container, 'Warning', 'Failed', `Error: ${messageOf(error)}`);
-      throw new StartError('CreateContainerConfigError', messageOf(error), retryMs, { cause: error });
+      throw new StartError('CreateContainerConfigError', messageOf(error), undefined, { cause: error });
     }
   }
 
@@ -240,7 +238,7 @@ export class ContainerStarter {
       this.#deps.event(pod, kind, container, 'Normal', 'Killing', 'FailedPostStartHook');
       await this.#deps.runtime.stopContainer(id, (pod.spec.terminationGracePeriodSeconds ?? 30) * 1000);
       await this.#deps.cache.refreshContainer(pod.metadata.uid, id);
-      throw new StartError('PostStartHookError', messageOf(error), retryMs, { cause: error });
+      throw new StartError('PostStartHookError', messageOf(error), undefined, { cause: error });
     }
   }
 }

@@ -2,7 +2,7 @@
  * `status.containerStatuses` and its siblings: what the runtime shows, joined with what the last status said and with why a container
  * could not be started. Pure; upstream's rules and texts.
  */
-import type { V1ContainerState, V1VolumeMountStatus } from '@coffer/api/generated/types';
+import type { V1ContainerState, V1ResourceRequirements, V1VolumeMountStatus } from '@coffer/api/generated/types';
 import type { ContainerStatus } from '@coffer/cri/runtime/container-runtime';
 import { factsOf } from '../runtime/labels.ts';
 import type { RuntimePod } from '../runtime/runtime-cache.ts';
@@ -30,6 +30,19 @@ export interface ContainerStatusInput {
   readonly messages: ReadonlyMap<string, string>;
   /** Containers that were cleared away to be started anew. */
   readonly restarting: ReadonlySet<string>;
+  /** What a running container has, by its ID; without an entry what its pod was given. */
+  readonly applied: ReadonlyMap<string, V1ResourceRequirements>;
+}
+
+/** What a container has while it does not have all that its pod was given. No runtime knows of a request for memory. */
+function actualResources(allocated: V1ResourceRequirements, applied: V1ResourceRequirements): V1ResourceRequirements {
+  const cpu = applied.requests?.cpu;
+  const requests = { ...allocated.requests, ...(cpu === undefined ? {} : { cpu }) };
+  return {
+    ...allocated,
+    ...(applied.limits === undefined ? {} : { limits: applied.limits }),
+    ...(Object.keys(requests).length === 0 ? {} : { requests }),
+  };
 }
 
 type Draft = { -readonly [K in keyof ContainerApiStatus]: ContainerApiStatus[K] };
@@ -117,7 +130,9 @@ function runtimeStatus(
   const restartCount = Math.max(factsOf(status).attempt, previous?.restartCount ?? 0);
   const differs = previous?.containerID !== id;
   const lastTerminated = differs && previous?.state?.terminated !== undefined ? previous.state.terminated : previous?.lastState?.terminated;
-  const resources = container?.resources;
+  const allocated = container?.resources;
+  const applied = status.state === 'running' ? input.applied.get(status.id) : undefined;
+  const resources = applied === undefined ? allocated : actualResources(allocated ?? {}, applied);
   return {
     name: status.name,
     state: runtimeState(input, status, previous),
@@ -128,7 +143,7 @@ function runtimeStatus(
     imageID: status.imageRef,
     containerID: id,
     started: false,
-    ...(resources?.requests === undefined ? {} : { allocatedResources: resources.requests }),
+    ...(allocated?.requests === undefined ? {} : { allocatedResources: allocated.requests }),
     ...(resources === undefined ? {} : { resources }),
     ...(container === undefined ? {} : volumeMountStatuses(container)),
     ...(status.user === undefined

@@ -62,6 +62,7 @@ function compute(of: Pod, containers: readonly ContainerStatus[], more: Partial<
     podIsTerminal: false,
     probes: { started: () => true, ready: () => true },
     startFailure: () => undefined,
+    applied: new Map(),
     messages: new Map(),
     hostIps: ['192.0.2.1'],
     nowMs: startMs,

@@ -1,4 +1,6 @@
 /** The whole `status` of a pod, computed from the runtime, the probes and the last status. Pure; nothing is sent here. */
+
+import type { V1ResourceRequirements } from '@coffer/api/generated/types';
 import { restartsAllContainers } from '@coffer/api/kinds/restart-rules';
 import { qosClassOf } from '../resources/pod-resources.ts';
 import type { RuntimePod } from '../runtime/runtime-cache.ts';
@@ -51,6 +53,8 @@ export interface PodStatusInput {
   readonly resize: readonly PodCondition[];
   /** Containers that are to be started anew because all of the pod is. */
   readonly restarting: ReadonlySet<string>;
+  /** By container ID: what running containers have. */
+  readonly applied: ReadonlyMap<string, V1ResourceRequirements>;
 }
 
 /** Conditions come without times; the status manager adds them. */
@@ -66,6 +70,7 @@ export function computePodStatus(input: PodStatusInput): PodStatus {
     startFailure: input.startFailure,
     messages: input.messages,
     restarting: input.restarting,
+    applied: input.applied,
   };
   const init = containerStatuses({
     ...common,

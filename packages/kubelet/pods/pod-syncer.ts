@@ -60,6 +60,8 @@ export interface PodState {
   readonly uid: string;
   pod: Pod;
   readonly startFailures: Map<string, StartFailure>;
+  /** How often in a row a container could not be started. */
+  readonly startTries: Map<string, number>;
   /** Termination messages by container ID; read once. */
   readonly messages: Map<string, string>;
   verdict: Verdict | undefined;
@@ -68,6 +70,7 @@ export interface PodState {
   /** Some volume is not there yet. */
   waitsForVolumes: boolean;
   volumeTries: number;
+  sandboxTries: number;
 }
 
 export interface SyncResult {
@@ -79,7 +82,8 @@ export interface SyncResult {
 
 /** Volumes that wait for an object are woken by it; this is for what nobody tells. */
 const volumeRetry: BackoffOptions = { initialMs: 500, factor: 2, maxMs: 122_000 };
-const sandboxRetryMs = 2000;
+/** What failed for reasons that may pass at once, or never: objects that appear wake the pod by themselves. */
+const startRetry: BackoffOptions = { initialMs: 250, factor: 2, maxMs: 10_000 };
 
 export class PodSyncer {
   readonly #deps: PodSyncerDeps;
@@ -107,6 +111,8 @@ export class PodSyncer {
     if (waitMs !== undefined) return { terminal: false, againInMs: earliest(waitMs, deadlineMs) };
     await restartWholePod(this.#deps, state.pod, state.restart, () => this.#report(state, 'active'));
     const resizeMs = this.#deps.resizer.allocate(state.pod, state.resize, this.#deps.cache.get(state.uid));
+    // Restarting for it may take a while.
+    if (state.resize.underWay) await this.#report(state, 'active');
     const retryMs = earliest(resizeMs, await this.#act(state, signal));
     const after = await this.#report(state, 'active');
     this.#deps.probes.ensure(state.pod, this.#deps.cache.get(state.uid));
@@ -165,6 +171,7 @@ export class PodSyncer {
       nowMs: clock.now(),
       verdict: state.verdict,
       resize: state.resize.conditions(),
+      applied: state.resize.applied,
       restarting: state.restart.names,
     });
     return statuses.set(state.pod, status, progress !== 'ended' && state.verdict?.rejected !== true);
@@ -232,7 +239,8 @@ export class PodSyncer {
     let sandboxId = runtime.sandboxes[0]?.id;
     if (actions.createSandbox) {
       sandboxId = await this.#createSandbox(state, actions.sandboxAttempt);
-      if (sandboxId === undefined) return sandboxRetryMs;
+      if (sandboxId === undefined) return backoffDelayMs(startRetry, state.sandboxTries++);
+      state.sandboxTries = 0;
     }
     return sandboxId === undefined ? resizeMs : earliest(resizeMs, await this.#startAll(state, sandboxId, actions.start, signal));
   }
@@ -264,6 +272,7 @@ export class PodSyncer {
           signal,
         });
         state.startFailures.delete(container.name);
+        state.startTries.delete(container.name);
         const id = latestContainer(this.#deps.cache.get(uid), container.name)?.id;
         if (id !== undefined) state.resize.applied.set(id, container.resources ?? {});
         // What follows a sidecar can start as soon as that runs; nothing else would tell.
@@ -271,7 +280,9 @@ export class PodSyncer {
       } catch (error) {
         if (!(error instanceof StartError)) throw error;
         state.startFailures.set(container.name, { reason: error.reason, message: error.message });
-        retryMs = earliest(retryMs, error.retryInMs);
+        const tries = state.startTries.get(container.name) ?? 0;
+        state.startTries.set(container.name, tries + 1);
+        retryMs = earliest(retryMs, error.retryInMs ?? backoffDelayMs(startRetry, tries));
         // What comes after an init container that did not start has to wait for it.
         if (kind === 'init') break;
       } finally {

@@ -2,8 +2,9 @@
  * Gives running pods what a resize of their spec asks for. Promises: a pod gets all of it or stays as it is, with the reason in a condition;
  * containers keep running unless their `resizePolicy` says otherwise; what the runtime refuses is tried again.
  */
+import { quoteGo } from '@coffer/api/errors/field-error';
 import type { V1ResourceRequirements } from '@coffer/api/generated/types';
-import type { ContainerRuntime } from '@coffer/cri/runtime/container-runtime';
+import type { ContainerResources, ContainerRuntime } from '@coffer/cri/runtime/container-runtime';
 import { containerResources } from '../resources/pod-resources.ts';
 import type { RuntimePod } from '../runtime/runtime-cache.ts';
 import type { Container, Pod, PodCondition } from '../types.ts';
@@ -55,6 +56,7 @@ export class ResizeState {
     }
     if (this.failure !== undefined)
       conditions.push({ type: 'PodResizeInProgress', status: 'True', reason: 'Error', message: this.failure });
+    else if (this.underWay) conditions.push({ type: 'PodResizeInProgress', status: 'True' });
     return conditions;
   }
 
@@ -109,23 +111,65 @@ export class Resizer {
 
   /** Gives running containers what the pod was given; `pod` is the pod as this node runs it. Returns when to try again what failed. */
   async apply(pod: Pod, state: ResizeState, runtime: RuntimePod): Promise<number | undefined> {
-    const { podEvent, memoryCapacityBytes } = this.#deps;
-    for (const container of [...(pod.spec.initContainers ?? []), ...pod.spec.containers]) {
-      const status = latestContainer(runtime, container.name);
-      if (status?.state !== 'running' || sameResources(state.appliedTo(status.id, container), container.resources)) continue;
-      try {
-        await this.#deps.runtime.updateContainerResources(status.id, containerResources(pod, container, memoryCapacityBytes));
-      } catch (error) {
-        const failure = messageOf(error);
-        if (failure !== state.failure) podEvent(pod, 'Warning', 'ResizeError', `Pod resize error: ${resizeSummary(pod, failure)}`);
-        state.failure = failure;
-        return retryMs;
-      }
-      state.applied.set(status.id, container.resources ?? {});
+    const { podEvent } = this.#deps;
+    try {
+      await this.#update(pod, state, runtime);
+    } catch (error) {
+      const failure = messageOf(error);
+      if (failure !== state.failure) podEvent(pod, 'Warning', 'ResizeError', `Pod resize error: ${resizeSummary(pod, failure)}`);
+      state.failure = failure;
+      return retryMs;
     }
     state.failure = undefined;
     if (state.underWay) podEvent(pod, 'Normal', 'ResizeCompleted', `Pod resize completed: ${resizeSummary(pod)}`);
     state.underWay = false;
     return undefined;
   }
+
+  async #update(pod: Pod, state: ResizeState, runtime: RuntimePod): Promise<void> {
+    const changed = [...(pod.spec.initContainers ?? []), ...pod.spec.containers].flatMap((container) => {
+      const status = latestContainer(runtime, container.name);
+      if (status?.state !== 'running') return [];
+      const before = state.appliedTo(status.id, container);
+      if (sameResources(before, container.resources)) return [];
+      const figures = (resources: V1ResourceRequirements) =>
+        containerResources(pod, { ...container, resources }, this.#deps.memoryCapacityBytes);
+      return [{ id: status.id, container, before: figures(before), after: figures(container.resources ?? {}) }];
+    });
+    await this.#refuseBelowUsage(changed);
+    for (const { id, container, after } of changed) {
+      await this.#deps.runtime.updateContainerResources(id, after);
+      state.applied.set(id, container.resources ?? {});
+    }
+  }
+
+  /** A limit below what a container uses now would end it. Looked at for all before any gets less. */
+  async #refuseBelowUsage(changed: readonly Change[]): Promise<void> {
+    const shrinking = changed.filter(({ before, after }) => {
+      const limit = after.memoryLimitBytes;
+      return limit !== undefined && (before.memoryLimitBytes === undefined || limit < before.memoryLimitBytes);
+    });
+    if (shrinking.length === 0) return;
+    const stats = await this.#deps.runtime.containerStats();
+    const problems = shrinking.flatMap(({ id, container, after }) => {
+      const usage = stats.find(({ containerId }) => containerId === id)?.memoryWorkingSetBytes ?? 0;
+      const limit = after.memoryLimitBytes ?? 0;
+      return usage > limit
+        ? [`attempting to set container ${quoteGo(container.name)} memory limit (${limit}) below current usage (${usage})`]
+        : [];
+    });
+    if (problems.length > 0) throw new Error(`cannot decrease memory limits: ${goAggregate(problems)}`);
+  }
+}
+
+interface Change {
+  readonly id: string;
+  readonly container: Container;
+  readonly before: ContainerResources;
+  readonly after: ContainerResources;
+}
+
+/** Several errors as Go's utilities join them. */
+function goAggregate(errors: readonly string[]): string {
+  return errors.length === 1 ? (errors[0] ?? '') : `[${errors.join(', ')}]`;
 }

@@ -32,6 +32,8 @@ const relistWithoutEventsMs = 1000;
 export class RuntimeCache {
   readonly #deps: RuntimeCacheDeps;
   readonly #pods = new Map<string, Slot>();
+  /** While everything is listed: what was asked for in the meantime, of which the list may tell less. */
+  #newer: Set<string> | undefined;
 
   constructor(deps: RuntimeCacheDeps) {
     this.#deps = deps;
@@ -65,14 +67,18 @@ export class RuntimeCache {
   }
 
   async refreshContainer(uid: string, id: string): Promise<void> {
+    this.#newer?.add(id);
     const status = await this.#deps.runtime.containerStatus(id);
+    this.#newer?.add(id);
     if (status === undefined) this.#pods.get(uid)?.containers.delete(id);
     else this.#slot(uid).containers.set(id, status);
     this.#dropIfEmpty(uid);
   }
 
   async refreshSandbox(uid: string, id: string): Promise<void> {
+    this.#newer?.add(id);
     const status = await this.#deps.runtime.podSandboxStatus(id);
+    this.#newer?.add(id);
     if (status === undefined) this.#pods.get(uid)?.sandboxes.delete(id);
     else this.#slot(uid).sandboxes.set(id, status);
     this.#dropIfEmpty(uid);
@@ -80,18 +86,22 @@ export class RuntimeCache {
 
   /** Compares everything with the runtime and tells which pods changed. */
   async relist(): Promise<void> {
-    const { runtime } = this.#deps;
-    const [sandboxes, containers] = await Promise.all([runtime.listPodSandboxes(), runtime.listContainers()]);
+    const newer = new Set<string>();
+    this.#newer = newer;
+    const [sandboxes, containers] = await this.#list().finally(() => {
+      this.#newer = undefined;
+    });
     const before = new Map([...this.#pods].map(([uid, slot]) => [uid, fingerprint(slot)]));
-    this.#pods.clear();
-    for (const sandbox of sandboxes) {
-      const uid = podUidOf(sandbox) ?? sandbox.uid;
-      this.#slot(uid).sandboxes.set(sandbox.id, sandbox);
+    for (const slot of this.#pods.values()) {
+      for (const part of [slot.sandboxes, slot.containers]) for (const id of part.keys()) if (!newer.has(id)) part.delete(id);
     }
+    for (const sandbox of sandboxes)
+      if (!newer.has(sandbox.id)) this.#slot(podUidOf(sandbox) ?? sandbox.uid).sandboxes.set(sandbox.id, sandbox);
     for (const container of containers) {
       const uid = podUidOf(container);
-      if (uid !== undefined) this.#slot(uid).containers.set(container.id, container);
+      if (uid !== undefined && !newer.has(container.id)) this.#slot(uid).containers.set(container.id, container);
     }
+    for (const uid of this.#pods.keys()) this.#dropIfEmpty(uid);
     for (const uid of new Set([...before.keys(), ...this.#pods.keys()])) {
       const slot = this.#pods.get(uid);
       if ((slot === undefined ? '' : fingerprint(slot)) !== (before.get(uid) ?? '')) this.#deps.onChange(uid);
@@ -129,6 +139,10 @@ export class RuntimeCache {
 
   async #refreshSandboxes(uid: string): Promise<void> {
     for (const id of this.#pods.get(uid)?.sandboxes.keys() ?? []) await this.refreshSandbox(uid, id);
+  }
+
+  #list(): Promise<readonly [readonly PodSandboxStatus[], readonly ContainerStatus[]]> {
+    return Promise.all([this.#deps.runtime.listPodSandboxes(), this.#deps.runtime.listContainers()]);
   }
 
   #slot(uid: string): Slot {

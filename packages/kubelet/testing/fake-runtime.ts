@@ -34,8 +34,8 @@ export class FakeRuntime implements ContainerRuntime {
   readonly sandboxes = new Map<string, { status: PodSandboxStatus; readonly config: PodSandboxConfig }>();
   readonly pulls: { readonly image: string; readonly auth: RegistryAuth | undefined }[] = [];
   behaviour: Behaviour = () => undefined;
-  /** May throw to refuse other resources. */
-  onUpdate: (container: string) => void = () => {};
+  /** May throw to refuse other resources, or take its time. */
+  onUpdate: (container: string) => void | Promise<void> = () => {};
   execResult: (command: readonly string[], containerId: string) => Partial<ExecSyncResult> = () => ({});
   /** Undefined: the image is not there and has to be pulled. */
   image: (image: string) => ImageStatus | undefined = (image) => ({
@@ -47,6 +47,8 @@ export class FakeRuntime implements ContainerRuntime {
     username: '',
     pinned: false,
   });
+  /** Bytes that a container uses, by its id. */
+  readonly memoryUsage = new Map<string, number>();
   /** What `listImages` shows. */
   readonly images = new Map<string, ImageStatus>();
   onRemoveImage: (id: string) => void = () => {};
@@ -153,7 +155,7 @@ export class FakeRuntime implements ContainerRuntime {
   async updateContainerResources(id: string, resources: ContainerResources): Promise<void> {
     const container = this.#container(id);
     this.calls.push(`updateContainerResources ${container.config.name} ${JSON.stringify(resources)}`);
-    this.onUpdate(container.config.name);
+    await this.onUpdate(container.config.name);
   }
 
   async stopContainer(id: string, timeoutMs: number): Promise<void> {
@@ -214,7 +216,13 @@ export class FakeRuntime implements ContainerRuntime {
   }
 
   async containerStats() {
-    return [];
+    const usage = [...this.memoryUsage];
+    return usage.map(([containerId, memoryWorkingSetBytes]) => ({
+      containerId,
+      cpuUsageNs: 0,
+      memoryWorkingSetBytes,
+      writableLayerBytes: 0,
+    }));
   }
 
   async reopenContainerLog(): Promise<void> {}
