@@ -102,7 +102,7 @@ export async function startServer(flags: ServerFlags, environment: ServerEnviron
     encryptionSummary: encryption.summary,
     async close(graceMs) {
       closing.abort(new Error('the server ends'));
-      await apiService.close().catch((error: unknown) => logger.warn('this server could not leave the endpoints', { err: error }));
+      await leaveEndpoints(apiService, logger);
       await front.close(graceMs);
       await storageAdmin.close();
       await controlPlane.close();
@@ -133,6 +133,16 @@ function openApiService(
   const shared = isShared(flags) && address !== undefined;
   const leases = shared ? new AddressLeases({ backend, clock: systemClock, host: address.host }) : undefined;
   return new ApiService({ handler, clock: systemClock, logger, address, leases });
+}
+
+/** Without the store a server ends all the same. */
+async function leaveEndpoints(apiService: ApiService, logger: Logger): Promise<void> {
+  const tooLong = systemClock.sleep(closeGraceMs).then(() => {
+    throw new Error(`no answer within ${closeGraceMs} ms`);
+  });
+  await Promise.race([apiService.close(), tooLong]).catch((error: unknown) => {
+    logger.warn('this server could not leave the endpoints of the API; others drop it in a while', { err: error });
+  });
 }
 
 function openServiceClaims(flags: ServerFlags, { backend }: OpenStore): KeyClaims | undefined {

@@ -21,7 +21,7 @@ export interface IssueRequest {
   readonly warnAfterSeconds?: number;
   readonly boundObject?: BoundObject;
   /** The node of a pod-bound token's pod. */
-  readonly node?: { readonly name: string; readonly uid: string };
+  readonly node?: { readonly name: string; readonly uid?: string };
 }
 
 export interface IssuedToken {

@@ -271,6 +271,7 @@ describe('token', () => {
       audiences: ['x'],
       expirationSeconds: 600,
       boundObject: { kind: 'Pod', name: 'tok', uid: pod.metadata.uid },
+      node: { name: 'n1' },
     });
     expect(json.metadata).toMatchObject({ name: 'default', namespace: 'ns' });
   });
@@ -307,6 +308,7 @@ describe('token', () => {
     ],
     [{ boundObjectRef: { kind: 'Job', apiVersion: 'batch/v1', name: 'j' } }, 'cannot bind token to object of type batch/v1, Kind=Job'],
     [{ boundObjectRef: { kind: 'Secret', apiVersion: 'v1', name: 'none' } }, 'secrets "none" not found'],
+    [{ boundObjectRef: { kind: 'Secret', apiVersion: 'v1' } }, 'Name parameter required.'],
   ])('refuses %j', async (spec, message) => {
     expect((await api.request('POST', url, { spec })).json.message).toBe(message);
   });

@@ -32,7 +32,7 @@ export interface TokenIssuer {
     /** Use later than this is recorded by audit; absent for no such time. */
     readonly warnAfterSeconds?: number;
     readonly boundObject?: { readonly kind: 'Pod' | 'Secret' | 'Node'; readonly name: string; readonly uid: string };
-    readonly node?: { readonly name: string; readonly uid: string };
+    readonly node?: NodeReference;
   }): Promise<{ readonly token: string; readonly jti: string }>;
 }
 
@@ -145,9 +145,14 @@ function refuse(errors: readonly FieldError[], name: string): void {
   if (errors.length > 0) throw invalidObject({ group: body.group, kind: body.kind }, name, errors);
 }
 
+interface NodeReference {
+  readonly name: string;
+  readonly uid?: string;
+}
+
 interface Bound {
   readonly object: { readonly kind: 'Pod' | 'Secret' | 'Node'; readonly name: string; readonly uid: string };
-  readonly node?: { readonly name: string; readonly uid: string };
+  readonly node?: NodeReference;
 }
 
 /** The object a token is bound to: it must exist, be the one the request means and, for a pod, run as the account. */
@@ -158,7 +163,12 @@ function findBound(scopes: Scopes, reference: V1BoundObjectReference, account: s
   if (group !== '' || (kind !== 'Pod' && kind !== 'Secret' && kind !== 'Node')) {
     throw badRequest(`cannot bind token to object of type ${group}/${version}, Kind=${kind}`);
   }
+  if (name === '') throw badRequest('Name parameter required.');
   const found = lookUp(scopes, kind, kind === 'Node' ? '' : namespace, name);
+  const { serviceAccountName, nodeName = '' } = kind === 'Pod' ? podSpec(found.peek()) : {};
+  if (kind === 'Pod' && serviceAccountName !== account) {
+    throw badRequest(`cannot bind token for serviceaccount ${JSON.stringify(account)} to pod running with different serviceaccount name.`);
+  }
   if (reference.uid !== undefined && reference.uid !== '' && reference.uid !== found.uid) {
     throw conflict(
       { group, resource: kind },
@@ -167,14 +177,10 @@ function findBound(scopes: Scopes, reference: V1BoundObjectReference, account: s
     );
   }
   const object = { kind, name, uid: found.uid } as const;
-  if (kind !== 'Pod') return { object };
-  const { serviceAccountName, nodeName } = podSpec(found.peek());
-  if (serviceAccountName !== account) {
-    throw badRequest(`cannot bind token for serviceaccount ${JSON.stringify(account)} to pod running with different serviceaccount name.`);
-  }
-  if (nodeName === undefined || nodeName === '') return { object };
+  if (nodeName === '') return { object };
+  // A node that is not there (any more) is told by its name alone.
   const uid = scopes.get('/v1/nodes')?.registry.store.get('', nodeName)?.uid;
-  return { object, ...(uid === undefined ? {} : { node: { name: nodeName, uid } }) };
+  return { object, node: { name: nodeName, ...(uid === undefined ? {} : { uid }) } };
 }
 
 const resourceOf = { Pod: 'pods', Secret: 'secrets', Node: 'nodes' } as const;
