@@ -233,6 +233,26 @@ describe('lifecycle', () => {
     expect(node.runtime.calls).toContain('stopContainer c 2000');
   });
 
+  it('shows who has ended while the preStop hook of another runs, which a second deletion cuts short', async () => {
+    node.createPod('p', {
+      terminationGracePeriodSeconds: 9999,
+      containers: [
+        { name: 'quick', image: 'i' },
+        { name: 'slow', image: 'i', lifecycle: { preStop: { sleep: { seconds: 9999 } } } },
+      ],
+    });
+    const ready = () => (node.pod('p').status.containerStatuses ?? []).filter((one) => one.ready).map(({ name }) => name);
+    await node.until(() => expect(ready()).toEqual(['quick', 'slow']));
+    node.deletePod('p', 9999);
+    await node.until(() => expect(ready()).toEqual(['slow']));
+    expect(first('p')).toMatchObject({ name: 'quick', restartCount: 0, state: { terminated: { exitCode: 143 } } });
+    expect(node.pod('p').status.phase).toBe('Running');
+    node.deletePod('p', 1);
+    await node.until(() => expect(node.runtime.calls).toContain('stopContainer slow 1000'));
+    await node.clock.advance(1000);
+    await node.until(() => expect(node.hasPod('p')).toBe(false));
+  });
+
   it('refuses pods for which there is no place', async () => {
     await node.close();
     node = await TestNode.start({ maxPods: 1 });

@@ -25,6 +25,8 @@ const minimumGraceMs = 2000;
 
 export class ContainerKiller {
   readonly #deps: ContainerKillerDeps;
+  /** Of preStop hooks under way, by container: gives them less time. */
+  readonly #hooks = new Map<string, (graceMs: number) => void>();
 
   constructor(deps: ContainerKillerDeps) {
     this.#deps = deps;
@@ -45,8 +47,8 @@ export class ContainerKiller {
     await cache.refreshContainer(pod.metadata.uid, status.id);
   }
 
-  /** Stops everything that runs in a pod. */
-  async killAll(pod: Pod, graceMs: number): Promise<void> {
+  /** Stops everything that runs in a pod. `onEnded` hears of every container that ended while others still run. */
+  async killAll(pod: Pod, graceMs: number, onEnded?: () => Promise<unknown>): Promise<void> {
     const running = this.#deps.cache.get(pod.metadata.uid).containers.filter((status) => status.state !== 'exited');
     const order = (status: ContainerStatus) => (pod.spec.initContainers ?? []).findIndex((c) => c.name === status.name && isSidecar(c));
     const others = running.filter((status) => order(status) < 0);
@@ -55,6 +57,7 @@ export class ContainerKiller {
     const stop = async (status: ContainerStatus, waitFor?: Promise<unknown>) => {
       try {
         await this.kill(pod, status, `Stopping container ${status.name}`, graceMs, waitFor);
+        if (this.#deps.cache.get(pod.metadata.uid).containers.some(({ state }) => state === 'running')) await onEnded?.();
       } catch (error) {
         failures.push(error);
       }
@@ -69,6 +72,7 @@ export class ContainerKiller {
   hurry(uid: string, graceMs: number): void {
     for (const status of this.#deps.cache.get(uid).containers) {
       if (status.state === 'exited') continue;
+      this.#hooks.get(status.id)?.(graceMs);
       this.#deps.runtime
         .stopContainer(status.id, graceMs)
         .catch((error: unknown) => this.#deps.logger.warn('a container could not be stopped', { containerId: status.id, err: error }));
@@ -85,7 +89,9 @@ export class ContainerKiller {
     if (hook === undefined || graceMs <= 0) return;
     const { clock } = this.#deps;
     const limit = new AbortController();
-    const cancel = clock.setTimer(graceMs, () => limit.abort(new Error('the grace period is over')));
+    const abortIn = (ms: number) => clock.setTimer(ms, () => limit.abort(new Error('the grace period is over')));
+    const cancels = [abortIn(graceMs)];
+    this.#hooks.set(status.id, (ms) => cancels.push(abortIn(ms)));
     try {
       await runHook(
         { ...this.#deps, warn: (reason, message) => this.#deps.event(pod, found.kind, found.container, 'Warning', reason, message) },
@@ -97,7 +103,8 @@ export class ContainerKiller {
       if (!limit.signal.aborted) this.#deps.event(pod, found.kind, found.container, 'Warning', 'FailedPreStopHook', 'PreStopHook failed');
       this.#deps.logger.info('a preStop hook failed', { pod: pod.metadata.name, container: status.name, err: error });
     } finally {
-      cancel();
+      this.#hooks.delete(status.id);
+      for (const cancel of cancels) cancel();
     }
   }
 

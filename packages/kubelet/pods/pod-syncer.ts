@@ -125,7 +125,8 @@ export class PodSyncer {
     await cache.refresh(state.uid);
     probes.stopLivenessAndStartup(state.uid);
     await this.#report(state, 'active');
-    await killer.killAll(state.pod, graceMs);
+    // Whoever ended is not ready any more, however long the others take.
+    await killer.killAll(state.pod, graceMs, () => this.#report(state, 'active'));
     probes.removePod(state.uid);
     await this.#report(state, 'stopped');
     for (const sandbox of cache.get(state.uid).sandboxes) {
