@@ -1,19 +1,6 @@
 // Bundles and runs authorize.ts: `node bench/authorize.mjs`.
 import { spawnSync } from 'node:child_process';
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import { bundle } from './support.mjs';
 
-const root = path.join(path.dirname(fileURLToPath(import.meta.url)), '..');
-const outfile = path.join(root, '.cache/bench/authorize.mjs');
-await build({
-  entryPoints: [path.join(root, 'bench/authorize.ts')],
-  outfile,
-  bundle: true,
-  platform: 'node',
-  format: 'esm',
-  target: 'node20',
-  external: ['lmdb'],
-  logLevel: 'error',
-});
+const outfile = await bundle('authorize');
 process.exitCode = spawnSync(process.execPath, [outfile], { stdio: 'inherit' }).status ?? 1;

@@ -3,21 +3,9 @@ import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import { bundle } from './support.mjs';
 
-const root = path.join(path.dirname(fileURLToPath(import.meta.url)), '..');
-const outfile = path.join(root, '.cache/bench/storage.mjs');
-await build({
-  entryPoints: [path.join(root, 'bench/storage.ts')],
-  outfile,
-  bundle: true,
-  platform: 'node',
-  format: 'esm',
-  target: 'node20',
-  external: ['lmdb'],
-  logLevel: 'error',
-});
+const outfile = await bundle('storage');
 const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'coffer-bench-'));
 try {
   for (const mode of ['write', 'load']) {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CofferProcess, runCommand } from '../support/coffer-process.ts';
+import { paymentsAccount } from '../support/payments-account.ts';
 import { Session } from '../support/session.ts';
 
 // Who reads Secrets: the fourth document's example of least privilege, with the account's own token and from a pod, and what
@@ -23,42 +24,6 @@ afterAll(async () => {
   await coffer?.dispose();
 });
 
-// As the document writes it.
-const example = `# Service Account: Dedicated per workload
-apiVersion: v1
-kind: ServiceAccount
-metadata:
-  name: payment-service-account
-  namespace: payments
-automountServiceAccountToken: false  # Disable unless the app needs API access
----
-# Role: Read only specific Secrets
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata:
-  name: secret-reader
-  namespace: payments
-rules:
-  - apiGroups: [""]
-    resources: ["secrets"]
-    resourceNames: ["payment-gateway-key", "db-credentials"]  # Only specific secrets
-    verbs: ["get"]  # NOT 'list' — prevents enumeration
----
-# RoleBinding: Bind SA to Role
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata:
-  name: payment-secret-access
-  namespace: payments
-subjects:
-  - kind: ServiceAccount
-    name: payment-service-account
-    namespace: payments
-roleRef:
-  kind: Role
-  name: secret-reader
-  apiGroup: rbac.authorization.k8s.io
-`;
 const account = 'system:serviceaccount:payments:payment-service-account';
 
 /** kubectl with nothing but a token. */
@@ -77,7 +42,7 @@ describe('least privilege for Secrets', () => {
   let token: string;
 
   it('is set up as the document writes it', async () => {
-    await payments.apply(example);
+    await payments.apply(paymentsAccount);
     for (const name of ['payment-gateway-key', 'db-credentials', 'third'])
       await payments.succeed(['create', 'secret', 'generic', name, `--from-literal=value=${name}-value`]);
     token = await payments.succeed(['create', 'token', 'payment-service-account']);

@@ -3,6 +3,7 @@ import { copyFile, readFile, rename } from 'node:fs/promises';
 import path from 'node:path';
 import type { Backend } from '@coffer/storage/backend/backend';
 import { openEtcdBackend } from '@coffer/storage/backend/etcd';
+import { TestKmsPlugin } from '@coffer/storage/testing/kms-plugin';
 import { load } from 'js-yaml';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type CofferProcess, delay, eventually } from '../support/coffer-process.ts';
@@ -15,7 +16,6 @@ import {
   writeConfiguration,
 } from '../support/encryption-session.ts';
 import { EtcdProcess, etcdProgram } from '../support/etcd-process.ts';
-import { TestKmsPlugin } from '../support/kms-plugin.ts';
 import golden from './golden-stored-values.json' with { type: 'json' };
 
 // Several API servers on one etcd, which holds values as a kube-apiserver writes them: made by hack/golden-stored-values.py, not by us.

@@ -1,9 +1,9 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { TestKmsPlugin } from '@coffer/storage/testing/kms-plugin';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { bundle, CofferProcess, eventually, runCommand } from '../support/coffer-process.ts';
-import { TestKmsPlugin } from '../support/kms-plugin.ts';
 
 // Secrets whose keys a KMS v2 plugin protects: the built program against a real gRPC server.
 

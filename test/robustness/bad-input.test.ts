@@ -120,16 +120,6 @@ async function checkStored(sample: Sample, name: string, sent: Tree | undefined)
   return missing.length > 0 ? [`stored without ${missing.join(', ')}: ${JSON.stringify(body)}`] : [];
 }
 
-async function heapBytes(): Promise<number> {
-  const readings: number[] = [];
-  // The lowest of several readings is nearest to what is really held.
-  for (let i = 0; i < 20; i++) {
-    const metrics = await coffer.call('GET', '/metrics');
-    readings.push(Number(/^nodejs_heap_size_used_bytes (\S+)/m.exec(metrics.text)?.[1]));
-  }
-  return Math.min(...readings);
-}
-
 describe('bad input', () => {
   it.each(samples.map((sample) => ({ ...sample, name: `${sample.apiVersion} ${sample.kind}` })))(
     `$name: ${bodies} bodies`,
@@ -145,7 +135,7 @@ describe('bad input', () => {
         }
       };
       await Promise.all(Array.from({ length: parallel }, worker));
-      heapBefore ??= await heapBytes();
+      heapBefore ??= await coffer.heapBytes();
       expect(problems.join('\n\n'), `seed ${seed}`).toBe('');
     },
   );
@@ -153,7 +143,7 @@ describe('bad input', () => {
   it('leaves the heap as large as it was, but for the objects it stored', async () => {
     const most = 96 * 1024 * 1024;
     // V8 collects when it likes to: every look makes some garbage, and in the end a collection brings the heap down.
-    await eventually('a heap as before', async () => (await heapBytes()) - (heapBefore ?? 0) < most, 90_000);
+    await eventually('a heap as before', async () => (await coffer.heapBytes()) - (heapBefore ?? 0) < most, 90_000);
     console.log(`${samples.length} kinds, ${bodies} bodies each (seed ${seed}; COFFER_SOAK=1 sends 10000)`);
   });
 });

@@ -160,15 +160,6 @@ const isUpstreams500 = (method: string, { status, text }: Answer): boolean =>
 const upstreams500 =
   /map: .* does not contain declared merge key: |expected a (map\[string\]|\[\])interface \{\}, but received a |unknown patch type: |failed to create typed patch object /s;
 
-async function heapBytes(): Promise<number> {
-  const readings: number[] = [];
-  for (let i = 0; i < 20; i++) {
-    const metrics = await coffer.call('GET', '/metrics');
-    readings.push(Number(/^nodejs_heap_size_used_bytes (\S+)/m.exec(metrics.text)?.[1]));
-  }
-  return Math.min(...readings);
-}
-
 async function residentBytes(): Promise<number> {
   const metrics = await coffer.call('GET', '/metrics');
   return Number(/^process_resident_memory_bytes (\S+)/m.exec(metrics.text)?.[1]);
@@ -215,7 +206,7 @@ describe('hostile requests', () => {
       left = count;
       await Promise.all(Array.from({ length: 32 }, worker));
       expect(problems.join('\n\n'), `seed ${seed}`).toBe('');
-      return heapBytes();
+      return coffer.heapBytes();
     };
     // The first tenth warms up: compiled code and caches are no growth.
     const warm = await send(requests / 10);
@@ -275,7 +266,7 @@ describe('hostile requests', () => {
       await coffer.call(round === 0 ? 'POST' : 'PUT', round === 0 ? collection : `${collection}/${name}`, body);
     };
     await Promise.all(Array.from({ length: 40 }, (_, i) => write(`big-${i}`, 0)));
-    const before = await heapBytes();
+    const before = await coffer.heapBytes();
     const residentBefore = await residentBytes();
     const connectionsBefore = openFiles();
     const stalled = async (path: string): Promise<TLSSocket> => {
@@ -291,7 +282,7 @@ describe('hostile requests', () => {
     for (let round = 1; round <= 5; round++) await Promise.all(Array.from({ length: 40 }, (_, i) => write(`big-${i}`, round)));
     // Whoever reads is served at once.
     expect((await coffer.call('GET', `${collection}/big-0`)).body.data.round).toBe('5');
-    await eventually('a heap as before', async () => (await heapBytes()) - before < growth, 60_000);
+    await eventually('a heap as before', async () => (await coffer.heapBytes()) - before < growth, 60_000);
     const resident = await residentBytes();
     expect(resident - residentBefore, `resident memory of ${resident}`).toBeLessThan(stalledGrowth);
     // Nobody waits for ever for such a reader; that takes more than a minute.

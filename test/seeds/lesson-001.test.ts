@@ -21,14 +21,7 @@ afterAll(async () => {
   await server?.stop();
 });
 
-async function withSession(name: string, use: (session: Session) => Promise<void>): Promise<void> {
-  const session = await Session.open(coffer, name);
-  try {
-    await use(session);
-  } finally {
-    await session.close();
-  }
-}
+const withSession = (name: string, use: (session: Session) => Promise<void>) => Session.use(coffer, name, use);
 
 const configMap = `apiVersion: v1
 kind: ConfigMap

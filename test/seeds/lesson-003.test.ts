@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type CofferProcess, eventually } from '../support/coffer-process.ts';
+import { paymentsAccount } from '../support/payments-account.ts';
 import { Session } from '../support/session.ts';
 import { LessonServer } from './lesson-server.ts';
 
@@ -174,38 +175,7 @@ describe('triage commands', () => {
 
 describe('least privilege', () => {
   it('lets the service account get the two named Secrets, and neither list nor read a third', async () => {
-    await payments.apply(`apiVersion: v1
-kind: ServiceAccount
-metadata:
-  name: payment-service-account
-  namespace: payments
-automountServiceAccountToken: false
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata:
-  name: secret-reader
-  namespace: payments
-rules:
-  - apiGroups: [""]
-    resources: ["secrets"]
-    resourceNames: ["payment-gateway-key", "db-credentials"]
-    verbs: ["get"]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata:
-  name: payment-secret-access
-  namespace: payments
-subjects:
-  - kind: ServiceAccount
-    name: payment-service-account
-    namespace: payments
-roleRef:
-  kind: Role
-  name: secret-reader
-  apiGroup: rbac.authorization.k8s.io
-`);
+    await payments.apply(paymentsAccount);
     for (const name of ['payment-gateway-key', 'db-credentials', 'third'])
       await payments.succeed(['create', 'secret', 'generic', name, '--from-literal=k=v']);
     const as = '--as=system:serviceaccount:payments:payment-service-account';

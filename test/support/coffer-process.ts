@@ -135,6 +135,16 @@ export class CofferProcess {
     });
   }
 
+  /** The heap in use by the server: the lowest of several readings is nearest to what is really held. */
+  async heapBytes(): Promise<number> {
+    const readings: number[] = [];
+    for (let i = 0; i < 20; i++) {
+      const metrics = await this.call('GET', '/metrics');
+      readings.push(Number(/^nodejs_heap_size_used_bytes (\S+)/m.exec(metrics.text)?.[1]));
+    }
+    return Math.min(...readings);
+  }
+
   /** Runs the real kubectl against this server; never rejects for kubectl's own failure. */
   kubectl(args: readonly string[], options: { readonly input?: string; readonly timeoutMs?: number } = {}): Promise<Output> {
     return runCommand(this.kubectlPath, args, { ...options, env: { KUBECONFIG: this.kubeconfig, HOME: this.dataDir } });

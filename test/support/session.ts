@@ -26,6 +26,16 @@ export class Session {
     return session;
   }
 
+  /** Opens one for `use`, and closes it whatever happens. */
+  static async use(coffer: CofferProcess, name: string, use: (session: Session) => Promise<void>): Promise<void> {
+    const session = await Session.open(coffer, name);
+    try {
+      await use(session);
+    } finally {
+      await session.close();
+    }
+  }
+
   kubectl(args: readonly string[], input?: string): Promise<Output> {
     return this.#coffer.kubectl(['-n', this.namespace, ...args], input === undefined ? {} : { input });
   }

@@ -4,7 +4,7 @@ import { hardenProcess } from '../config/harden-process.ts';
 import { dataPaths } from '../config/paths.ts';
 import { removePidFile, writePidFile } from '../config/pid-file.ts';
 import type { ServerFlags } from '../config/server-flags.ts';
-import { startedBefore, waitForSignal } from '../config/wait-for-signal.ts';
+import { startedBefore, stopOnFatal, waitForSignal } from '../config/wait-for-signal.ts';
 import { closeGraceMs, startServer } from '../wire/server.ts';
 
 /** `coffer apiserver`: store → API server → listener, without loops and node; then waits for a signal. */
@@ -20,11 +20,7 @@ export async function runApiServer(flags: ServerFlags): Promise<void> {
     logger,
     podGateway: Promise.resolve(undefined),
     nodeApiFor: () => undefined,
-    onFatal: (error) => {
-      logger.error('the server cannot go on', { err: error });
-      process.exitCode = 1;
-      stopping.abort();
-    },
+    onFatal: stopOnFatal(stopping, logger),
   });
   const server = await startedBefore(ended, starting);
   if (!server) process.exit();

@@ -1,3 +1,5 @@
+import type { Logger } from '@coffer/base/log/logger';
+
 /** Why a process ends: `stop-pods` for Ctrl-C and `coffer down`, `leave-pods` for SIGTERM and for an error. */
 export type Ending = 'stop-pods' | 'leave-pods';
 
@@ -11,6 +13,15 @@ export function waitForSignal(keep: boolean, fatal: AbortSignal): Promise<Ending
     if (fatal.aborted) resolve('leave-pods');
     fatal.addEventListener('abort', () => resolve('leave-pods'), { once: true });
   });
+}
+
+/** What a part calls that cannot go on: the process stops in good order, with status 1. */
+export function stopOnFatal(stopping: AbortController, logger: Logger): (error: unknown) => void {
+  return (error) => {
+    logger.error('the server cannot go on', { err: error });
+    process.exitCode = 1;
+    stopping.abort();
+  };
 }
 
 const startGraceMs = 5_000;

@@ -7,7 +7,7 @@ import { inProcessTransport } from '@coffer/client/transport/in-process';
 import { hardenProcess } from '../config/harden-process.ts';
 import { dataPaths } from '../config/paths.ts';
 import { removePidFile, writePidFile } from '../config/pid-file.ts';
-import { startedBefore, waitForSignal } from '../config/wait-for-signal.ts';
+import { startedBefore, stopOnFatal, waitForSignal } from '../config/wait-for-signal.ts';
 import { startLoops } from '../wire/loops.ts';
 import { drainGraceMs, type RunningNode, startNode } from '../wire/node.ts';
 import { openRuntime } from '../wire/runtime.ts';
@@ -32,11 +32,7 @@ export async function runUp(flags: UpFlags): Promise<void> {
     logger,
     podGateway: opening.then((chosen) => ('runtime' in chosen ? chosen.podGateway : undefined)),
     nodeApiFor: (name): NodeApi | undefined => (name === flags.nodeName ? node?.kubelet.nodeApi : undefined),
-    onFatal: (error) => {
-      logger.error('the server cannot go on', { err: error });
-      process.exitCode = 1;
-      stopping.abort();
-    },
+    onFatal: stopOnFatal(stopping, logger),
   });
   const server = await startedBefore(ended, starting);
   if (!server) process.exit();

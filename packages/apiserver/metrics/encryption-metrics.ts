@@ -116,9 +116,9 @@ export class EncryptionMetrics implements EncryptionObserver {
   register(registry: Registry): void {
     for (const histogram of [this.#transformDurations, this.#kmsDurations, this.#seedDurations]) histogram.register(registry);
     const counter = (name: string, help: string, labelNames: readonly string[], read: () => Iterable<Sample>) =>
-      addCounter(registry, name, help, labelNames, read);
+      addSampled(Counter, registry, name, help, labelNames, read);
     const gauge = (name: string, help: string, labelNames: readonly string[], read: () => Iterable<Sample>) =>
-      addGauge(registry, name, help, labelNames, read);
+      addSampled(Gauge, registry, name, help, labelNames, read);
 
     counter(
       'apiserver_storage_transformation_operations_total',
@@ -248,8 +248,16 @@ function hashOf(text: string): string {
   return `sha256:${createHash('sha256').update(text).digest('hex')}`;
 }
 
-function addCounter(registry: Registry, name: string, help: string, labelNames: readonly string[], read: () => Iterable<Sample>): void {
-  new Counter({
+/** A metric that is read when it is asked for. Set anew each time, a gauge grows from zero as a counter does. */
+function addSampled(
+  Metric: typeof Counter | typeof Gauge,
+  registry: Registry,
+  name: string,
+  help: string,
+  labelNames: readonly string[],
+  read: () => Iterable<Sample>,
+): void {
+  new Metric({
     name,
     help: `[ALPHA] ${help}`,
     labelNames,
@@ -257,19 +265,6 @@ function addCounter(registry: Registry, name: string, help: string, labelNames: 
     collect() {
       this.reset();
       for (const [labels, value] of read()) this.inc(labels, value);
-    },
-  });
-}
-
-function addGauge(registry: Registry, name: string, help: string, labelNames: readonly string[], read: () => Iterable<Sample>): void {
-  new Gauge({
-    name,
-    help: `[ALPHA] ${help}`,
-    labelNames,
-    registers: [registry],
-    collect() {
-      this.reset();
-      for (const [labels, value] of read()) this.set(labels, value);
     },
   });
 }

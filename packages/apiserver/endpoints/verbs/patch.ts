@@ -16,8 +16,8 @@ import { dropDuplicateOwners } from '../owner-references.ts';
 import { applyPatch, type PatchTarget } from '../patch/apply-patch.ts';
 import { type Patch, patchTypeOf, readPatch } from '../patch/read-patch.ts';
 import { respondStored } from '../represent.ts';
-import { admissionAttributes, bodyKindOf, type Scope, storageNamespace, writeContextOf } from '../scope.ts';
-import { validators } from './update.ts';
+import { bodyKindOf, type Scope, storageNamespace, writeContextOf } from '../scope.ts';
+import { admitted, validators } from './update.ts';
 
 /** A PATCH request, read and checked as far as that is possible without the object. */
 export interface PatchRequest {
@@ -102,14 +102,5 @@ async function patchedObject(
   if (!patched.fieldsTracked) {
     trackFields(scope, current, object, { manager: options.fieldManager, subresource, now: write.now });
   }
-  await scope.tools.admission.admit(
-    admissionAttributes(context, scope, current === undefined ? 'CREATE' : 'UPDATE', {
-      name,
-      object,
-      oldObject: current,
-      dryRun: options.dryRun,
-    }),
-  );
-  dropDuplicateOwners(object, undefined);
-  return object;
+  return admitted(context, scope, object, current, options.dryRun);
 }

@@ -39,20 +39,26 @@ export async function updateFromBody(context: RequestContext, scope: Scope, rule
       // Every round starts from the body as it came: the registry and admission change what they are given.
       const object: KubeObject = cloneJson(body);
       trackFields(scope, current, object, { manager: options.fieldManager, subresource, now: write.now });
-      await tools.admission.admit(
-        admissionAttributes(context, scope, current === undefined ? 'CREATE' : 'UPDATE', {
-          name,
-          object,
-          oldObject: current,
-          dryRun: options.dryRun,
-        }),
-      );
-      dropDuplicateOwners(object, undefined);
-      return object;
+      return admitted(context, scope, object, current, options.dryRun);
     },
     ...validators(context, scope, options.dryRun),
   });
   return respondStored(context, scope, outcome.created ? 201 : 200, outcome.object, format);
+}
+
+/** The object after mutating admission for an update that may turn into a create. */
+export async function admitted(
+  context: RequestContext,
+  scope: Scope,
+  object: KubeObject,
+  oldObject: KubeObject | undefined,
+  dryRun: boolean,
+): Promise<KubeObject> {
+  const { name } = context.info;
+  const operation = oldObject === undefined ? 'CREATE' : 'UPDATE';
+  await scope.tools.admission.admit(admissionAttributes(context, scope, operation, { name, object, oldObject, dryRun }));
+  dropDuplicateOwners(object, undefined);
+  return object;
 }
 
 /** Validating admission for an update that may turn into a create. */

@@ -3,80 +3,23 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLogger } from '@coffer/base/log/logger';
 import { FakeClock } from '@coffer/base/time/fake-clock';
-import { Server, ServerCredentials } from '@grpc/grpc-js';
-import protobuf from 'protobufjs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { TestKmsPlugin } from '../../../testing/kms-plugin.ts';
 import { loadEncryptionConfig } from '../encryption.ts';
-import { kmsProto } from './encrypted-object.ts';
-
-/** A KMS v2 plugin that protects seeds by turning their bytes over; real gRPC over a Unix socket. */
-class TestPlugin {
-  readonly calls: string[] = [];
-  keyId = 'key-1';
-  healthz = 'ok';
-  version = 'v2';
-  failing = false;
-  encryptKeyId: string | undefined;
-  #server: Server | undefined;
-
-  async start(socket: string): Promise<void> {
-    const { root } = protobuf.parse(kmsProto);
-    const server = new Server();
-    const define = (method: string, handle: (request: Record<string, unknown>) => object) => {
-      const request = root.lookupType(`v2.${method}Request`);
-      const response = root.lookupType(`v2.${method}Response`);
-      const definition = {
-        path: `/v2.KeyManagementService/${method}`,
-        requestStream: false,
-        responseStream: false,
-        requestSerialize: (message: object) => Buffer.from(request.encode(message).finish()),
-        requestDeserialize: (bytes: Buffer) => request.toObject(request.decode(bytes), { defaults: true, objects: true }),
-        responseSerialize: (message: object) => Buffer.from(response.encode(response.fromObject(message)).finish()),
-        responseDeserialize: (bytes: Buffer) => response.decode(bytes),
-      };
-      server.addService(
-        { [method]: definition } as never,
-        {
-          [method]: (call: { request: Record<string, unknown> }, callback: (error: Error | null, answer?: object) => void) => {
-            this.calls.push(method);
-            if (this.failing) callback(new Error('the key store is on fire'));
-            else callback(null, handle(call.request));
-          },
-        } as never,
-      );
-    };
-    const inverted = (bytes: unknown) => Buffer.from((bytes as Buffer).map((byte) => byte ^ 0xff));
-    define('Status', () => ({ version: this.version, healthz: this.healthz, keyId: this.keyId }));
-    define('Encrypt', ({ plaintext }) => ({
-      ciphertext: inverted(plaintext),
-      keyId: this.encryptKeyId ?? this.keyId,
-      annotations: { 'version.example.com': Buffer.from('1') },
-    }));
-    define('Decrypt', ({ ciphertext }) => ({ plaintext: inverted(ciphertext) }));
-    await new Promise<void>((resolve, reject) =>
-      server.bindAsync(`unix:${socket}`, ServerCredentials.createInsecure(), (error) => (error === null ? resolve() : reject(error))),
-    );
-    this.#server = server;
-  }
-
-  stop(): void {
-    this.#server?.forceShutdown();
-  }
-}
 
 describe('KMS v2', () => {
   const context = { key: '/registry/secrets/ns/db' };
   const plain = Buffer.from('{"kind":"Secret"}');
   let directory: string;
-  let plugin: TestPlugin;
+  let plugin: TestKmsPlugin;
   let clock: FakeClock;
   const open: { close(): Promise<void> }[] = [];
 
   beforeEach(async () => {
     directory = mkdtempSync(join(tmpdir(), 'coffer-kms-'));
-    plugin = new TestPlugin();
+    plugin = new TestKmsPlugin(join(directory, 'plugin.sock'));
     clock = new FakeClock();
-    await plugin.start(join(directory, 'plugin.sock'));
+    await plugin.start();
   });
   afterEach(async () => {
     await Promise.all(open.splice(0).map((encryption) => encryption.close()));
@@ -156,7 +99,7 @@ describe('KMS v2', () => {
     await clock.advance(20_000);
     await expect((async () => transformer.toStorage(plain, context))()).rejects.toMatchObject({
       code: 'unavailable',
-      message: expect.stringContaining('on fire') as string,
+      message: expect.stringContaining('the key store does not answer') as string,
     });
     await expect(health.check()).rejects.toThrow('the KMS provider vault is not healthy');
     expect(await transformer.fromStorage(value, context)).toEqual({ plain, stale: false });
@@ -209,8 +152,8 @@ describe('KMS v2', () => {
     plugin.stop();
     const { transformer, health } = load();
     await expect(health.check()).rejects.toThrow('not healthy');
-    plugin = new TestPlugin();
-    await plugin.start(join(directory, 'plugin.sock'));
+    plugin = new TestKmsPlugin(join(directory, 'plugin.sock'));
+    await plugin.start();
     await expect
       .poll(
         () =>

@@ -1,6 +1,6 @@
-import { kmsProto } from '@coffer/storage/value/encrypt/kms/encrypted-object';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import protobuf from 'protobufjs';
+import { kmsProto } from '../value/encrypt/kms/encrypted-object.ts';
 
 /** A KMS v2 plugin: a real gRPC server over a Unix socket that protects seeds by turning their bytes over. */
 export class TestKmsPlugin {
@@ -8,6 +8,7 @@ export class TestKmsPlugin {
   readonly socket: string;
   keyId = 'key-1';
   healthz = 'ok';
+  version = 'v2';
   failing = false;
   delayMs = 0;
   /** A plugin that lies: its Status is well and names `keyId`, but it encrypts with another key. */
@@ -22,8 +23,12 @@ export class TestKmsPlugin {
     const { root } = protobuf.parse(kmsProto);
     const server = new Server();
     const inverted = (bytes: unknown) => Buffer.from((bytes as Buffer).map((byte) => byte ^ 0xff));
-    this.#define(server, root, 'Status', () => ({ version: 'v2', healthz: this.healthz, keyId: this.keyId }));
-    this.#define(server, root, 'Encrypt', ({ plaintext }) => ({ ciphertext: inverted(plaintext), keyId: this.encryptKeyId ?? this.keyId }));
+    this.#define(server, root, 'Status', () => ({ version: this.version, healthz: this.healthz, keyId: this.keyId }));
+    this.#define(server, root, 'Encrypt', ({ plaintext }) => ({
+      ciphertext: inverted(plaintext),
+      keyId: this.encryptKeyId ?? this.keyId,
+      annotations: { 'version.example.com': Buffer.from('1') },
+    }));
     this.#define(server, root, 'Decrypt', ({ ciphertext }) => ({ plaintext: inverted(ciphertext) }));
     await new Promise<void>((resolve, reject) =>
       server.bindAsync(`unix:${this.socket}`, ServerCredentials.createInsecure(), (error) => (error === null ? resolve() : reject(error))),
@@ -50,10 +55,9 @@ export class TestKmsPlugin {
     };
     const implementation = (call: { request: Record<string, unknown> }, callback: (error: Error | null, answer?: object) => void) => {
       this.calls.push(method);
-      setTimeout(() => {
-        if (this.failing) callback(new Error('the key store does not answer'));
-        else callback(null, handle(call.request));
-      }, this.delayMs);
+      const reply = () => (this.failing ? callback(new Error('the key store does not answer')) : callback(null, handle(call.request)));
+      if (this.delayMs === 0) reply();
+      else setTimeout(reply, this.delayMs);
     };
     server.addService({ [method]: definition } as never, { [method]: implementation } as never);
   }
