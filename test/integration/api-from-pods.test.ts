@@ -1,4 +1,5 @@
 /** What a pod of the sandbox runtime finds of the API server: an address that works, and with its mounted token what its RBAC allows. */
+import { connect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CofferProcess, eventually } from '../support/coffer-process.ts';
 import { podApiClient, podApiObjects } from '../support/pod-api-client.ts';
@@ -66,5 +67,35 @@ describe.skipIf(skip)('a pod and the API server', () => {
     const { ip } = subset.addresses[0];
     const { port } = subset.ports[0];
     expect(text).toBe(`${ip} ${port} tcp://${ip}:${port}\n`);
+  });
+});
+
+describe.skipIf(skip)('coffer up --advertise-address', () => {
+  it('tells pods and readers of the kubernetes Service that address, and its certificate covers it', async () => {
+    const advertised = '198.51.100.7';
+    const coffer = await CofferProcess.start({ args: ['--runtime', 'sandbox', '--advertise-address', advertised] });
+    try {
+      const { body } = await coffer.call('GET', '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes');
+      expect(body.endpoints[0].addresses).toEqual([advertised]);
+      expect(body.ports).toMatchObject([{ name: 'https', port: coffer.port }]);
+      const endpoints = await coffer.call('GET', '/api/v1/namespaces/default/endpoints/kubernetes');
+      expect(endpoints.body.subsets).toMatchObject([{ addresses: [{ ip: advertised }], ports: [{ port: coffer.port }] }]);
+      const command = ['sh', '-c', 'echo $KUBERNETES_SERVICE_HOST $KUBERNETES_SERVICE_PORT'];
+      const pod = { metadata: { name: 'p' }, spec: { restartPolicy: 'Never', containers: [{ name: 'c', image: 'sh', command }] } };
+      expect((await coffer.call('POST', '/api/v1/namespaces/default/pods', pod)).status).toBe(201);
+      const said = await eventually('the pod has said it', async () => (await coffer.kubectl(['logs', 'p'])).stdout || undefined);
+      expect(said).toBe(`${advertised} ${coffer.port}\n`);
+      const names = await new Promise<string>((resolve, reject) => {
+        const socket = connect({ host: '127.0.0.1', port: coffer.port, rejectUnauthorized: false }, () => {
+          resolve(socket.getPeerCertificate().subjectaltname ?? '');
+          socket.destroy();
+        });
+        socket.once('error', reject);
+      });
+      expect(names.split(', ')).toContain(`IP Address:${advertised}`);
+    } finally {
+      await coffer.stop('SIGINT');
+      await coffer.dispose();
+    }
   });
 });

@@ -22,6 +22,8 @@ export interface CofferOptions {
   readonly ready?: boolean;
   /** Runs the process as a user without rights. */
   readonly user?: PlainUser;
+  /** What the command is put behind, e.g. `unshare`. */
+  readonly prefix?: readonly string[];
   /** The kubectl that is used; default that of the development dependencies. */
   readonly kubectl?: string;
 }
@@ -68,7 +70,7 @@ export class CofferProcess {
     await writeFile(tokens, 'test-admin-token,admin,admin,"system:masters"\n', { mode: 0o600 });
     if (options.user) for (const path of [dataDir, tokens]) await chown(path, options.user.uid, options.user.uid);
     const [command = '', ...args] = [
-      ...(options.user?.prefix ?? []),
+      ...(options.prefix ?? options.user?.prefix ?? []),
       process.execPath,
       bundle,
       'up',

@@ -60,10 +60,10 @@ async function usableRuntime(endpoint: string, logger: Logger): Promise<Containe
     const runtime = await connect(endpoint, logger);
     const { ready, reason, message } = await runtime.status();
     if (ready) return runtime;
-    logger.info('the container engine is not ready, taking the sandbox runtime', { endpoint, reason, message });
+    logger.warn('the container engine is not ready, taking the sandbox runtime', { endpoint, reason, message });
     await runtime.close();
   } catch (error) {
-    logger.info('the container engine is not usable, taking the sandbox runtime', { err: error, endpoint });
+    logger.warn('the container engine is not usable, taking the sandbox runtime', { err: error, endpoint });
   }
   return undefined;
 }
