@@ -41,6 +41,7 @@ import { isPrivileged, plainUserLimitations } from './plain-user.ts';
 import { dialInNamespace, forwardInNamespace, forwardOnHost, type NamespaceForward } from './port-forward-session.ts';
 import { argumentsOf, type Instruction, namespaceFlags } from './program.ts';
 import { byDirectoryLayout, type RootLayout } from './root-layout.ts';
+import { parentOf } from './run-monitor.ts';
 import { SandboxContainers } from './sandbox-containers.ts';
 import { SandboxPods } from './sandbox-pods.ts';
 import { removeTree, StateDirectory } from './state-directory.ts';
@@ -262,11 +263,14 @@ class SandboxRuntime implements SandboxContainerRuntime {
     const { containers } = this.#parts;
     const entry = this.#entry(containerId);
     const { config } = entry.record;
-    if (entry.status !== 'running' || entry.state.pid === undefined) {
-      throw new RuntimeRefusal('AttachFailed', `container ${containerId} is not running: its state is ${entry.status}`);
+    const { pid } = entry.state;
+    // The process may have ended a moment ago: output that is over must be had from the log, so the client has to know.
+    const state = entry.status === 'running' && (pid === undefined || (await parentOf(pid)) === undefined) ? 'exited' : entry.status;
+    if (state !== 'running' || pid === undefined) {
+      throw new RuntimeRefusal('AttachFailed', `container ${containerId} is not running: its state is ${state}`);
     }
     const stdin = config.stdin ? { closeAfterFirst: config.stdinOnce, close: () => containers.closeStdin(entry) } : undefined;
-    const deps = { runDirectory: entry.paths.run, log: entry.log, ended: entry.ended.promise, pid: entry.state.pid, stdin };
+    const deps = { runDirectory: entry.paths.run, log: entry.log, ended: entry.ended.promise, pid, stdin };
     return attachStreams(deps, options, signal);
   }
 
