@@ -43,11 +43,16 @@ const packages = {
   'k8s.io/api/discovery/v1': { openapi: 'io.k8s.api.discovery.v1', groupVersion: 'discovery.k8s.io/v1', kinds: 'EndpointSlice' },
   'k8s.io/api/events/v1': { openapi: 'io.k8s.api.events.v1', groupVersion: 'events.k8s.io/v1', kinds: 'Event' },
   'k8s.io/api/node/v1': { openapi: 'io.k8s.api.node.v1', groupVersion: 'node.k8s.io/v1', kinds: 'RuntimeClass' },
-  'k8s.io/api/policy/v1': { openapi: 'io.k8s.api.policy.v1', groupVersion: 'policy/v1', kinds: 'Eviction' },
+  'k8s.io/api/policy/v1': { openapi: 'io.k8s.api.policy.v1', groupVersion: 'policy/v1', kinds: 'Eviction PodDisruptionBudget' },
   'k8s.io/api/rbac/v1': {
     openapi: 'io.k8s.api.rbac.v1',
     groupVersion: 'rbac.authorization.k8s.io/v1',
     kinds: 'ClusterRole ClusterRoleBinding Role RoleBinding',
+  },
+  'k8s.io/api/scheduling/v1': {
+    openapi: 'io.k8s.api.scheduling.v1',
+    groupVersion: 'scheduling.k8s.io/v1',
+    kinds: 'PriorityClass',
   },
   [meta]: {
     openapi: 'io.k8s.apimachinery.pkg.apis.meta.v1',

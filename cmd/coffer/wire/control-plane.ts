@@ -51,7 +51,7 @@ import { wireAudit } from './audit.ts';
 import { wireAuthentication } from './authentication.ts';
 import { type ClientTrust, publishAuthenticationTrust } from './authentication-trust.ts';
 import { type Authorization, wireAuthorization } from './authorization.ts';
-import { ensureSystemNamespaces } from './bootstrap-objects.ts';
+import { ensureSystemNamespaces, ensureSystemPriorityClasses } from './bootstrap-objects.ts';
 import { legacyTokenTracker, startLegacyTokenTracking } from './legacy-token-tracking.ts';
 import { quotaStatusWriter } from './quota-status-writer.ts';
 import { writeAsServer } from './write-as-server.ts';
@@ -158,6 +158,7 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
         namespaces: store('namespaces'),
         limitRanges: store('limitranges'),
         runtimeClasses: store('runtimeclasses'),
+        priorityClasses: store('priorityclasses'),
         serviceAccounts: store('serviceaccounts'),
         pods: store('pods'),
         clock,
@@ -212,6 +213,7 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
   quotaWriter.handler = handler;
   const start = (name: string, run: () => Promise<void>) => health.step(`poststarthook/${name}`, run);
   await start('start-system-namespaces-controller', () => ensureSystemNamespaces(handler, store('namespaces')));
+  await start('scheduling/bootstrap-system-priority-classes', () => ensureSystemPriorityClasses(handler, store('priorityclasses')));
   legacyTokens.handler = handler;
   await start('start-legacy-token-tracking-controller', () => startLegacyTokenTracking(handler, store('configmaps'), clock));
   const publishTrust = () => publishAuthenticationTrust(handler, store('configmaps'), options.clientTrust, options.access);

@@ -181,6 +181,15 @@ export const builtInResources: readonly ResourceInfo[] = [
     storagePrefix: 'apiextensions.k8s.io/customresourcedefinitions',
   }),
 
+  row({
+    group: 'scheduling.k8s.io',
+    version: 'v1',
+    resource: 'priorityclasses',
+    kind: 'PriorityClass',
+    namespaced: false,
+    shortNames: ['pc'],
+  }),
+
   row({ group: 'coordination.k8s.io', version: 'v1', resource: 'leases', kind: 'Lease' }),
 
   row({ group: 'node.k8s.io', version: 'v1', resource: 'runtimeclasses', kind: 'RuntimeClass', namespaced: false }),

@@ -22,6 +22,7 @@ describe('Catalog', () => {
       'certificates.k8s.io',
       'rbac.authorization.k8s.io',
       'apiextensions.k8s.io',
+      'scheduling.k8s.io',
       'coordination.k8s.io',
       'node.k8s.io',
       'discovery.k8s.io',

@@ -299,7 +299,6 @@ const elsewhere: Readonly<Record<string, string>> = {
   'batch/v1': 'CronJob Job',
   'networking.k8s.io/v1': 'Ingress IngressClass NetworkPolicy',
   'policy/v1': 'PodDisruptionBudget',
-  'scheduling.k8s.io/v1': 'PriorityClass',
   'storage.k8s.io/v1': 'CSIDriver CSINode StorageClass VolumeAttachment',
 };
 

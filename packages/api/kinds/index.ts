@@ -32,6 +32,7 @@ import type { KindDefinition } from './kind.ts';
 import { runtimeClass } from './node/runtime-class.ts';
 import { clusterRole, role } from './rbac/role.ts';
 import { clusterRoleBinding, roleBinding } from './rbac/role-binding.ts';
+import { priorityClass } from './scheduling/priority-class.ts';
 
 const kinds: readonly KindDefinition[] = [
   binding,
@@ -66,6 +67,7 @@ const kinds: readonly KindDefinition[] = [
   lease,
   runtimeClass,
   endpointSlice,
+  priorityClass,
 ];
 
 const byGroupResource: ReadonlyMap<string, KindDefinition> = new Map(

@@ -131,3 +131,29 @@ describe('Priority', () => {
     );
   });
 });
+
+describe('Priority of classes that users make', () => {
+  const classes = '/apis/scheduling.k8s.io/v1/priorityclasses';
+
+  it('is that of the named class, or of the one default', async () => {
+    await api.request('POST', classes, { metadata: { name: 'high' }, value: 1000, preemptionPolicy: 'Never' });
+    expect((await create({ priorityClassName: 'high' })).json.spec).toMatchObject({ priority: 1000, preemptionPolicy: 'Never' });
+    await api.request('POST', classes, { metadata: { name: 'usual' }, value: 10, globalDefault: true });
+    expect((await create({})).json.spec).toMatchObject({ priority: 10, priorityClassName: 'usual' });
+    const second = await api.request('POST', classes, { metadata: { name: 'other' }, value: 20, globalDefault: true });
+    expect(second.json.message).toBe(
+      'priorityclasses.scheduling.k8s.io "other" is forbidden: PriorityClass usual is already marked as default. Only one default can exist',
+    );
+    expect((await api.request('DELETE', `${classes}/usual`)).status).toBe(200);
+    expect((await create({})).json.spec.priority).toBe(0);
+  });
+
+  it('leaves the classes of the system where they are', async () => {
+    await api.request('POST', classes, { metadata: { name: 'system-node-critical' }, value: 2_000_001_000 });
+    expect((await api.request('DELETE', `${classes}/system-node-critical`)).json).toMatchObject({
+      code: 403,
+      message:
+        'priorityclasses.scheduling.k8s.io "system-node-critical" is forbidden: this is a system priority class and cannot be deleted',
+    });
+  });
+});

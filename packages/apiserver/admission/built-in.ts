@@ -15,6 +15,7 @@ export interface BuiltInAdmissionDeps {
   readonly namespaces: ResourceStore;
   readonly limitRanges: ResourceStore;
   readonly runtimeClasses: ResourceStore;
+  readonly priorityClasses: ResourceStore;
   readonly serviceAccounts: ResourceStore;
   readonly pods: ResourceStore;
   readonly clock: Clock;
@@ -32,7 +33,7 @@ export function builtInAdmission(deps: BuiltInAdmissionDeps): readonly Admission
     ...(deps.nodeRestriction === undefined ? [] : [deps.nodeRestriction]),
     nodeTaint,
     podSecurity({ ...deps, metrics: deps.podSecurityMetrics }),
-    priority,
+    priority(deps.priorityClasses),
     defaultTolerationSeconds,
     runtimeClass(deps.runtimeClasses),
   ];

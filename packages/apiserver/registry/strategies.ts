@@ -38,6 +38,7 @@ export function builtInStrategies(deps: StrategyDeps): (group: string, resource:
     'rbac.authorization.k8s.io/clusterroles': { allowCreateOnUpdate: true },
     'rbac.authorization.k8s.io/rolebindings': { allowCreateOnUpdate: true },
     'rbac.authorization.k8s.io/roles': { allowCreateOnUpdate: true },
+    'scheduling.k8s.io/priorityclasses': priorityClassStrategy,
   };
   return (group, resource) => strategies[`${group}/${resource}`] ?? plain;
 }
@@ -57,6 +58,13 @@ function dropElection({ spec }: KubeObject): void {
   delete spec.strategy;
   delete spec.preferredHolder;
 }
+
+/** A PriorityClass has a generation that never counts: nothing of it that matters can change. */
+const priorityClassStrategy: Strategy = {
+  prepareForCreate({ metadata }) {
+    metadata.generation = 1;
+  },
+};
 
 /** A LimitRange needs no name of its user's choice. */
 const limitRangeStrategy: Strategy = {

@@ -94,6 +94,7 @@ export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi
         namespaces: store('namespaces'),
         limitRanges: store('limitranges'),
         runtimeClasses: store('runtimeclasses'),
+        priorityClasses: store('priorityclasses'),
         serviceAccounts: store('serviceaccounts'),
         pods: store('pods'),
         podSecurityMetrics: createPodSecurityMetrics(options.metrics ?? new Registry(), 36),

@@ -1,46 +1,76 @@
-import type { V1PodSpec } from '@coffer/api/generated/types';
+import { forbidden } from '@coffer/api/errors/status-error';
+import type { V1PodSpec, V1PriorityClass } from '@coffer/api/generated/types';
+import { viewAs } from '@coffer/api/kinds/define-kind';
+import { defaultPreemptionPolicy, systemPriorityClasses } from '@coffer/api/kinds/scheduling/priority-class';
 import type { Mutable } from '@coffer/api/meta/object';
-import { getOwn, isRecord } from '@coffer/api/meta/safe-object';
+import { isRecord } from '@coffer/api/meta/safe-object';
+import type { ResourceStore } from '@coffer/storage/store/store';
 import { admissionForbidden } from '../forbid.ts';
 import type { AdmissionAttributes, AdmissionPlugin } from '../plugin.ts';
 
-/** The classes every cluster has. */
-const systemClasses: Readonly<Record<string, number>> = {
-  'system-cluster-critical': 2_000_000_000,
-  'system-node-critical': 2_000_001_000,
-};
-const defaultPolicy = 'PreemptLowerPriority';
+/**
+ * A pod's priority comes from its class, or the class that is the default, and never from its author; without any class it is 0. There is
+ * one default class at most, and those of the system stay.
+ */
+export function priority(classes: ResourceStore): AdmissionPlugin {
+  return {
+    name: 'Priority',
+    async admit(attributes) {
+      const { operation, resource, subresource, object, oldObject } = attributes;
+      if (resource.group !== '' || resource.resource !== 'pods' || subresource !== '' || !isRecord(object?.spec)) return;
+      const spec = object.spec as unknown as Mutable<V1PodSpec>;
+      if (operation === 'CREATE') await setPriority(classes, attributes, spec);
+      if (operation === 'UPDATE' && isRecord(oldObject?.spec)) keepPriority(spec, oldObject.spec as unknown as V1PodSpec);
+    },
+    async validate(attributes) {
+      const { operation, resource, name, object } = attributes;
+      if (resource.group !== 'scheduling.k8s.io' || resource.resource !== 'priorityclasses') return;
+      if (operation === 'DELETE' && systemPriorityClasses.some((known) => known.name === name)) {
+        throw forbidden(resource, name, 'this is a system priority class and cannot be deleted');
+      }
+      if (object === undefined || viewAs<V1PriorityClass>(object).globalDefault !== true) return;
+      const current = await defaultClass(classes);
+      const other = current?.metadata?.name ?? '';
+      if (current === undefined || (operation === 'UPDATE' && other === name)) return;
+      throw admissionForbidden(attributes, `PriorityClass ${other} is already marked as default. Only one default can exist`);
+    },
+  };
+}
 
-/** A pod's priority comes from its class, never from its author; pods without a class have priority 0. */
-export const priority: AdmissionPlugin = {
-  name: 'Priority',
-  admit(attributes) {
-    const { operation, resource, subresource, object, oldObject } = attributes;
-    if (resource.group !== '' || resource.resource !== 'pods' || subresource !== '' || !isRecord(object?.spec)) return;
-    const spec = object.spec as unknown as Mutable<V1PodSpec>;
-    if (operation === 'CREATE') setPriority(attributes, spec);
-    if (operation === 'UPDATE' && isRecord(oldObject?.spec)) keepPriority(spec, oldObject.spec as unknown as V1PodSpec);
-  },
-};
-
-function setPriority(attributes: AdmissionAttributes, spec: Mutable<V1PodSpec>): void {
-  const className = spec.priorityClassName ?? '';
-  const value = className === '' ? 0 : getOwn(systemClasses, className);
-  if (value === undefined) throw admissionForbidden(attributes, `no PriorityClass with name ${className} was found`);
+async function setPriority(classes: ResourceStore, attributes: AdmissionAttributes, spec: Mutable<V1PodSpec>): Promise<void> {
+  const given = spec.priorityClassName ?? '';
+  const found = given === '' ? await defaultClass(classes) : classNamed(classes, given);
+  if (given !== '' && found === undefined) throw admissionForbidden(attributes, `no PriorityClass with name ${given} was found`);
+  const value = found?.value ?? 0;
+  const policy = found?.preemptionPolicy ?? defaultPreemptionPolicy;
   if (spec.priority !== undefined && spec.priority !== value) {
     throw admissionForbidden(
       attributes,
       `the integer value of priority (${spec.priority}) must not be provided in pod spec; priority admission controller computed ${value} from the given PriorityClass name`,
     );
   }
-  if (spec.preemptionPolicy !== undefined && spec.preemptionPolicy !== defaultPolicy) {
+  if (spec.preemptionPolicy !== undefined && spec.preemptionPolicy !== policy) {
     throw admissionForbidden(
       attributes,
-      `the string value of PreemptionPolicy (${spec.preemptionPolicy}) must not be provided in pod spec; priority admission controller computed ${defaultPolicy} from the given PriorityClass name`,
+      `the string value of PreemptionPolicy (${spec.preemptionPolicy}) must not be provided in pod spec; priority admission controller computed ${policy} from the given PriorityClass name`,
     );
   }
+  if (given === '' && found?.metadata?.name !== undefined) spec.priorityClassName = found.metadata.name;
   spec.priority = value;
-  spec.preemptionPolicy = defaultPolicy;
+  spec.preemptionPolicy = policy;
+}
+
+/** The system's classes are known before they are stored. */
+function classNamed(classes: ResourceStore, name: string): V1PriorityClass | undefined {
+  const stored = classes.get('', name);
+  return stored === undefined ? systemPriorityClasses.find((known) => known.name === name) : viewAs<V1PriorityClass>(stored.peek());
+}
+
+/** Of several defaults, which only writes at one time can leave, the least important one. */
+async function defaultClass(classes: ResourceStore): Promise<V1PriorityClass | undefined> {
+  const { items } = await classes.list({});
+  const defaults = items.map((item) => viewAs<V1PriorityClass>(item.peek())).filter(({ globalDefault }) => globalDefault === true);
+  return defaults.sort((a, b) => (a.value ?? 0) - (b.value ?? 0))[0];
 }
 
 /** A client that leaves the computed fields out of an update does not mean to change them. */
