@@ -13,6 +13,7 @@ import { runClusterRoleAggregation } from './clusterrole-aggregation/cluster-rol
 import type { LoopDeps, LoopEnvironment } from './common/loop-deps.ts';
 import { loopIdentity, makeLoopDeps } from './common/loop-deps.ts';
 import { runDeploymentController } from './deployment/deployment-controller.ts';
+import { runDisruptionController } from './disruption/disruption-controller.ts';
 import { runEndpointSliceController } from './endpoints/endpoint-slice-controller.ts';
 import { runEndpointSliceMirroring } from './endpoints/endpoint-slice-mirroring.ts';
 import { runEndpointsController } from './endpoints/endpoints-controller.ts';
@@ -81,6 +82,7 @@ export function startControllers(deps: ControllersDeps, signal: AbortSignal): Ru
     'endpointslicemirroring-controller': runEndpointSliceMirroring,
     'endpoint-controller': runEndpointsController,
     'resourcequota-controller': runResourceQuotaController,
+    'disruption-controller': runDisruptionController,
     'bootstrap-signer': runBootstrapSigner,
     'token-cleaner': runTokenCleaner,
     'legacy-service-account-token-cleaner': (loop, stop) =>

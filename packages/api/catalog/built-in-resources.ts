@@ -163,6 +163,15 @@ export const builtInResources: readonly ResourceInfo[] = [
     subresources: [{ name: 'approval', kind: 'CertificateSigningRequest', verbs: readAndWrite }, status('CertificateSigningRequest')],
   }),
 
+  row({
+    group: 'policy',
+    version: 'v1',
+    resource: 'poddisruptionbudgets',
+    kind: 'PodDisruptionBudget',
+    shortNames: ['pdb'],
+    subresources: [status('PodDisruptionBudget')],
+  }),
+
   row({ ...rbac, resource: 'clusterrolebindings', kind: 'ClusterRoleBinding', namespaced: false }),
   row({ ...rbac, resource: 'clusterroles', kind: 'ClusterRole', namespaced: false }),
   row({ ...rbac, resource: 'rolebindings', kind: 'RoleBinding' }),

@@ -20,6 +20,7 @@ describe('Catalog', () => {
       'authentication.k8s.io',
       'authorization.k8s.io',
       'certificates.k8s.io',
+      'policy',
       'rbac.authorization.k8s.io',
       'apiextensions.k8s.io',
       'scheduling.k8s.io',

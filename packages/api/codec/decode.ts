@@ -298,7 +298,6 @@ const elsewhere: Readonly<Record<string, string>> = {
   'autoscaling/v2': 'HorizontalPodAutoscaler',
   'batch/v1': 'CronJob Job',
   'networking.k8s.io/v1': 'Ingress IngressClass NetworkPolicy',
-  'policy/v1': 'PodDisruptionBudget',
   'storage.k8s.io/v1': 'CSIDriver CSINode StorageClass VolumeAttachment',
 };
 

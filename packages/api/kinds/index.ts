@@ -30,6 +30,7 @@ import { endpointSlice } from './discovery/endpoint-slice.ts';
 import { eventsEvent } from './events/event.ts';
 import type { KindDefinition } from './kind.ts';
 import { runtimeClass } from './node/runtime-class.ts';
+import { podDisruptionBudget } from './policy/pod-disruption-budget.ts';
 import { clusterRole, role } from './rbac/role.ts';
 import { clusterRoleBinding, roleBinding } from './rbac/role-binding.ts';
 import { priorityClass } from './scheduling/priority-class.ts';
@@ -67,6 +68,7 @@ const kinds: readonly KindDefinition[] = [
   lease,
   runtimeClass,
   endpointSlice,
+  podDisruptionBudget,
   priorityClass,
 ];
 

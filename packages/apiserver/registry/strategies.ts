@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { systemPriorityClasses } from '@coffer/api/kinds/scheduling/priority-class';
 import type { KubeObject } from '@coffer/api/meta/object';
 import { equalJson, isRecord } from '@coffer/api/meta/safe-object';
 import { deploymentStrategy } from './apps/deployment-strategy.ts';
@@ -38,6 +39,7 @@ export function builtInStrategies(deps: StrategyDeps): (group: string, resource:
     'rbac.authorization.k8s.io/clusterroles': { allowCreateOnUpdate: true },
     'rbac.authorization.k8s.io/rolebindings': { allowCreateOnUpdate: true },
     'rbac.authorization.k8s.io/roles': { allowCreateOnUpdate: true },
+    'policy/poddisruptionbudgets': { ...specAndStatusStrategy, allowUnconditionalUpdate: false },
     'scheduling.k8s.io/priorityclasses': priorityClassStrategy,
   };
   return (group, resource) => strategies[`${group}/${resource}`] ?? plain;
@@ -64,6 +66,8 @@ const priorityClassStrategy: Strategy = {
   prepareForCreate({ metadata }) {
     metadata.generation = 1;
   },
+  undeletable: (name) =>
+    systemPriorityClasses.some((known) => known.name === name) ? 'this is a system priority class and cannot be deleted' : undefined,
 };
 
 /** A LimitRange needs no name of its user's choice. */

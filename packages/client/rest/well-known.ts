@@ -12,6 +12,7 @@ import type {
   V1Namespace,
   V1Node,
   V1Pod,
+  V1PodDisruptionBudget,
   V1ReplicaSet,
   V1ReplicationController,
   V1ResourceQuota,
@@ -47,6 +48,7 @@ export const NEW_EVENTS = grouped<EventsV1Event>('events.k8s.io', 'events', 'Eve
 export const DEPLOYMENTS = grouped<V1Deployment>('apps', 'deployments', 'Deployment');
 export const REPLICA_SETS = grouped<V1ReplicaSet>('apps', 'replicasets', 'ReplicaSet');
 export const RUNTIME_CLASSES = grouped<V1RuntimeClass>('node.k8s.io', 'runtimeclasses', 'RuntimeClass', false);
+export const POD_DISRUPTION_BUDGETS = grouped<V1PodDisruptionBudget>('policy', 'poddisruptionbudgets', 'PodDisruptionBudget');
 export const LEASES = grouped<V1Lease>('coordination.k8s.io', 'leases', 'Lease');
 export const ENDPOINT_SLICES = grouped<V1EndpointSlice>('discovery.k8s.io', 'endpointslices', 'EndpointSlice');
 export const CERTIFICATE_SIGNING_REQUESTS = grouped<V1CertificateSigningRequest>(

@@ -1,4 +1,3 @@
-import { forbidden } from '@coffer/api/errors/status-error';
 import type { V1PodSpec, V1PriorityClass } from '@coffer/api/generated/types';
 import { viewAs } from '@coffer/api/kinds/define-kind';
 import { defaultPreemptionPolicy, systemPriorityClasses } from '@coffer/api/kinds/scheduling/priority-class';
@@ -10,7 +9,7 @@ import type { AdmissionAttributes, AdmissionPlugin } from '../plugin.ts';
 
 /**
  * A pod's priority comes from its class, or the class that is the default, and never from its author; without any class it is 0. There is
- * one default class at most, and those of the system stay.
+ * one default class at most.
  */
 export function priority(classes: ResourceStore): AdmissionPlugin {
   return {
@@ -25,9 +24,6 @@ export function priority(classes: ResourceStore): AdmissionPlugin {
     async validate(attributes) {
       const { operation, resource, name, object } = attributes;
       if (resource.group !== 'scheduling.k8s.io' || resource.resource !== 'priorityclasses') return;
-      if (operation === 'DELETE' && systemPriorityClasses.some((known) => known.name === name)) {
-        throw forbidden(resource, name, 'this is a system priority class and cannot be deleted');
-      }
       if (object === undefined || viewAs<V1PriorityClass>(object).globalDefault !== true) return;
       const current = await defaultClass(classes);
       const other = current?.metadata?.name ?? '';

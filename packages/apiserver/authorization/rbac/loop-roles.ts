@@ -9,6 +9,7 @@ import type { PolicyRule } from './policy-rule.ts';
  */
 const loopRules: Readonly<Record<string, readonly PolicyRule[]>> = {
   'deployment-controller': [allow('patch', 'apps', 'deployments/status')],
+  'disruption-controller': [allow('get list watch', '', 'pods')],
   'legacy-service-account-token-cleaner': [allow('get list watch', '', 'pods secrets serviceaccounts')],
   'node-controller': [allow('get list watch', 'coordination.k8s.io', 'leases')],
   'replicaset-controller': [allow('patch', 'apps', 'replicasets/status'), allow('get', '', 'pods')],

@@ -58,7 +58,7 @@ function handlersFor(scope: Scope, subresource: string, deps: SubresourceDeps): 
     case 'binding':
       return { create: (context, own) => bindPod(context, own, context.info.name) };
     case 'eviction':
-      return { create: evictPod };
+      return { create: (context, own) => evictPod(context, own, deps.scopes.get('policy/v1/poddisruptionbudgets')) };
     case 'token':
       return { create: (context, own) => createToken(context, own, deps.tokenIssuer, deps.scopes) };
     case 'log':

@@ -30,6 +30,8 @@ export async function deleteNamed(
 ): Promise<HttpResponse> {
   const { name } = context.info;
   const namespace = storageNamespace(context, scope);
+  const reason = scope.registry.strategy.undeletable?.(name);
+  if (reason !== undefined) throw forbidden(scope.registry.gr, name, reason);
   const outcome = await deleteObject(scope.registry, {
     namespace,
     name,

@@ -27,6 +27,8 @@ export interface Strategy {
   readonly allowUnconditionalUpdate?: boolean;
   /** What DELETE does with dependents when the request does not say. */
   readonly garbageCollection?: 'background' | 'orphan' | 'unsupported';
+  /** Why DELETE of the object with this name is forbidden. A collection is deleted with everything in it. */
+  readonly undeletable?: (name: string) => string | undefined;
   /** DELETE answers with the object instead of a Success status. */
   readonly returnDeletedObject?: boolean;
   /** Seconds of grace for this deletion; undefined deletes without grace. */

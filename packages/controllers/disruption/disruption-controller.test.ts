@@ -1,0 +1,88 @@
+import { DEPLOYMENTS, POD_DISRUPTION_BUDGETS, PODS, REPLICA_SETS } from '@coffer/client/rest/well-known';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { TestCluster } from '../testing/test-cluster.ts';
+import { runDisruptionController } from './disruption-controller.ts';
+
+let cluster: TestCluster;
+
+beforeEach(() => {
+  cluster = new TestCluster();
+  cluster.run('disruption-controller', runDisruptionController);
+});
+
+afterEach(() => cluster.stop());
+
+const status = () => cluster.api.find(POD_DISRUPTION_BUDGETS, 'default', 'b')?.status as Record<string, unknown>;
+const allowed = () => (status().conditions as { status: string; reason: string }[])[0];
+
+function putBudget(spec: object, fields: object = {}): void {
+  const metadata = { name: 'b', namespace: 'default', uid: 'b' };
+  cluster.api.put(POD_DISRUPTION_BUDGETS, { metadata, spec: { selector: { matchLabels: { app: 'web' } }, ...spec }, ...fields });
+}
+
+function putPod(name: string, ready: boolean, metadata: object = {}): void {
+  const conditions = [{ type: 'Ready', status: ready ? 'True' : 'False' }];
+  cluster.api.put(PODS, {
+    metadata: { name, namespace: 'default', uid: name, labels: { app: 'web' }, ...metadata },
+    spec: { containers: [] },
+    status: { phase: 'Running', conditions },
+  });
+}
+
+describe('disruption controller', () => {
+  it('counts healthy pods against the number that has to be there', async () => {
+    putPod('a', true);
+    putPod('b', true);
+    putPod('c', false);
+    putBudget({ minAvailable: 1 });
+    await cluster.settle();
+    expect(status()).toMatchObject({ currentHealthy: 2, desiredHealthy: 1, expectedPods: 3, disruptionsAllowed: 1, observedGeneration: 1 });
+    expect(allowed()).toMatchObject({ status: 'True', reason: 'SufficientPods' });
+    cluster.api.remove(PODS, 'default', 'a');
+    await cluster.settle();
+    expect(status()).toMatchObject({ currentHealthy: 1, disruptionsAllowed: 0 });
+    expect(allowed()).toMatchObject({ status: 'False', reason: 'InsufficientPods' });
+  });
+
+  it('takes parts of what the controllers of the pods keep', async () => {
+    const owned = (kind: string, name: string) => ({
+      ownerReferences: [{ apiVersion: 'apps/v1', kind, name, uid: name, controller: true }],
+    });
+    cluster.api.put(DEPLOYMENTS, { metadata: { name: 'd', namespace: 'default', uid: 'd' }, spec: { replicas: 5 } });
+    cluster.api.put(REPLICA_SETS, {
+      metadata: { name: 'rs', namespace: 'default', uid: 'rs', ...owned('Deployment', 'd') },
+      spec: { replicas: 3 },
+    });
+    for (const name of ['a', 'b', 'c', 'e']) putPod(name, true, owned('ReplicaSet', 'rs'));
+    putBudget({ maxUnavailable: '30%' });
+    await cluster.settle();
+    expect(status()).toMatchObject({ expectedPods: 5, desiredHealthy: 3, currentHealthy: 4, disruptionsAllowed: 1 });
+    putBudget({ minAvailable: '50%' }, { status: status() });
+    await cluster.settle();
+    expect(status()).toMatchObject({ expectedPods: 5, desiredHealthy: 3, disruptionsAllowed: 1 });
+  });
+
+  it('does not count what is being evicted, for two minutes', async () => {
+    putPod('a', true);
+    putPod('b', true);
+    putBudget({ minAvailable: 1 }, { status: { disruptedPods: { a: '2026-01-01T00:00:00Z', gone: '2026-01-01T00:00:00Z' } } });
+    await cluster.settle();
+    expect(status()).toMatchObject({ currentHealthy: 1, disruptionsAllowed: 0, disruptedPods: { a: '2026-01-01T00:00:00Z' } });
+    await cluster.clock.advance(125_000);
+    await cluster.settle();
+    expect(status()).toMatchObject({ currentHealthy: 2, disruptionsAllowed: 1 });
+    expect(status()).not.toHaveProperty('disruptedPods');
+  });
+
+  it('allows nothing while it cannot count', async () => {
+    putPod('a', true, { ownerReferences: [{ apiVersion: 'example.com/v1', kind: 'Set', name: 's', uid: 's', controller: true }] });
+    putBudget({ maxUnavailable: 1 });
+    await cluster.settle();
+    expect(status()).toMatchObject({ disruptionsAllowed: 0 });
+    expect(allowed()).toMatchObject({
+      status: 'False',
+      reason: 'SyncFailed',
+      message: 'Set.example.com does not implement the scale subresource',
+    });
+  });
+});
