@@ -21,19 +21,13 @@ const annotation = 'kubernetes.io/limit-ranger';
 export function limitRanger(limitRanges: ResourceStore): AdmissionPlugin {
   return {
     name: 'LimitRanger',
-    async admit(attributes) {
+    admit(attributes) {
       const pod = limitedPod(attributes);
-      if (pod === undefined) return;
-      for (const range of await rangesOf(limitRanges, attributes.namespace)) fillIn(pod, itemsOf(range));
+      return pod === undefined || limitRanges.count() === 0 ? undefined : fillInAll(limitRanges, attributes.namespace, pod);
     },
-    async validate(attributes) {
+    validate(attributes) {
       const pod = limitedPod(attributes);
-      if (pod === undefined) return;
-      for (const range of await rangesOf(limitRanges, attributes.namespace)) {
-        const problems = [...new Set(itemsOf(range).flatMap((item) => problemsOf(pod.spec ?? { containers: [] }, item)))];
-        if (problems.length === 1) throw admissionForbidden(attributes, problems[0] ?? '');
-        if (problems.length > 1) throw admissionForbidden(attributes, `[${problems.join(', ')}]`);
-      }
+      return pod === undefined || limitRanges.count() === 0 ? undefined : checkAll(limitRanges, attributes, pod);
     },
   };
 }
@@ -45,8 +39,19 @@ function limitedPod({ operation, resource, subresource, object, oldObject }: Adm
   return isResize || (operation === 'CREATE' && subresource === '') ? (object as unknown as V1Pod) : undefined;
 }
 
+async function fillInAll(store: ResourceStore, namespace: string, pod: V1Pod): Promise<void> {
+  for (const range of await rangesOf(store, namespace)) fillIn(pod, itemsOf(range));
+}
+
+async function checkAll(store: ResourceStore, attributes: AdmissionAttributes, pod: V1Pod): Promise<void> {
+  for (const range of await rangesOf(store, attributes.namespace)) {
+    const problems = [...new Set(itemsOf(range).flatMap((item) => problemsOf(pod.spec ?? { containers: [] }, item)))];
+    if (problems.length === 1) throw admissionForbidden(attributes, problems[0] ?? '');
+    if (problems.length > 1) throw admissionForbidden(attributes, `[${problems.join(', ')}]`);
+  }
+}
+
 async function rangesOf(store: ResourceStore, namespace: string): Promise<readonly KubeObject[]> {
-  if (store.count() === 0) return [];
   const { items } = await store.list({ namespace });
   return items.map((item) => item.peek());
 }

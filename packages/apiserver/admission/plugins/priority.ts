@@ -14,23 +14,26 @@ import type { AdmissionAttributes, AdmissionPlugin } from '../plugin.ts';
 export function priority(classes: ResourceStore): AdmissionPlugin {
   return {
     name: 'Priority',
-    async admit(attributes) {
+    admit(attributes) {
       const { operation, resource, subresource, object, oldObject } = attributes;
-      if (resource.group !== '' || resource.resource !== 'pods' || subresource !== '' || !isRecord(object?.spec)) return;
+      if (resource.group !== '' || resource.resource !== 'pods' || subresource !== '' || !isRecord(object?.spec)) return undefined;
       const spec = object.spec as unknown as Mutable<V1PodSpec>;
-      if (operation === 'CREATE') await setPriority(classes, attributes, spec);
       if (operation === 'UPDATE' && isRecord(oldObject?.spec)) keepPriority(spec, oldObject.spec as unknown as V1PodSpec);
+      return operation === 'CREATE' ? setPriority(classes, attributes, spec) : undefined;
     },
-    async validate(attributes) {
-      const { operation, resource, name, object } = attributes;
-      if (resource.group !== 'scheduling.k8s.io' || resource.resource !== 'priorityclasses') return;
-      if (object === undefined || viewAs<V1PriorityClass>(object).globalDefault !== true) return;
-      const current = await defaultClass(classes);
-      const other = current?.metadata?.name ?? '';
-      if (current === undefined || (operation === 'UPDATE' && other === name)) return;
-      throw admissionForbidden(attributes, `PriorityClass ${other} is already marked as default. Only one default can exist`);
+    validate(attributes) {
+      const { resource, object } = attributes;
+      if (resource.group !== 'scheduling.k8s.io' || resource.resource !== 'priorityclasses' || object === undefined) return undefined;
+      return viewAs<V1PriorityClass>(object).globalDefault === true ? checkOnlyDefault(classes, attributes) : undefined;
     },
   };
+}
+
+async function checkOnlyDefault(classes: ResourceStore, attributes: AdmissionAttributes): Promise<void> {
+  const current = await defaultClass(classes);
+  const other = current?.metadata?.name ?? '';
+  if (current === undefined || (attributes.operation === 'UPDATE' && other === attributes.name)) return;
+  throw admissionForbidden(attributes, `PriorityClass ${other} is already marked as default. Only one default can exist`);
 }
 
 async function setPriority(classes: ResourceStore, attributes: AdmissionAttributes, spec: Mutable<V1PodSpec>): Promise<void> {
