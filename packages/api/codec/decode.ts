@@ -264,11 +264,11 @@ function typeOf(value: unknown): TypeInData {
 }
 
 function splitApiVersion(apiVersion: string): { group: string; version: string } {
-  const parts = apiVersion.split('/');
   if (apiVersion === '' || apiVersion === '/') return { group: '', version: '' };
-  if (parts.length === 1) return { group: '', version: apiVersion };
-  if (parts.length > 2) throw new DecodeError(`unexpected GroupVersion string: ${apiVersion}`);
-  return { group: parts[0] ?? '', version: parts[1] ?? '' };
+  const slash = apiVersion.indexOf('/');
+  if (slash < 0) return { group: '', version: apiVersion };
+  if (apiVersion.includes('/', slash + 1)) throw new DecodeError(`unexpected GroupVersion string: ${apiVersion}`);
+  return { group: apiVersion.slice(0, slash), version: apiVersion.slice(slash + 1) };
 }
 
 function withDefaults(actual: TypeInData, fallback: GroupVersionKind): GroupVersionKind {

@@ -22,10 +22,11 @@ export function objectLayout(apiVersion: string, kind: string): ObjectLayout {
 
 /** The stored form of `object`; its own kind, apiVersion and resourceVersion do not matter. */
 export function encodeObject(layout: ObjectLayout, object: KubeObject): Buffer {
+  const { metadata } = object;
   const ordered: Record<string, unknown> = {
     kind: layout.kind,
     apiVersion: layout.apiVersion,
-    metadata: { ...object.metadata, resourceVersion: undefined },
+    metadata: metadata.resourceVersion === undefined ? metadata : { ...metadata, resourceVersion: undefined },
   };
   for (const field of Object.keys(object)) {
     if (field !== 'kind' && field !== 'apiVersion' && field !== 'metadata') setOwn(ordered, field, object[field]);

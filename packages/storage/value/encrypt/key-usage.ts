@@ -16,7 +16,7 @@ export interface KeyUsageFile {
 export const manyWrites = 200_000;
 /** Writes after which a key is refused. */
 export const maxWrites = 2 ** 32;
-const savedAhead = 1000;
+const savedAhead = 10_000;
 
 export class KeyUsage {
   readonly #file: KeyUsageFile;
