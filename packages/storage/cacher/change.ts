@@ -71,6 +71,10 @@ export class ObjectEvent implements StoreEvent {
     return this.#line;
   }
 
+  get memoBytes(): number {
+    return this.object.plain.length;
+  }
+
   forget(): void {
     this.#line = undefined;
   }

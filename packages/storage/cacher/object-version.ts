@@ -25,8 +25,8 @@ export class ObjectKind {
   readonly keyPrefix: string;
   readonly layout: ObjectLayout;
   readonly transformer: Transformer;
-  readonly parsed = new MemoRing(256);
-  readonly lines = new MemoRing(256);
+  readonly parsed = new MemoRing(1024, 4 * 1024 * 1024);
+  readonly lines = new MemoRing(256, 4 * 1024 * 1024);
   readonly #decodeProtobuf: ProtobufDecoder | undefined;
   readonly #namespaces = new Map<string, string>();
 
@@ -48,9 +48,14 @@ export class ObjectKind {
     return this.config.namespaced ? `${namespace}/${name}` : name;
   }
 
-  /** A version that is not committed yet: revision 0. */
-  draft(object: KubeObject): ObjectVersion {
-    return this.#version(object, encodeObject(this.layout, object), 0, this.writeId);
+  /**
+   * A version that is not committed yet: revision 0. With `keepParsed` the object stays with it, and nobody may change it any more: worth
+   * it for one that is changed again and again.
+   */
+  draft(object: KubeObject, keepParsed = false): ObjectVersion {
+    const draft = this.#version(object, encodeObject(this.layout, object), 0, this.writeId);
+    if (keepParsed) draft.source = object;
+    return draft;
   }
 
   /** A version read from the backend. Throws `unreadable` when `plain` is not the object that belongs to its key. */
@@ -142,6 +147,8 @@ export class ObjectVersion implements StoredObject {
   readonly uid: string;
   readonly ownerUids: readonly string[];
   readonly plain: Buffer;
+  /** Of a draft: what it was made from. */
+  source: KubeObject | undefined;
   readonly #writtenWith: string;
   #parsed: KubeObject | undefined;
 
@@ -189,6 +196,18 @@ export class ObjectVersion implements StoredObject {
     });
   }
 
+  /** A draft as it was committed. What is known of it parsed goes over to the new version. */
+  committedAt(revision: number): ObjectVersion {
+    const version = this.at(revision);
+    if (this.source !== undefined) {
+      const { apiVersion, kind } = this.objectKind.config;
+      const metadata = { ...this.source.metadata, resourceVersion: String(revision) };
+      version.#parsed = { ...this.source, apiVersion, kind, metadata };
+      this.objectKind.parsed.add(version);
+    }
+    return version;
+  }
+
   toBytes(withHead: boolean): Uint8Array {
     const bytes = Buffer.allocUnsafe(this.byteLength(withHead));
     this.copyTo(bytes, 0, withHead);
@@ -223,6 +242,10 @@ export class ObjectVersion implements StoredObject {
       this.objectKind.parsed.add(this);
     }
     return this.#parsed;
+  }
+
+  get memoBytes(): number {
+    return this.plain.length;
   }
 
   /** Drops the parsed copy. */

@@ -1,6 +1,6 @@
-import type { BackendBatch, BackendEvent } from '../backend/backend.ts';
+import type { BackendBatch, BackendEvent, KeyValue } from '../backend/backend.ts';
 import { Change } from '../cacher/change.ts';
-import type { ObjectVersion } from '../cacher/object-version.ts';
+import { ObjectVersion } from '../cacher/object-version.ts';
 import type { ResourceCache } from '../cacher/resource-cache.ts';
 import { StorageError } from '../errors.ts';
 import { type Decoded, decodeValue, pathOf } from './decode-events.ts';
@@ -94,7 +94,7 @@ export class Feed {
     const steps: Step[] = [];
     let pending: Promise<Step>[] | undefined;
     for (const event of batch.events) {
-      const target = this.#targetOf(event.kv.key);
+      const target = this.#targetOf(event.kv);
       if (target === undefined) continue;
       if (target.waiting !== undefined) {
         target.waiting.push(event);
@@ -117,7 +117,7 @@ export class Feed {
     if (draft === undefined) return decodeValue(cache.objectKind, kv);
     // The bytes may live as long as the object does; the draft has done its duty.
     this.#drafts.delete(kv.value);
-    return draft.at(kv.modRevision);
+    return draft.committedAt(kv.modRevision);
   }
 
   #apply(batch: BackendBatch, steps: readonly Step[]): void {
@@ -135,7 +135,8 @@ export class Feed {
 
   #applyStep({ target: { cache }, event, after }: Step): Change | undefined {
     const { key, modRevision } = event.kv;
-    const path = pathOf(cache.objectKind, key);
+    // The path of an object we have made is that of its draft, whose hash is known.
+    const path = after instanceof ObjectVersion ? after.path : pathOf(cache.objectKind, key);
     const before = cache.current(path);
     if (after instanceof StorageError) {
       cache.applyUnreadable(path, after, modRevision);
@@ -152,7 +153,9 @@ export class Feed {
   }
 
   /** The resource a key belongs to: its prefix is one to three segments long. */
-  #targetOf(key: string): FeedTarget | undefined {
+  #targetOf({ key, value }: KeyValue): FeedTarget | undefined {
+    const draft = this.#drafts.get(value);
+    if (draft !== undefined) return this.#targets.get(draft.objectKind.keyPrefix);
     let slash = key.indexOf('/', 1);
     for (let segments = 0; segments < 3; segments++) {
       slash = key.indexOf('/', slash + 1);

@@ -250,7 +250,7 @@ export class CachedResourceStore implements ResourceStore {
     object: KubeObject,
     dryRun: boolean,
   ): Promise<Attempt> {
-    const draft = this.#draft(object);
+    const draft = this.#draft(object, current !== undefined);
     if (draft.path !== path) throw new Error(`an update of ${path} returned the object ${draft.path}`);
     if (current !== undefined && !current.stale && sameContent(current, draft, object))
       return ahead === undefined ? { result: this.#keep(path, current) } : startOver;
@@ -336,9 +336,9 @@ export class CachedResourceStore implements ResourceStore {
     return cached?.revision === revision ? cached : draft.at(revision);
   }
 
-  #draft(object: KubeObject): ObjectVersion {
+  #draft(object: KubeObject, keepParsed = false): ObjectVersion {
     this.#checkOpen();
-    const draft = this.#deps.cache.objectKind.draft(object);
+    const draft = this.#deps.cache.objectKind.draft(object, keepParsed);
     this.#path(draft.namespace, draft.name);
     return draft;
   }
