@@ -25,7 +25,7 @@ export async function runControllers(flags: ControllersFlags): Promise<void> {
   const stopping = new AbortController();
   const lead = async (signal: AbortSignal): Promise<void> => {
     process.stdout.write(`coffer controllers work for ${connection.server}\n`);
-    const scheduler = { transportFor: transportAs(flags, connection, 'kube-scheduler'), clock: systemClock, logger };
+    const scheduler = { transportFor: transportAs(flags, connection, 'kube-scheduler', logger), clock: systemClock, logger };
     await Promise.all([startControllers(deps, signal).stopped, startScheduler(scheduler, signal).stopped]);
   };
   const working = flags.leaderElect ? elected(connection, logger, lead, stopping.signal) : lead(stopping.signal);
@@ -40,23 +40,25 @@ export async function runControllers(flags: ControllersFlags): Promise<void> {
 }
 
 async function elected(connection: Connection, logger: Logger, lead: (signal: AbortSignal) => Promise<void>, signal: AbortSignal) {
-  const api = new ApiClient({ transport: remoteTransport(connection, 'leader-election'), clock: systemClock });
+  const api = new ApiClient({ transport: remoteTransport(connection, 'leader-election', logger), clock: systemClock });
   const lease = { namespace: 'kube-system', name: 'kube-controller-manager', identity: `${hostname()}_${randomUUID()}` };
   await new LeaderElector({ api, clock: systemClock, logger }, lease).run(lead, signal);
   if (!signal.aborted) throw new Error('leadership was lost');
 }
 
-function transportAs(flags: ControllersFlags, connection: Connection, component: string) {
+function transportAs(flags: ControllersFlags, connection: Connection, component: string, logger: Logger) {
   const userAgent = `${component}/v1.36.0`;
   return (identity: UserInfo) =>
-    flags.useServiceAccountCredentials ? impersonatingTransport(connection, identity, userAgent) : remoteTransport(connection, userAgent);
+    flags.useServiceAccountCredentials
+      ? impersonatingTransport(connection, identity, userAgent, logger)
+      : remoteTransport(connection, userAgent, logger);
 }
 
 async function controllersDeps(flags: ControllersFlags, connection: Connection, logger: Logger): Promise<ControllersDeps> {
   const caBundle = flags.rootCaFile ? await readFile(flags.rootCaFile, 'utf8') : connection.tls.ca;
   if (caBundle === undefined) throw new Error('--root-ca-file is needed: the kubeconfig names no authority');
   return {
-    transportFor: transportAs(flags, connection, 'kube-controller-manager'),
+    transportFor: transportAs(flags, connection, 'kube-controller-manager', logger),
     clock: systemClock,
     logger,
     caBundle,

@@ -5,8 +5,8 @@ import type { Logger } from '@coffer/base/log/logger';
 import { systemClock } from '@coffer/base/time/clock';
 import type { Connection } from '@coffer/client/kubeconfig/connection';
 import { ApiClient } from '@coffer/client/rest/api-client';
-import { type ReplaceableTransport, replaceableTransport } from '@coffer/client/transport/replaceable';
-import type { CertificateAsk, NodeCertificate } from '@coffer/kubelet/certificates/request-certificate';
+import type { Transport } from '@coffer/client/transport/transport';
+import type { CertificateAsk } from '@coffer/kubelet/certificates/request-certificate';
 import { connectionOf, remoteTransport } from '../wire/remote-transport.ts';
 
 export interface JoinOptions {
@@ -23,7 +23,7 @@ export interface JoinOptions {
 /** The way of a node to its API server. */
 export interface JoinedNode {
   readonly connection: Connection;
-  readonly transport: ReplaceableTransport;
+  readonly transport: Transport;
   /** Resolves when the certificate is not renewed any more, after `signal` was aborted. */
   readonly done: Promise<void>;
 }
@@ -44,21 +44,14 @@ export async function joinCluster(options: JoinOptions, signal: AbortSignal): Pr
     await writeNodeKubeconfig(kubeconfig, bootstrap, clientCertificateFile(directory));
   }
   const connection = connectionOf(kubeconfig);
-  const transport = replaceableTransport(remoteTransport(connection, userAgent), systemClock);
-  const keeper = await keeperDeps(options, transport);
-  const current = await keeper.files.read();
-  if (current === undefined || connection.tls.cert?.includes(current.certificatePem.trim()) !== true) {
+  const transport = remoteTransport(connection, userAgent, options.logger);
+  if (connection.clientCertificateFiles?.certificate !== clientCertificateFile(directory)) {
     return { connection, transport, done: Promise.resolve() };
   }
   const { keepCertificate } = await import('@coffer/kubelet/certificates/keep-certificate');
-  let used = current.certificatePem;
-  const use = ({ certificatePem: cert, keyPem: key }: NodeCertificate): void => {
-    if (cert === used) return;
-    used = cert;
-    transport.replace(remoteTransport({ ...connection, tls: { ...connection.tls, cert, key } }, userAgent));
-    options.logger.info('the kubelet uses a new client certificate', {});
-  };
-  return { connection, transport, done: keepCertificate(keeper, clientAsk(nodeName), use, signal) };
+  // The transport follows the file that the certificate is written to.
+  const use = () => undefined;
+  return { connection, transport, done: keepCertificate(await keeperDeps(options, transport), clientAsk(nodeName), use, signal) };
 }
 
 function hasValidCertificate(kubeconfig: string): boolean {
@@ -72,7 +65,7 @@ function hasValidCertificate(kubeconfig: string): boolean {
 
 /** True when there is a certificate in the directory. One of an earlier start, which ended before the kubeconfig was written, will do. */
 async function obtainCertificate(options: JoinOptions, bootstrap: Connection, signal: AbortSignal): Promise<boolean> {
-  const transport = remoteTransport(bootstrap, userAgent);
+  const transport = remoteTransport(bootstrap, userAgent, options.logger);
   try {
     const keeper = await keeperDeps(options, transport);
     if (await keeper.files.read()) return true;
@@ -83,10 +76,7 @@ async function obtainCertificate(options: JoinOptions, bootstrap: Connection, si
   }
 }
 
-async function keeperDeps(
-  { directory, nodeName, logger }: JoinOptions,
-  transport: ReplaceableTransport | ReturnType<typeof remoteTransport>,
-) {
+async function keeperDeps({ directory, nodeName, logger }: JoinOptions, transport: Transport) {
   const { clientCertificateFiles } = await import('@coffer/kubelet/certificates/certificate-files');
   return {
     api: new ApiClient({ transport, clock: systemClock }),

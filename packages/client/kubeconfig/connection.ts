@@ -14,6 +14,8 @@ export interface Connection {
   /** `https://host:port`, possibly with a path prefix; no slash at the end. */
   readonly server: string;
   readonly tls: TlsMaterial;
+  /** Where the client certificate and its key were read; absent for those that stand in the kubeconfig. */
+  readonly clientCertificateFiles?: { readonly certificate: string; readonly key: string };
   /** Headers that carry the credentials, asked for with every request. */
   credentials(): Promise<Readonly<Record<string, string | readonly string[]>>>;
   /** The context's namespace. */
@@ -94,6 +96,7 @@ export function resolveConnection(config: Kubeconfig, clock: Clock, overrides: C
       serverName: cluster?.tlsServerName,
       skipVerification: cluster?.insecureSkipTlsVerify ?? false,
     },
+    ...clientCertificateFiles(user),
     credentials: credentialsOf(user, clock),
     namespace: context?.namespace,
   };
@@ -153,6 +156,14 @@ function tokenFileCredentials(path: string, clock: Clock): Connection['credentia
     }
     return { authorization: known.header };
   };
+}
+
+/** As in kubectl what stands in the kubeconfig wins over a file. */
+function clientCertificateFiles(user: KubeconfigUser | undefined): Pick<Connection, 'clientCertificateFiles'> {
+  const { clientCertificate, clientKey } = user ?? {};
+  const isInline = user?.clientCertificateData !== undefined || user?.clientKeyData !== undefined;
+  if (user === undefined || clientCertificate === undefined || clientKey === undefined || isInline) return {};
+  return { clientCertificateFiles: { certificate: inFolder(clientCertificate, user.folder), key: inFolder(clientKey, user.folder) } };
 }
 
 function fileText(path: string | undefined, folder: string | undefined): string | undefined {
