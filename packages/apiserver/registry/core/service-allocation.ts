@@ -92,6 +92,8 @@ export class ServiceAllocation {
       for (const name of lost) busy.add(name);
       const healthCheckPort = this.#reserved.get(context)?.healthCheckPort;
       Object.assign(clear(spec), cloneJson(asked));
+      // What was asked has the port that was chosen first; another one may have taken its place since.
+      if (healthCheckPort !== undefined) spec.healthCheckNodePort = healthCheckPort;
       if (healthCheckPort !== undefined && busy.has(String(healthCheckPort))) {
         delete spec.healthCheckNodePort;
         this.chooseHealthCheckPort(spec, context, busy);
