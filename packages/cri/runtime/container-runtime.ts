@@ -29,7 +29,7 @@ export interface ContainerRuntime {
   containerStatus(containerId: string): Promise<ContainerStatus | undefined>;
   listContainers(): Promise<readonly ContainerStatus[]>;
 
-  /** Runs a command without streams; `timeoutMs` 0 means none. Output is cut at 16 MiB. */
+  /** Runs a command without streams; `timeoutMs` 0 means none. Each output is cut at 16 MiB. */
   execSync(containerId: string, command: readonly string[], timeoutMs: number): Promise<ExecSyncResult>;
   exec(containerId: string, options: StreamExec, signal: AbortSignal): Promise<number>;
   attach(containerId: string, options: Omit<StreamExec, 'command'>, signal: AbortSignal): Promise<number>;

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { once } from 'node:events';
+import { createReadStream, existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -55,6 +56,39 @@ describe.skipIf(script === undefined || process.platform !== 'linux')('Launcher'
     );
     expect(results.map(({ status }) => status)).toEqual(results.map((_, index) => (index % 4 === 3 ? 'rejected' : 'fulfilled')));
     for (const index of [0, 17, 38]) expect((await readFile(at(String(index)))).length).toBe(index * 1000);
+  });
+
+  const shell = (script: string) => launcher.exec([['report_errors'], ['env', 'PATH=/usr/bin:/bin'], ['exec', 'sh', '-c', script]]);
+
+  it('runs commands side by side and keeps their outputs apart', async () => {
+    const commands = Array.from({ length: 20 }, (_, index) =>
+      shell(`head -c ${index * 20_000} /dev/zero; echo err ${index} >&2; exit ${index}`),
+    );
+    for (const [index, command] of commands.entries()) {
+      const { exitCode, failure, stdout, stderr } = await command.ended;
+      expect([exitCode, failure, stdout.length, String(stderr)]).toEqual([index, '', index * 20_000, `err ${index}\n`]);
+    }
+  });
+
+  it('cuts long output, and says why a command could not start', async () => {
+    expect((await shell('head -c 17000000 /dev/zero').ended).stdout.length).toBe(16 * 1024 * 1024);
+    const missing = await launcher.exec([['report_errors'], ['env', 'PATH=/usr/bin:/bin'], ['exec', 'no-such-program']]).ended;
+    expect(missing).toMatchObject({ exitCode: 128, failure: 'exec: "no-such-program": executable file not found in $PATH' });
+  });
+
+  it('kills a command that is to end, and its own commands when it ends', async () => {
+    const slow = shell('echo begun; exec sleep 100');
+    slow.kill();
+    expect((await slow.ended).exitCode).toBe(143);
+    await mkfifo(at('gate'));
+    const abandoned = shell(`exec 9> '${at('gate')}'; echo begun >&9; exec sleep 100`);
+    // The pipe ends when nobody has it open any more.
+    const reading = createReadStream(at('gate'), 'utf8');
+    expect(await new Promise((resolve) => reading.once('data', resolve))).toBe('begun\n');
+    const closed = once(reading, 'end');
+    launcher.close();
+    await expect(abandoned.ended).rejects.toThrow('the launch program has ended');
+    await closed;
   });
 
   it('waits for what was asked of a process before it', async () => {

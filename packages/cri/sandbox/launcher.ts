@@ -9,7 +9,20 @@ import { toolEnvironment } from './tools.ts';
 
 interface Answer {
   readonly status: number;
-  readonly text: string;
+  /** What was said, by source. */
+  readonly said: readonly Buffer[];
+}
+
+/** The session of a command that was started. */
+export interface LaunchedCommand {
+  readonly ended: Promise<{
+    readonly exitCode: number;
+    readonly failure: string;
+    readonly stdout: Uint8Array;
+    readonly stderr: Uint8Array;
+  }>;
+  /** Kills the command. */
+  kill(): void;
 }
 
 interface Pending {
@@ -22,7 +35,11 @@ export class Launcher {
   readonly #pending = new Map<number, Pending>();
   #process: ChildProcess | undefined;
   #nextId = 1;
-  #received: Buffer = Buffer.alloc(0);
+  /** Of answers that are not complete. */
+  #chunks: Buffer[] = [];
+  #received = 0;
+  /** Bytes until the next answer is complete, where that is known. */
+  #wanted = 0;
 
   constructor(launchProgram: string) {
     this.#launchProgram = launchProgram;
@@ -35,14 +52,27 @@ export class Launcher {
 
   /** Carries out instructions in a process of their own; rejects with what the one that failed said. */
   async run(instructions: readonly Instruction[]): Promise<void> {
-    const { status, text } = await this.#ask('run', encodeProgram(instructions));
-    if (status !== 0) throw new Error(text.trim() || `the launch program ended with status ${status}`);
+    const { status, said } = await this.#ask('run', encodeProgram(instructions)).answer;
+    if (status !== 0) throw new Error(Buffer.concat(said).toString().trim() || `the launch program ended with status ${status}`);
   }
 
   /** Starts a container's keeper; resolves when the command runs, or cannot: the keeper's files say which. */
   async keep(args: readonly string[]): Promise<void> {
-    const { status, text } = await this.#ask('keep', Buffer.from(args.join('\0')));
-    if (status !== 0) throw new Error(text);
+    const { status, said } = await this.#ask('keep', Buffer.from(args.join('\0'))).answer;
+    if (status !== 0) throw new Error(Buffer.concat(said).toString());
+  }
+
+  /** Runs a command without input; `failure` says why it could not start. Each of its outputs is cut at 16 MiB. */
+  exec(instructions: readonly Instruction[]): LaunchedCommand {
+    const { id, answer } = this.#ask('exec', encodeProgram(instructions));
+    const none = Buffer.alloc(0);
+    const ended = answer.then(({ status, said: [failure = none, stdout = none, stderr = none] }) => ({
+      exitCode: status,
+      failure: failure.toString(),
+      stdout,
+      stderr,
+    }));
+    return { ended, kill: () => void this.#process?.stdin?.write(`kill ${id} 0\n`) };
   }
 
   /** Ends the process; requests that are not answered are rejected. */
@@ -50,14 +80,15 @@ export class Launcher {
     this.#process?.stdin?.end();
   }
 
-  #ask(mode: 'run' | 'keep', content: Buffer): Promise<Answer> {
+  #ask(mode: 'run' | 'keep' | 'exec', content: Buffer): { readonly id: number; readonly answer: Promise<Answer> } {
     const process = this.#running();
     const id = this.#nextId++;
-    return new Promise((resolve, reject) => {
+    const answer = new Promise<Answer>((resolve, reject) => {
       this.#pending.set(id, { resolve, reject });
       this.#hold(process);
       process.stdin?.write(Buffer.concat([Buffer.from(`${mode} ${id} ${content.length}\n`), content]));
     });
+    return { id, answer };
   }
 
   #running(): ChildProcess {
@@ -70,7 +101,9 @@ export class Launcher {
       cwd: '/',
     });
     this.#process = child;
-    this.#received = Buffer.alloc(0);
+    this.#chunks = [];
+    this.#received = 0;
+    this.#wanted = 0;
     const ended = (error: Error) => {
       if (this.#process === child) this.#end(error);
     };
@@ -93,19 +126,32 @@ export class Launcher {
   }
 
   #receive(chunk: Buffer): void {
-    this.#received = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk]);
+    this.#chunks.push(chunk);
+    this.#received += chunk.length;
+    if (this.#received < this.#wanted) return;
+    let rest = this.#chunks.length === 1 ? chunk : Buffer.concat(this.#chunks);
+    this.#wanted = 0;
     for (;;) {
-      const end = this.#received.indexOf(10);
-      if (end < 0) return;
-      const [id = 0, status = 0, length = 0] = this.#received.subarray(0, end).toString().split(' ').map(Number);
-      const next = end + 1 + length;
-      if (this.#received.length < next) return;
-      const text = this.#received.subarray(end + 1, next).toString();
-      this.#received = this.#received.subarray(next);
-      this.#pending.get(id)?.resolve({ status, text });
+      const end = rest.indexOf(10);
+      if (end < 0) break;
+      const [id = 0, status = 0, ...lengths] = rest.subarray(0, end).toString().split(' ').map(Number);
+      const said: Buffer[] = [];
+      let next = end + 1;
+      for (const length of lengths) {
+        said.push(rest.subarray(next, next + length));
+        next += length;
+      }
+      if (rest.length < next) {
+        this.#wanted = next;
+        break;
+      }
+      rest = rest.subarray(next);
+      this.#pending.get(id)?.resolve({ status, said });
       this.#pending.delete(id);
       if (this.#process) this.#hold(this.#process);
     }
+    this.#chunks = [rest];
+    this.#received = rest.length;
   }
 
   /** What is asked next starts a new process. */

@@ -31,7 +31,7 @@ import { BridgeNetwork, type PodNetworkInfo } from './bridge-network.ts';
 import { type ContainerEntry, containerStatus } from './container-entry.ts';
 import { ControlGroups, findControlGroups } from './control-groups.ts';
 import { EventHub } from './event-hub.ts';
-import { type ExecDeps, execStreams, execSync } from './exec-session.ts';
+import { execStreams, execSync } from './exec-session.ts';
 import { keeperScript, pauseScript } from './keeper-script.ts';
 import { identityInstructions } from './launch-plan.ts';
 import { containerScript, launchScript } from './launch-script.ts';
@@ -252,11 +252,15 @@ class SandboxRuntime implements SandboxContainerRuntime {
   }
 
   async execSync(containerId: string, command: readonly string[], timeoutMs: number): Promise<ExecSyncResult> {
-    return execSync(await this.#execDeps(containerId, command, false), timeoutMs, this.#parts.clock);
+    const { launcher, clock } = this.#parts;
+    return execSync(launcher, await this.#execInstructions(containerId, command, false), timeoutMs, clock);
   }
 
   async exec(containerId: string, options: StreamExec, signal: AbortSignal): Promise<number> {
-    return execStreams(await this.#execDeps(containerId, options.command, options.tty), options, signal);
+    const { state } = this.#parts;
+    const instructions = await this.#execInstructions(containerId, options.command, options.tty);
+    const programPath = join(state.memory, `exec-${randomBytes(8).toString('hex')}`);
+    return execStreams({ launchProgram: state.launchProgram, programPath, instructions }, options, signal);
   }
 
   async attach(containerId: string, options: Omit<StreamExec, 'command'>, signal: AbortSignal): Promise<number> {
@@ -361,8 +365,8 @@ class SandboxRuntime implements SandboxContainerRuntime {
     };
   }
 
-  async #execDeps(containerId: string, command: readonly string[], tty: boolean): Promise<ExecDeps> {
-    const { state, groups, pods, plainUser } = this.#parts;
+  async #execInstructions(containerId: string, command: readonly string[], tty: boolean): Promise<Instruction[]> {
+    const { groups, pods, plainUser } = this.#parts;
     const entry = this.#entry(containerId);
     const { record, paths } = entry;
     const pid = entry.state.pid;
@@ -372,28 +376,24 @@ class SandboxRuntime implements SandboxContainerRuntime {
     const program = await readFile(paths.program);
     const namespace = (name: string, flag: number): Instruction => ['enter', `/proc/${pid}/ns/${name}`, flag];
     const config: ContainerConfig = { ...record.config, env: [], command: [], args: [] };
-    return {
-      launchProgram: state.launchProgram,
-      programPath: join(state.memory, `exec-${randomBytes(8).toString('hex')}`),
-      instructions: [
-        ['report_errors'],
-        ...groups.entryFiles(record.id).map((file): Instruction => ['write', file, '0']),
-        ...(plainUser ? [namespace('user', namespaceFlags.user)] : []),
-        namespace('pid', namespaceFlags.pid),
-        namespace('ipc', namespaceFlags.ipc),
-        namespace('uts', namespaceFlags.uts),
-        ...(plainUser && !pods.get(record.sandboxId)?.ownNetwork ? [] : [namespace('net', namespaceFlags.network)]),
-        namespace('cgroup', namespaceFlags.cgroup),
-        namespace('mnt', namespaceFlags.mount),
-        ['descend', tty ? 'terminal' : 'pipes', record.identity.uid],
-        ...identityInstructions({ identity: record.identity, capabilities: record.capabilities, config, plainUser }).filter(
-          ([name]) => name !== 'own_streams',
-        ),
-        ['chdir', config.workingDir === '' ? '/' : config.workingDir],
-        ['env', ...(argumentsOf(program, 'env') ?? []), ...(tty ? ['TERM=xterm'] : [])],
-        ['exec', ...command],
-      ],
-    };
+    return [
+      ['report_errors'],
+      ...groups.entryFiles(record.id).map((file): Instruction => ['write', file, '0']),
+      ...(plainUser ? [namespace('user', namespaceFlags.user)] : []),
+      namespace('pid', namespaceFlags.pid),
+      namespace('ipc', namespaceFlags.ipc),
+      namespace('uts', namespaceFlags.uts),
+      ...(plainUser && !pods.get(record.sandboxId)?.ownNetwork ? [] : [namespace('net', namespaceFlags.network)]),
+      namespace('cgroup', namespaceFlags.cgroup),
+      namespace('mnt', namespaceFlags.mount),
+      ['descend', tty ? 'terminal' : 'pipes', record.identity.uid],
+      ...identityInstructions({ identity: record.identity, capabilities: record.capabilities, config, plainUser }).filter(
+        ([name]) => name !== 'own_streams',
+      ),
+      ['chdir', config.workingDir === '' ? '/' : config.workingDir],
+      ['env', ...(argumentsOf(program, 'env') ?? []), ...(tty ? ['TERM=xterm'] : [])],
+      ['exec', ...command],
+    ];
   }
 }
 
