@@ -6,6 +6,7 @@ const everyVerb = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch
 const withoutDeleteCollection = ['create', 'delete', 'get', 'list', 'patch', 'update', 'watch'] as const;
 const readAndWrite = ['get', 'patch', 'update'] as const;
 const connect = ['create', 'get'] as const;
+const proxied = ['create', 'delete', 'get', 'patch', 'update'] as const;
 const createOnly = ['create'] as const;
 
 type Facts = Pick<ResourceInfo, 'group' | 'version' | 'resource' | 'kind'> & Partial<ResourceInfo>;
@@ -87,6 +88,7 @@ export const builtInResources: readonly ResourceInfo[] = [
       { name: 'exec', kind: 'PodExecOptions', verbs: connect },
       { name: 'log', kind: 'Pod', verbs: ['get'] },
       { name: 'portforward', kind: 'PodPortForwardOptions', verbs: connect },
+      { name: 'proxy', kind: 'PodProxyOptions', verbs: proxied },
       { name: 'resize', kind: 'Pod', verbs: readAndWrite },
       status('Pod'),
     ],

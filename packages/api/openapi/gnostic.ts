@@ -89,6 +89,8 @@ function pathItem(value: Json): Uint8Array {
     put: [3, operation],
     post: [4, operation],
     delete: [5, operation],
+    options: [6, operation],
+    head: [7, operation],
     patch: [8, operation],
     parameters: [9, { each: parametersItem }],
   });

@@ -60,6 +60,9 @@ const namespaceParameter: Parameter = {
   type: 'string',
 };
 
+const pathParameter: Parameter = { name: 'path', in: 'path', description: 'path to the resource', type: 'string' };
+const proxyMethods = ['get', 'post', 'put', 'delete', 'options', 'head', 'patch'] as const;
+
 const patchTypes = [
   'application/apply-patch+yaml',
   'application/json-patch+json',
@@ -80,7 +83,10 @@ export function resourcePaths(resource: ResourceInfo, deps: PathDeps): Record<st
 
   paths[collection] = builder.collection();
   if (resource.verbs.includes('get')) paths[item] = builder.item();
-  for (const subresource of resource.subresources) paths[`${item}/${subresource.name}`] = builder.subresource(subresource);
+  for (const subresource of resource.subresources) {
+    paths[`${item}/${subresource.name}`] = builder.subresource(subresource);
+    if (subresource.name === 'proxy') paths[`${item}/proxy/{path}`] = builder.subresource(subresource, true);
+  }
   if (resource.namespaced && resource.verbs.includes('list')) paths[`${root}/${resource.resource}`] = builder.acrossNamespaces();
   return paths;
 }
@@ -164,19 +170,21 @@ class OperationBuilder {
     return this.#pathItem([...listParameters, pretty], { get: operation });
   }
 
-  subresource(subresource: SubresourceInfo): object {
+  /** `withPath`: what is behind the subresource as well. */
+  subresource(subresource: SubresourceInfo, withPath = false): object {
     const { kind } = this.#resource;
     const target: Target = {
       group: subresource.group ?? this.#resource.group,
       version: subresource.version ?? this.#resource.version,
       kind: subresource.kind,
     };
-    const id = `${this.#idName}${capital(subresource.name)}`;
+    const id = `${this.#idName}${capital(subresource.name)}${withPath ? 'WithPath' : ''}`;
     const about = `${subresource.name} of the specified ${kind}`;
     const connect = subresource.kind.endsWith('Options');
     const operations: Record<string, object> = {};
     if (connect) {
-      for (const method of ['get', 'post'] as const) {
+      const methods = subresource.name === 'proxy' ? proxyMethods : (['get', 'post'] as const);
+      for (const method of methods) {
         const idPrefix = `connect${capital(method)}`;
         operations[method] = this.#operation(idPrefix, id, 'connect', `connect to ${about}`, [], undefined, 'text', target);
       }
@@ -192,7 +200,8 @@ class OperationBuilder {
       Object.assign(operations, this.#writes(id, about, subresource.verbs, target));
     }
     const parameters = connect || subresource.name === 'log' ? this.#optionParameters(subresource) : [pretty];
-    return this.#pathItem([this.#nameParameter, ...this.#scopeParameters, ...parameters], operations);
+    const path = withPath ? [pathParameter, ...parameters.filter(({ name }) => name !== 'path')] : parameters;
+    return this.#pathItem([this.#nameParameter, ...this.#scopeParameters, ...path], operations);
   }
 
   /** Options of logs, exec and the like are query parameters. */

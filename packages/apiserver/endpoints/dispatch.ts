@@ -87,7 +87,7 @@ export class Dispatcher {
     const handlers = this.#deps.subresources.get(`${info.group}/${info.resource}/${info.subresource}`);
     if (handlers === undefined || !scope.resource.subresources.some((s) => s.name === info.subresource)) throw genericStatus(404);
     if (info.name === '') throw badRequest('name must be provided');
-    const handler = context.http.method === 'HEAD' ? undefined : handlers[info.verb];
+    const handler = context.http.method === 'HEAD' && info.subresource !== 'proxy' ? undefined : handlers[info.verb];
     if (handler === undefined) throw genericStatus(405);
     return handler(context, scope);
   }
@@ -114,7 +114,8 @@ function isWellPlaced(context: RequestContext, resource: ResourceInfo): boolean 
   } else if (info.namespace !== '' && (resource.resource !== 'namespaces' || info.namespace !== info.name)) {
     return false;
   }
-  return info.subresource === '' || segmentsBehindSubresource(info.path, info.subresource) === 0;
+  // What is behind `proxy` is the path of somebody else.
+  return info.subresource === '' || info.subresource === 'proxy' || segmentsBehindSubresource(info.path, info.subresource) === 0;
 }
 
 function segmentsBehindSubresource(path: string, subresource: string): number {

@@ -12,6 +12,7 @@ import { evictPod } from './eviction.ts';
 import { finalizeRules } from './finalize.ts';
 import { type ConnectDeps, podConnectHandlers } from './pod-connect.ts';
 import { podLogs } from './pod-log.ts';
+import { podProxyHandlers } from './pod-proxy.ts';
 import { resizeRules } from './resize.ts';
 import { scaleHandlers } from './scale.ts';
 import { statusRulesFor } from './status.ts';
@@ -67,6 +68,8 @@ function handlersFor(scope: Scope, subresource: string, deps: SubresourceDeps): 
     case 'attach':
     case 'portforward':
       return podConnectHandlers(subresource, connect);
+    case 'proxy':
+      return podProxyHandlers(connect);
     default:
       return undefined;
   }

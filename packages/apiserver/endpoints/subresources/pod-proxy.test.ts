@@ -1,0 +1,99 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
+import type { NodeApi } from '@coffer/api/node/node-api';
+import { echoNode } from '@coffer/api/testing/echo-node';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openTestApi, type TestApi } from '../../testing/test-api.ts';
+
+const pods = '/api/v1/namespaces/ns/pods';
+let api: TestApi;
+let server: Server;
+const asked: number[] = [];
+
+function answer(request: IncomingMessage, response: ServerResponse): void {
+  if (request.url === '/away') {
+    response.writeHead(302, { location: '/there' }).end();
+    return;
+  }
+  const chunks: Buffer[] = [];
+  request.on('data', (chunk: Buffer) => chunks.push(chunk));
+  request.on('end', () => {
+    const seen = { method: request.method, url: request.url, headers: request.headers, body: Buffer.concat(chunks).toString('utf8') };
+    response.writeHead(request.method === 'POST' ? 201 : 200, { 'x-own': 'yes' }).end(JSON.stringify(seen));
+  });
+}
+
+/** Every port but 81 is the server's. */
+const node: NodeApi = {
+  ...echoNode,
+  portForward: async () => async (port, stream) => {
+    asked.push(port);
+    if (port === 81) throw new Error('connection refused');
+    const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+    const sending = (async () => {
+      for await (const chunk of stream.input) socket.write(chunk);
+      socket.end();
+    })();
+    for await (const chunk of socket) await stream.output.write(chunk as Buffer);
+    stream.end();
+    await sending;
+  },
+};
+
+beforeAll(async () => {
+  server = createServer(answer);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  api = await openTestApi({ nodeApiFor: () => node });
+  const containers = [{ name: 'c', image: 'i', ports: [{ containerPort: 8080 }] }];
+  await api.request('POST', pods, { metadata: { name: 'p' }, spec: { nodeName: 'n', containers } });
+  await api.request('POST', pods, { metadata: { name: 'plain' }, spec: { nodeName: 'n', containers: [{ name: 'c', image: 'i' }] } });
+  await api.request('POST', pods, { metadata: { name: 'nowhere' }, spec: { containers } });
+});
+afterAll(async () => {
+  await api.close();
+  server.close();
+});
+
+const ask = (method: string, path: string, body?: string, headers: Record<string, string> = {}) =>
+  api.request(method, `${pods}/${path}`, body, { headers });
+
+describe('the proxy to pods', () => {
+  it.each(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])('passes a %s on as it is', async (method) => {
+    const body = method === 'GET' ? undefined : 'some text';
+    const got = await ask(method, 'p/proxy/a//b%2Fc?x=1&x=%20', body, { 'content-type': 'text/plain', 'x-mine': 'yes' });
+    expect(got).toMatchObject({ status: method === 'POST' ? 201 : 200, headers: { 'x-own': 'yes' } });
+    expect(got.json).toMatchObject({ method, url: '/a//b%2Fc?x=1&x=%20', body: body ?? '', headers: { 'x-mine': 'yes' } });
+  });
+
+  it('keeps to itself who calls', async () => {
+    const caller = { authorization: 'Bearer secret', 'x-remote-user': 'me', 'x-remote-extra-a': 'b', 'impersonate-user': 'you' };
+    const got = await ask('GET', 'p/proxy/', undefined, { ...caller, accept: 'text/plain', te: 'trailers' });
+    const { headers } = got.json as { headers: Record<string, string> };
+    expect(Object.keys(headers).filter((name) => name in caller || name === 'te')).toEqual([]);
+    expect(headers.accept).toBe('text/plain');
+  });
+
+  it('takes the port from the name, from the pod, or the usual one', async () => {
+    asked.length = 0;
+    for (const name of ['p:70', 'http:p:71', 'p:', 'p', 'plain', 'http:plain:'])
+      expect((await ask('GET', `${name}/proxy/`)).status).toBe(200);
+    expect(asked).toEqual([70, 71, 8080, 8080, 80, 80]);
+  });
+
+  it('leads to the slash, and redirects of the pod through itself', async () => {
+    expect(await ask('GET', 'p/proxy?a=b')).toMatchObject({ status: 301, headers: { location: `${pods}/p/proxy/?a=b` } });
+    expect((await ask('POST', 'p/proxy?a=b')).status).toBe(201);
+    expect(await ask('GET', 'p/proxy/away')).toMatchObject({ status: 302, headers: { location: `${pods}/p/proxy/there` } });
+  });
+
+  it.each([
+    ['p:81/proxy/', 503, 'error trying to reach service: connection refused'],
+    ['none/proxy/', 404, 'pods "none" not found'],
+    ['nowhere/proxy/', 400, 'pod nowhere does not have a host assigned'],
+    ['ftp:p:80/proxy/', 400, 'invalid pod request "ftp:p:80"'],
+    ['p:http/proxy/', 400, 'invalid pod request "p:http"'],
+  ])('answers for itself what cannot be passed on: %s', async (path, status, message) => {
+    const got = await ask('GET', path);
+    expect([got.status, (got.json as { message: string }).message]).toEqual([status, message]);
+  });
+});
