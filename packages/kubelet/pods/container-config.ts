@@ -90,7 +90,7 @@ export async function buildContainerConfig(deps: ContainerConfigDeps, request: C
       graceSeconds: pod.spec.terminationGracePeriodSeconds ?? 30,
       sources: env.sources,
     }),
-    security: containerSecurity(pod, container, image),
+    security: containerSecurity(pod, container, image, deps.directories.seccompProfiles),
     resources: containerResources(pod, container, deps.memoryCapacityBytes),
   };
 }

@@ -173,7 +173,8 @@ function runtimeState(input: ContainerStatusInput, status: ContainerStatus, prev
           exitCode: status.exitCode ?? 0,
           ...(status.reason === '' ? {} : { reason: status.reason }),
           ...(message === '' ? {} : { message }),
-          startedAt: rfc3339(status.startedAtMs ?? status.createdAtMs),
+          // Of one that never ran this is the beginning of time, as upstream has it.
+          startedAt: rfc3339(status.startedAtMs ?? 0),
           finishedAt: rfc3339(status.finishedAtMs ?? status.createdAtMs),
           containerID: `${input.runtimeName}://${status.id}`,
         },

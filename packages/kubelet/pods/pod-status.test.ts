@@ -236,6 +236,12 @@ describe('computePodStatus container statuses', () => {
     });
   });
 
+  it('shows the beginning of time as the start of a container that never ran', () => {
+    const more = { exitCode: 128, reason: 'StartError', message: 'no such file', startedAtMs: undefined };
+    const { containerStatuses } = compute(pod({ restartPolicy: 'Never' }), [container('c', 'exited', more)]);
+    expect(containerStatuses?.[0]?.state?.terminated).toMatchObject({ exitCode: 128, startedAt: '1970-01-01T00:00:00Z' });
+  });
+
   it('turns a container that cannot be started again into a waiting one', () => {
     const failure = { reason: 'CrashLoopBackOff', message: 'back-off' };
     const status = compute(pod({}), [container('c', 'exited', { exitCode: 2, reason: 'Error' })], {

@@ -1,4 +1,5 @@
 /** The security context of a container, from the pod's and its own, in the runtime's words. Pure. */
+import { join } from 'node:path';
 import type { ContainerSecurity, ImageStatus } from '@coffer/cri/runtime/container-runtime';
 import type { Container, Pod } from '../types.ts';
 
@@ -18,7 +19,8 @@ const maskedPaths = [
 ];
 const readonlyPaths = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
 
-export function containerSecurity(pod: Pod, container: Container, image: ImageStatus | undefined): ContainerSecurity {
+/** `profiles` is the directory of the node's own seccomp profiles. */
+export function containerSecurity(pod: Pod, container: Container, image: ImageStatus | undefined, profiles: string): ContainerSecurity {
   const own = container.securityContext;
   const whole = pod.spec.securityContext;
   const privileged = own?.privileged === true;
@@ -40,7 +42,7 @@ export function containerSecurity(pod: Pod, container: Container, image: ImageSt
     dropCapabilities: own?.capabilities?.drop ?? [],
     seccomp:
       profile?.type === 'Localhost' && profile.localhostProfile !== undefined
-        ? { kind: 'localhost', path: profile.localhostProfile }
+        ? { kind: 'localhost', path: join(profiles, profile.localhostProfile) }
         : { kind: profile?.type === 'RuntimeDefault' ? 'runtime-default' : 'unconfined' },
     maskedPaths: open ? [] : maskedPaths,
     readonlyPaths: open ? [] : readonlyPaths,

@@ -11,6 +11,11 @@ export class PodDirectories {
     this.logsDir = logsDir;
   }
 
+  /** Where whoever runs the node puts profiles of its own. */
+  get seccompProfiles(): string {
+    return join(this.rootDir, 'seccomp');
+  }
+
   get pods(): string {
     return join(this.rootDir, 'pods');
   }
