@@ -42,6 +42,11 @@ describe('discovery', () => {
     const whole = await ask('/apis', { accept: `${wanted('v2')},application/json` });
     expect(whole.headers['content-type']).toBe(wanted('v2'));
     expect(JSON.parse(whole.text).kind).toBe('APIGroupDiscoveryList');
+    const { etag } = whole.headers;
+    expect(whole.headers).toMatchObject({ etag: expect.stringMatching(/^"[0-9A-F]{128}"$/), 'cache-control': 'public', vary: 'Accept' });
+    const unchanged = await ask('/apis', { accept: wanted('v2'), 'if-none-match': String(etag) });
+    expect([unchanged.status, unchanged.text]).toEqual([304, '']);
+    expect((await ask('/api', { accept: wanted('v2'), 'if-none-match': String(etag) })).status).toBe(200);
     const old = await ask('/apis', { accept: `${wanted('v9')},application/json` });
     expect(JSON.parse(old.text).kind).toBe('APIGroupList');
     expect((await ask('/apis', {}, 'POST')).status).toBe(405);

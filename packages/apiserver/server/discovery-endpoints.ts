@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Catalog } from '@coffer/api/catalog/catalog';
 import { discoveryAnswer } from '@coffer/api/openapi/discovery';
 import type { HttpHeaders, HttpResponse } from '@coffer/base/http/handler';
@@ -16,10 +17,10 @@ export function discoveryEndpoint(catalog: Catalog, serverAddress: string): NonR
     if (!answer) return undefined;
     if (context.http.method !== 'GET') return errorResponse(genericStatus(405), context);
     if (answer.contentType === 'application/json') return names(context, answer.document);
-    return respondBytes(context, 200, Buffer.from(`${JSON.stringify(answer.document)}\n`), {
-      'content-type': answer.contentType,
-      vary: 'Accept',
-    });
+    const body = `${JSON.stringify(answer.document)}\n`;
+    // Clients may keep the whole and ask whether it has changed.
+    const etag = createHash('sha512').update(body).digest('hex').toUpperCase();
+    return document(context, { body, etag }, answer.contentType, { 'cache-control': 'public' });
   };
 }
 
