@@ -161,6 +161,7 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
         priorityClasses: store('priorityclasses'),
         serviceAccounts: store('serviceaccounts'),
         pods: store('pods'),
+        nodes: store('minions'),
         clock,
         podSecurityMetrics: createPodSecurityMetrics(metrics.registry, Number(version.minor)),
         nodeRestriction: nodeRestrictionPlugin({ pods: store('pods'), nodes: store('minions') }),

@@ -6,6 +6,8 @@ import type { AdmissionPlugin } from './plugin.ts';
 import { defaultTolerationSeconds } from './plugins/default-toleration-seconds.ts';
 import { limitRanger } from './plugins/limit-ranger.ts';
 import { namespaceLifecycle } from './plugins/namespace-lifecycle.ts';
+import { podResize } from './plugins/pod-resize.ts';
+import { podTopologyLabels } from './plugins/pod-topology-labels.ts';
 import { priority } from './plugins/priority.ts';
 import { runtimeClass } from './plugins/runtime-class.ts';
 import { serviceAccountAdmission } from './plugins/service-account.ts';
@@ -18,6 +20,7 @@ export interface BuiltInAdmissionDeps {
   readonly priorityClasses: ResourceStore;
   readonly serviceAccounts: ResourceStore;
   readonly pods: ResourceStore;
+  readonly nodes: ResourceStore;
   readonly clock: Clock;
   readonly podSecurityMetrics: PodSecurityMetrics;
   /** Runs where upstream has NodeRestriction: behind ServiceAccount. */
@@ -36,5 +39,7 @@ export function builtInAdmission(deps: BuiltInAdmissionDeps): readonly Admission
     priority(deps.priorityClasses),
     defaultTolerationSeconds,
     runtimeClass(deps.runtimeClasses),
+    podTopologyLabels(deps.nodes),
+    podResize(deps.nodes),
   ];
 }

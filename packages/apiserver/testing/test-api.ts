@@ -97,6 +97,7 @@ export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi
         priorityClasses: store('priorityclasses'),
         serviceAccounts: store('serviceaccounts'),
         pods: store('pods'),
+        nodes: store('minions'),
         podSecurityMetrics: createPodSecurityMetrics(options.metrics ?? new Registry(), 36),
         clock,
       }),

@@ -84,11 +84,12 @@ function assignmentProblem(pod: KubeObject, name: string): string | undefined {
 
 function setNode(pod: KubeObject, binding: V1Binding, now: string): void {
   pod.spec = { ...podSpec(pod), nodeName: binding.target.name };
-  const annotations = binding.metadata?.annotations ?? {};
-  if (Object.keys(annotations).length > 0) {
-    const merged: Record<string, string> = { ...pod.metadata.annotations };
-    for (const key of Object.keys(annotations)) setOwn(merged, key, annotations[key] ?? '');
-    pod.metadata.annotations = merged;
+  for (const field of ['annotations', 'labels'] as const) {
+    const given = binding.metadata?.[field] ?? {};
+    if (Object.keys(given).length === 0) continue;
+    const merged: Record<string, string> = { ...pod.metadata[field] };
+    for (const key of Object.keys(given)) setOwn(merged, key, given[key] ?? '');
+    pod.metadata[field] = merged;
   }
   // Where the pod was expected to go is of no use any more.
   const { nominatedNodeName: _, ...status } = isRecord(pod.status) ? pod.status : {};

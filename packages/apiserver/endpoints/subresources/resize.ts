@@ -8,17 +8,19 @@ import { restorePod } from './restore-pod.ts';
 
 type Containers = readonly V1Container[];
 
-/** `pods/…/resize`: changes cpu and memory of containers; everything else that was sent is ignored. */
+/** `pods/…/resize`: changes cpu and memory of containers and of the pod as a whole; everything else that was sent is ignored. */
 export function resizeRules(kind: KindDefinition): UpdateRules {
   return {
     prepareForUpdate(object, old) {
-      const { containers, initContainers = [] } = podSpec(object);
+      const { containers, initContainers = [], resources } = podSpec(object);
       const { containers: oldContainers, initContainers: oldInitContainers = [] } = podSpec(old);
       // Lists of other lengths are kept as they came: validation refuses them.
       if (containers.length !== oldContainers.length || initContainers.length !== oldInitContainers.length) return;
       restorePod(object, old);
+      const { resources: _, ...oldSpec } = podSpec(old);
       object.spec = {
-        ...podSpec(old),
+        ...oldSpec,
+        ...(resources === undefined ? {} : { resources }),
         containers: resized(containers, oldContainers),
         ...(oldInitContainers.length === 0 ? {} : { initContainers: resized(initContainers, oldInitContainers) }),
       };

@@ -15,6 +15,10 @@ async function createPod(name: string, spec: object = {}) {
   return (await api.request('POST', pods, { metadata: { name }, spec: { containers: [{ name: 'c', image: 'i' }], ...spec } })).json;
 }
 
+async function createNode(name: string, status: object, labels: object = {}) {
+  expect((await api.request('POST', '/api/v1/nodes', { metadata: { name, labels }, status })).status).toBe(201);
+}
+
 async function createDeployment(name: string) {
   const template = { metadata: { labels: { a: 'b' } }, spec: { containers: [{ name: 'c', image: 'i' }] } };
   return (
@@ -141,6 +145,23 @@ describe('binding', () => {
     });
   });
 
+  it('gives the pod the labels of the binding, and zone and region of its node', async () => {
+    const zone = 'topology.kubernetes.io/zone';
+    const region = 'topology.kubernetes.io/region';
+    await createNode('placed', {}, { [zone]: 'z1', [region]: 'r1', [`${zone}-other`]: 'x' });
+    await api.request('POST', pods, {
+      metadata: { name: 'l', labels: { a: 'pod', [zone]: 'guess' } },
+      spec: { containers: [{ name: 'c', image: 'i' }] },
+    });
+    await api.request('POST', `${pods}/l/binding`, {
+      metadata: { name: 'l', labels: { a: 'binding', b: 'c' } },
+      target: { kind: 'Node', name: 'placed' },
+    });
+    expect((await api.request('GET', `${pods}/l`)).json.metadata.labels).toEqual({ a: 'binding', b: 'c', [zone]: 'z1', [region]: 'r1' });
+    expect((await createPod('chosen', { nodeName: 'placed' })).metadata.labels).toEqual({ [zone]: 'z1', [region]: 'r1' });
+    expect((await createPod('unplaced')).metadata).not.toHaveProperty('labels');
+  });
+
   it('also works by the older path', async () => {
     await createPod('old');
     const { status } = await api.request('POST', '/api/v1/namespaces/ns/bindings', { metadata: { name: 'old' }, target: { name: 'n2' } });
@@ -196,61 +217,6 @@ describe('ephemeralcontainers', () => {
       merge,
     );
     expect(changed.json.message).toContain('existing ephemeral containers "one" may not be changed\n@@');
-  });
-});
-
-describe('resize', () => {
-  const size = (requests: object, more: object = {}) => ({ name: 'c', image: 'i', resources: { requests }, ...more });
-  const resize = (name: string, containers: object[]) => api.request('PATCH', `${pods}/${name}/resize`, { spec: { containers } }, merge);
-
-  it('changes cpu and memory, and nothing else that was sent', async () => {
-    await createPod('big', { containers: [size({ cpu: '1', memory: '1Gi' })] });
-    const { status, json } = await api.request(
-      'PATCH',
-      `${pods}/big/resize`,
-      { metadata: { labels: { a: 'b' } }, spec: { nodeName: 'n', containers: [size({ cpu: '2', memory: '1Gi' }, { image: 'other' })] } },
-      merge,
-    );
-    expect(status).toBe(200);
-    expect(json.spec.containers[0]).toMatchObject({ image: 'i', resources: { requests: { cpu: '2', memory: '1Gi' } } });
-    expect(json.spec).not.toHaveProperty('nodeName');
-    expect(json.metadata).toMatchObject({ generation: 2 });
-    expect(json.metadata).not.toHaveProperty('labels');
-  });
-
-  it('keeps the quality of service, the containers and the kinds of resources', async () => {
-    await createPod('fix', { containers: [size({ cpu: '1', memory: '1Gi' }), { name: 'd', image: 'i' }] });
-    const messageOf = async (...containers: object[]) => (await resize('fix', containers)).json.message;
-    const other = { name: 'd', image: 'i' };
-    expect(await messageOf(size({}), other)).toContain(
-      'spec: Invalid value: "Burstable": Pod QOS Class may not change as a result of resizing',
-    );
-    expect(await messageOf(size({ cpu: '1' }), other)).toContain(
-      'spec.containers[0].resources.requests: Forbidden: resource requests cannot be removed',
-    );
-    expect(await messageOf(size({ cpu: '1', memory: '1Gi', 'example.com/x': '1' }), other)).toContain(
-      'only cpu and memory resources are mutable',
-    );
-    expect(await messageOf(size({ cpu: '1', memory: '1Gi' }))).toContain(
-      'spec.containers: Forbidden: containers may not be added or removed on resize',
-    );
-    expect(await messageOf(other, size({ cpu: '1', memory: '1Gi' }))).toContain(
-      'spec.containers[0].name: Forbidden: containers may not be renamed or reordered on resize',
-    );
-  });
-
-  it('is refused for what runs on a node that shows no resources of it', async () => {
-    await createPod('run', { nodeName: 'n1', containers: [size({ cpu: '1' })] });
-    const show = (more: object) => {
-      const status = { name: 'c', image: 'i', imageID: '', ready: true, restartCount: 0, state: { running: {} }, ...more };
-      return api.request('PATCH', `${pods}/run/status`, { status: { containerStatuses: [status] } }, merge);
-    };
-    await show({});
-    expect((await resize('run', [size({ cpu: '2' })])).json.message).toBe(
-      'Pod "run" is invalid: spec: Forbidden: Pod running on node without support for resize',
-    );
-    await show({ resources: { requests: { cpu: '1' } } });
-    expect((await resize('run', [size({ cpu: '2' })])).status).toBe(200);
   });
 });
 

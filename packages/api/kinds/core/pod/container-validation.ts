@@ -69,6 +69,11 @@ export function validateInitContainers(context: ContainerContext, path: string):
       if (container[field] == null) continue;
       errors.push(forbiddenField(`${at}.${field}`, 'may not be set for init containers without restartPolicy=Always'));
     }
+    (container.resizePolicy ?? []).forEach(({ restartPolicy }, j) => {
+      if (restartPolicy !== 'RestartContainer') return;
+      const detail = "must not be set to 'RestartContainer' for non-sidecar initContainers";
+      errors.push(invalid(`${at}.resizePolicy[${j}].restartPolicy`, restartPolicy, detail));
+    });
   });
   return errors;
 }

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { formatFieldError } from '../../../errors/field-error.ts';
 import { createProblems, type Fields, statusProblems } from '../../testing/written-object.ts';
 import { pod } from '../pod.ts';
+import { validatePodResize } from './pod-resize-validation.ts';
 
 const create = (spec: Fields, container: Fields = {}): string[] =>
   createProblems(pod, { spec: { serviceAccountName: 'default', containers: [{ name: 'c', image: 'i', ...container }], ...spec } });
@@ -21,6 +23,36 @@ describe('restart rules of a container', () => {
       'spec.containers[0].restartPolicy: Required value: must specify restartPolicy when restart rules are used',
       'spec.containers[0].restartPolicyRules[0].exitCodes: Required value: must be specified',
     ]);
+  });
+});
+
+describe('the restart at a resize', () => {
+  const init = (cpu: string, more: Fields = {}): Fields => ({
+    name: 'init',
+    image: 'i',
+    resources: { requests: { cpu } },
+    resizePolicy: [
+      { resourceName: 'memory', restartPolicy: 'NotRequired' },
+      { resourceName: 'cpu', restartPolicy: 'RestartContainer' },
+    ],
+    ...more,
+  });
+
+  it('is for init containers that keep running', () => {
+    expect(create({ initContainers: [init('1', { restartPolicy: 'Always' })] })).toEqual([]);
+    expect(create({ initContainers: [init('1')] })).toEqual([
+      `spec.initContainers[0].resizePolicy[1].restartPolicy: Invalid value: "RestartContainer": must not be set to 'RestartContainer' for non-sidecar initContainers`,
+    ]);
+  });
+
+  it('keeps the others that have it the size they have', () => {
+    const podOf = (container: Fields) => ({ metadata: { name: 'p' }, spec: { containers: [], initContainers: [container] } }) as never;
+    const problems = (container: Fields, old: Fields) => validatePodResize(podOf(container), podOf(old)).map(formatFieldError);
+    expect(problems(init('2'), init('1'))).toEqual([
+      'spec.initContainers[0]: Forbidden: non-sidecar init containers with a resize policy of RestartContainer cannot be resized',
+    ]);
+    expect(problems(init('1'), init('1'))).toEqual([]);
+    expect(problems(init('2', { restartPolicy: 'Always' }), init('1', { restartPolicy: 'Always' }))).toEqual([]);
   });
 });
 

@@ -1,4 +1,4 @@
-/** What `pods/…/resize` may change: cpu and memory of containers, never so that the quality of service becomes another one. */
+/** What `pods/…/resize` may change: cpu and memory of containers and of the pod as a whole, in the same quality of service. */
 
 import type { FieldError } from '../../../errors/field-error.ts';
 import { forbiddenField, invalid } from '../../../errors/field-error.ts';
@@ -6,7 +6,9 @@ import type * as api from '../../../generated/types.ts';
 import type { KubeObject } from '../../../meta/object.ts';
 import { equalJson, getOwn, setOwn } from '../../../meta/safe-object.ts';
 import { viewAs } from '../../define-kind.ts';
-import { qosClass } from '../../pod-state.ts';
+import { isSidecar, qosClass } from '../../pod-state.ts';
+
+const onlySizes = 'only cpu and memory resources are mutable';
 
 type Amounts = Readonly<Record<string, string>> | undefined;
 
@@ -29,6 +31,7 @@ export function validatePodResize(object: KubeObject, oldObject: KubeObject): Fi
   if (running !== undefined && running.resources == null) {
     errors.push(forbiddenField('spec', 'Pod running on node without support for resize'));
   }
+  errors.push(...wholePodErrors(spec.resources, oldSpec.resources));
   const order = orderErrors(spec, oldSpec);
   if (order.length > 0) return [...errors, ...order];
   for (const list of ['initContainers', 'containers'] as const) {
@@ -36,17 +39,37 @@ export function validatePodResize(object: KubeObject, oldObject: KubeObject): Fi
       errors.push(...removalErrors(container, oldSpec[list]?.[i], `spec.${list}[${i}].resources`));
     });
   }
-  for (const list of ['containers', 'initContainers'] as const) {
-    (spec[list] ?? []).forEach((container, i) => {
-      if (sameBesideSizes(container, oldSpec[list]?.[i])) return;
-      errors.push(
-        list === 'containers'
-          ? forbiddenField('spec', 'only cpu and memory resources are mutable')
-          : forbiddenField(`spec.${list}[${i}]`, 'only cpu and memory resources for init or sidecar containers are mutable'),
-      );
-    });
-  }
+  (spec.containers ?? []).forEach((container, i) => {
+    if (!sameBesideSizes(container, oldSpec.containers?.[i])) errors.push(forbiddenField('spec', onlySizes));
+  });
+  (spec.initContainers ?? []).forEach((container, i) => {
+    const before = oldSpec.initContainers?.[i];
+    const path = `spec.initContainers[${i}]`;
+    if (!sameBesideSizes(container, before)) {
+      errors.push(forbiddenField(path, 'only cpu and memory resources for init or sidecar containers are mutable'));
+    }
+    const restarts = (container.resizePolicy ?? []).some(({ restartPolicy }) => restartPolicy === 'RestartContainer');
+    if (restarts && !isSidecar(container) && !equalJson(container, before)) {
+      errors.push(forbiddenField(path, 'non-sidecar init containers with a resize policy of RestartContainer cannot be resized'));
+    }
+  });
   return errors;
+}
+
+/** The resources of the pod as a whole may come and change, but not go. */
+function wholePodErrors(resources: api.V1ResourceRequirements | undefined, old: api.V1ResourceRequirements | undefined): FieldError[] {
+  if (!hasAmounts(resources) && !hasAmounts(old)) return [];
+  if (resources === undefined) return [forbiddenField('spec.resources', 'pod-level resources cannot be removed')];
+  const errors = (['requests', 'limits'] as const).flatMap((list) => {
+    const removed = Object.keys(old?.[list] ?? {}).some((name) => getOwn(resources[list], name) === undefined);
+    return removed ? [forbiddenField(`spec.resources.${list}`, `pod-level resource ${list} cannot be removed`)] : [];
+  });
+  const same = (['requests', 'limits'] as const).every((list) => equalJson(withSizesOf(resources[list], old?.[list]), old?.[list] ?? {}));
+  return same ? errors : [...errors, forbiddenField('spec', `${onlySizes} at pod-level`)];
+}
+
+function hasAmounts(resources: api.V1ResourceRequirements | undefined): boolean {
+  return Object.keys({ ...resources?.requests, ...resources?.limits }).length > 0;
 }
 
 function orderErrors(spec: api.V1PodSpec, old: api.V1PodSpec): FieldError[] {
