@@ -28,7 +28,11 @@ export async function benchScale(report) {
 
   server = await startServer(['--runtime', 'none']);
   await fill(server, 'scale', 's', 1);
+  const startedMs = performance.now();
   await updateOne(server, updates);
+  const perSecond = (updates / (performance.now() - startedMs)) * 1000;
+  report(`${updates} updates of one object, 32 at a time`, `${perSecond.toFixed(0)} /s`, '');
+  report('resident memory after them, file pages included', `${residentMegabytes(server.child.pid).toFixed(0)} MB`, '');
   const megabytes = fs.statSync(path.join(server.dataDir, 'db/data.mdb')).size / 1024 / 1024;
   report(`the store's file after ${updates} updates of one object`, `${megabytes.toFixed(0)} MiB`, '< 512 MiB');
   const { body } = await call(server, 'GET', '/metrics');

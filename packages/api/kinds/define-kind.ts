@@ -10,6 +10,9 @@ type Shared = 'applyDefaults' | 'validate' | 'validateUpdate' | 'warnings' | 'se
 /** A kind's own rules; what is left out does nothing. */
 export type KindRules = Omit<KindDefinition, 'resource' | Shared> & Partial<Pick<KindDefinition, Shared>>;
 
+/** One for all objects: there may be very many. */
+const noFields = Object.freeze({});
+
 /** The definition of a catalogued resource. Throws when the catalogue has no such row (a programming error). */
 export function defineKind(group: string, resource: string, rules: KindRules): KindDefinition {
   return {
@@ -18,7 +21,7 @@ export function defineKind(group: string, resource: string, rules: KindRules): K
     validate: () => [],
     validateUpdate: () => [],
     warnings: () => [],
-    selectableFields: () => ({}),
+    selectableFields: () => noFields,
     hasStatus: false,
     hasGeneration: false,
     ...rules,
