@@ -1,5 +1,5 @@
 import { isRecord } from '../meta/safe-object.ts';
-import type { ByteSink, ExecOptions, ExecResult, ForwardPort, PodRef, ProcessStreams, RunProcess } from './node-api.ts';
+import type { ByteSink, DuplexBytes, ExecOptions, ExecResult, ForwardPort, PodRef, ProcessStreams, RunProcess } from './node-api.ts';
 
 /** Between the channels of a client's connection, whatever carries them, and what a node runs on them. */
 
@@ -61,6 +61,11 @@ function parseSize(text: string): { readonly width: number; readonly height: num
 
 export function writerTo(sink: ByteSink | undefined): ((chunk: Uint8Array) => Promise<void>) | undefined {
   return sink && ((chunk) => sink.write(chunk));
+}
+
+/** A connection as node and runtime take it. */
+export function connectionOf(stream: DuplexBytes): Omit<DuplexBytes, 'output'> & ByteSink {
+  return { input: stream.input, write: (chunk) => stream.output.write(chunk), end: () => stream.end() };
 }
 
 /** Forwards to ports of a pod; what goes wrong is told in upstream's words, unless another node or the runtime has done so. */

@@ -11,7 +11,7 @@ import {
   type PodRef,
   type RunProcess,
 } from '@coffer/api/node/node-api';
-import { writerTo } from '@coffer/api/node/process-channels';
+import { connectionOf, writerTo } from '@coffer/api/node/process-channels';
 import { relayCommand, relayPort } from '@coffer/base/spdy/client';
 import { readCommandStatus } from '@coffer/base/spdy/command-status';
 import { SpdySession } from '@coffer/base/spdy/session';
@@ -86,8 +86,8 @@ export class KubeletClient implements NodeApi {
     const path = pathOf('portForward', pod.namespace, pod.name, pod.uid);
     const session = await this.#upgrade(path, spdyProtocols.portForward, signal);
     let connections = 0;
-    return async (port, { input, output, end }) => {
-      const failure = await relayPort(session, port, connections++, { input, write: (chunk) => output.write(chunk), end });
+    return async (port, stream) => {
+      const failure = await relayPort(session, port, connections++, connectionOf(stream));
       if (failure !== '') throw new Error(failure);
     };
   }

@@ -11,7 +11,7 @@ import {
   type ProcessStreams,
   type RunProcess,
 } from '@coffer/api/node/node-api';
-import { writerTo } from '@coffer/api/node/process-channels';
+import { connectionOf, writerTo } from '@coffer/api/node/process-channels';
 import type { Clock } from '@coffer/base/time/clock';
 import type { ContainerRuntime, ContainerStatus, StreamExec } from '@coffer/cri/runtime/container-runtime';
 import { logContainerId } from '../logs/log-target.ts';
@@ -72,8 +72,7 @@ export class KubeletNodeApi implements NodeApi {
     this.#pod(ref);
     const sandbox = this.#deps.cache.get(ref.uid).sandboxes[0];
     if (sandbox?.state !== 'ready') throw new NodeRefusal(500, `pod not found (${JSON.stringify(`${ref.name}_${ref.namespace}`)})`);
-    return (port, { input, output, end }) =>
-      this.#deps.runtime.portForward(sandbox.id, port, { input, write: (chunk) => output.write(chunk), end }, signal);
+    return (port, stream) => this.#deps.runtime.portForward(sandbox.id, port, connectionOf(stream), signal);
   }
 
   #pod(ref: PodRef): Pod {
