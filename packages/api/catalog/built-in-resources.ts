@@ -125,7 +125,7 @@ export const builtInResources: readonly ResourceInfo[] = [
     shortNames: ['svc'],
     categories: ['all'],
     storagePrefix: 'services/specs',
-    subresources: [status('Service')],
+    subresources: [{ name: 'proxy', kind: 'ServiceProxyOptions', verbs: proxied }, status('Service')],
   }),
 
   row({

@@ -15,6 +15,7 @@ import { podLogs } from './pod-log.ts';
 import { podProxyHandlers } from './pod-proxy.ts';
 import { resizeRules } from './resize.ts';
 import { scaleHandlers } from './scale.ts';
+import { serviceProxyHandlers } from './service-proxy.ts';
 import { statusRulesFor } from './status.ts';
 import { createToken, type TokenIssuer } from './token.ts';
 
@@ -69,7 +70,7 @@ function handlersFor(scope: Scope, subresource: string, deps: SubresourceDeps): 
     case 'portforward':
       return podConnectHandlers(subresource, connect);
     case 'proxy':
-      return podProxyHandlers(connect);
+      return scope.resource.resource === 'services' ? serviceProxyHandlers(connect, deps.scopes) : podProxyHandlers(connect);
     default:
       return undefined;
   }

@@ -11,6 +11,11 @@ let server: Server;
 const asked: number[] = [];
 
 function answer(request: IncomingMessage, response: ServerResponse): void {
+  if (request.url === '/page') {
+    response.writeHead(200, { 'content-type': 'text/html' });
+    response.end(`<p title="a>b"><a class=x href="/one?a=1">é</a><img src='two.png'><a href="https://example.org/">/three</a>`);
+    return;
+  }
   if (request.url === '/away') {
     response.writeHead(302, { location: '/there' }).end();
     return;
@@ -57,7 +62,67 @@ afterAll(async () => {
 const ask = (method: string, path: string, body?: string, headers: Record<string, string> = {}) =>
   api.request(method, `${pods}/${path}`, body, { headers });
 
+describe('the proxy to services', () => {
+  const services = '/api/v1/namespaces/ns/services';
+  const web = (path: string, method = 'GET') => api.request(method, `${services}/${path}`);
+
+  beforeAll(async () => {
+    const ports = [
+      { name: 'http', port: 80 },
+      { name: 'other', port: 90 },
+    ];
+    await api.request('POST', services, { metadata: { name: 'web' }, spec: { selector: { a: 'b' }, ports } });
+    await api.request('POST', services, { metadata: { name: 'one' }, spec: { ports: [{ port: 80 }] } });
+    const uid = (await api.request('GET', `${pods}/p`)).json as { metadata: { uid: string } };
+    const endpoint = (name: string, ready: boolean, id = uid.metadata.uid) => ({
+      addresses: ['10.0.0.1'],
+      conditions: { ready },
+      targetRef: { kind: 'Pod', namespace: 'ns', name, uid: id },
+    });
+    const slice = (service: string, names: readonly (readonly [string, number])[], endpoints: readonly object[]) =>
+      api.request('POST', '/apis/discovery.k8s.io/v1/namespaces/ns/endpointslices', {
+        metadata: { name: `${service}-1`, labels: { 'kubernetes.io/service-name': service } },
+        addressType: 'IPv4',
+        ports: names.map(([name, port]) => ({ name, port })),
+        endpoints,
+      });
+    const all = [
+      ['http', 8080],
+      ['other', 9090],
+    ] as const;
+    await slice('web', all, [endpoint('plain', false), endpoint('plain', true, 'another'), endpoint('p', true)]);
+    await slice('one', [['', 8088]], [endpoint('p', true)]);
+  });
+
+  it('finds the port by name or number', async () => {
+    asked.length = 0;
+    for (const path of ['web:http/proxy/', 'web:90/proxy/', 'http:web:other/proxy/a', 'one/proxy/', 'one:80/proxy/']) {
+      expect((await web(path)).status).toBe(200);
+    }
+    expect(asked).toEqual([8080, 9090, 9090, 8088, 8088]);
+    expect((await web('one/proxy', 'GET')).status).toBe(301);
+  });
+
+  it.each([
+    ['web/proxy/', 503, 'no endpoints available for service "web"'],
+    ['web:none/proxy/', 503, 'no endpoints available for service "web:none"'],
+    ['web:70/proxy/', 503, 'no service port 70 found for service "web"'],
+    ['none/proxy/', 404, 'services "none" not found'],
+    ['ftp:web:80/proxy/', 400, 'invalid service request "ftp:web:80"'],
+  ])('answers for itself what cannot be passed on: %s', async (path, status, message) => {
+    const got = await web(path);
+    expect([got.status, (got.json as { message: string }).message]).toEqual([status, message]);
+  });
+});
+
 describe('the proxy to pods', () => {
+  it('leads the links of a page through itself', async () => {
+    const got = await ask('GET', 'p/proxy/page');
+    expect(got.headers['content-length']).toBeUndefined();
+    const link = `${pods}/p/proxy/one?a=1`;
+    expect(got.text).toBe(`<p title="a>b"><a class=x href="${link}">é</a><img src='two.png'><a href="https://example.org/">/three</a>`);
+  });
+
   it.each(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])('passes a %s on as it is', async (method) => {
     const body = method === 'GET' ? undefined : 'some text';
     const got = await ask(method, 'p/proxy/a//b%2Fc?x=1&x=%20', body, { 'content-type': 'text/plain', 'x-mine': 'yes' });

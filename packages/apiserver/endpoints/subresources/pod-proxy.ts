@@ -1,181 +1,44 @@
-import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
-import { connect as tlsConnect } from 'node:tls';
-import { badRequest, internalError, StatusError } from '@coffer/api/errors/status-error';
+import { badRequest } from '@coffer/api/errors/status-error';
 import type { KubeObject } from '@coffer/api/meta/object';
-import type { ForwardPort } from '@coffer/api/node/node-api';
-import type { HttpHeaders, HttpRequest, HttpResponse, StreamSink } from '@coffer/base/http/handler';
+import type { HttpResponse } from '@coffer/base/http/handler';
 import { podSpec } from '../../registry/core/pod-strategy.ts';
 import type { RequestContext } from '../../request/context.ts';
 import type { SubresourceHandler } from '../dispatch.ts';
 import { admissionAttributes, type Scope } from '../scope.ts';
-import { ForwardedStream } from '../streaming/forwarded-stream.ts';
-import { type ConnectDeps, nodeOf, podRefOf } from './pod-container.ts';
-
-const maxBodyBytes = 3 * 1024 * 1024;
+import type { ConnectDeps } from './pod-container.ts';
+import { carryToPod, parseTarget, portNumber, redirectToSlash } from './proxy-exchange.ts';
 
 /**
  * `pods/…/proxy/…`: an HTTP request to a port of a pod, carried to its node as a port-forward. The name may say more:
  * `[https:]pod[:port]`. What identifies the caller to this server stays here; connections are not upgraded.
  */
 export function podProxyHandlers(deps: ConnectDeps): Readonly<Record<string, SubresourceHandler>> {
-  const proxy: SubresourceHandler = (context, scope) => proxyToPod(context, scope, deps);
-  // OPTIONS has no verb.
+  return forEveryMethod((context, scope) => proxyToPod(context, scope, deps));
+}
+
+/** OPTIONS has no verb. */
+export function forEveryMethod(proxy: SubresourceHandler): Readonly<Record<string, SubresourceHandler>> {
   return { get: proxy, create: proxy, update: proxy, patch: proxy, delete: proxy, '': proxy };
 }
 
 async function proxyToPod(context: RequestContext, scope: Scope, deps: ConnectDeps): Promise<HttpResponse> {
-  const { http, info } = context;
+  const { info } = context;
   const target = parseTarget(info.name);
+  if (target === undefined || (target.port !== '' && portNumber(target.port) === undefined)) {
+    throw badRequest(`invalid pod request ${JSON.stringify(info.name)}`);
+  }
   const pod = scope.registry.served(scope.registry.get(info.namespace, target.name));
-  const attributes = admissionAttributes(context, scope, 'CONNECT', {
-    name: target.name,
-    object: undefined,
-    oldObject: pod,
-    dryRun: false,
-  });
+  await admitConnect(context, scope, target.name, pod);
+  const port = portNumber(target.port) ?? declaredPort(pod) ?? (target.secure ? 443 : 80);
+  return redirectToSlash(context) ?? carryToPod(context, deps, pod, { port, secure: target.secure });
+}
+
+export async function admitConnect(context: RequestContext, scope: Scope, name: string, oldObject: KubeObject): Promise<void> {
+  const attributes = admissionAttributes(context, scope, 'CONNECT', { name, object: undefined, oldObject, dryRun: false });
   await scope.tools.admission.admit(attributes);
   await scope.tools.admission.validate(attributes);
-
-  const { path, query, base } = splitUrl(http.url, info.name);
-  if (path === '' && (http.method === 'GET' || http.method === 'HEAD')) {
-    return { kind: 'full', status: 301, headers: { location: `${base}/${query}` }, body: '' };
-  }
-  if (http.upgrade !== undefined) throw badRequest('the proxy does not upgrade connections');
-  const port = target.port ?? declaredPort(pod) ?? (target.secure ? 443 : 80);
-  const nodeName = nodeOf(pod);
-  const node = deps.nodeApiFor(nodeName);
-  if (node === undefined) throw internalError(`node ${JSON.stringify(nodeName)} cannot be reached`);
-  const body = await http.readBody(maxBodyBytes);
-  const forward = await node.portForward(podRefOf(pod), http.signal);
-  const address = ((pod.status as { readonly podIP?: string } | undefined)?.podIP ?? '') || target.name;
-  try {
-    return await exchange(http, { forward, port, secure: target.secure, address, path: `${path || '/'}${query}`, body, base });
-  } catch (error) {
-    if (http.signal.aborted) throw error;
-    const message = `error trying to reach service: ${error instanceof Error ? error.message : String(error)}`;
-    throw new StatusError(503, 'ServiceUnavailable', message);
-  }
-}
-
-interface Target {
-  readonly secure: boolean;
-  readonly name: string;
-  readonly port: number | undefined;
-}
-
-/** `name`, `name:port`, `scheme:name:port`; the last two may be empty. */
-function parseTarget(text: string): Target {
-  const parts = text.split(':');
-  const [scheme, name, port] = parts.length === 3 ? parts : ['', ...parts];
-  const isScheme = scheme === '' || scheme === 'http' || scheme === 'https';
-  const isPort = port === undefined || port === '' || (/^\d{1,5}$/.test(port) && Number(port) >= 1 && Number(port) <= 65_535);
-  if (parts.length > 3 || !isScheme || !isPort || name === undefined || name === '') {
-    throw badRequest(`invalid pod request ${JSON.stringify(text)}`);
-  }
-  return { secure: scheme === 'https', name, port: port ? Number(port) : undefined };
 }
 
 function declaredPort(pod: KubeObject): number | undefined {
   return podSpec(pod).containers?.find(({ ports }) => (ports?.length ?? 0) > 0)?.ports?.[0]?.containerPort;
-}
-
-/** The part of the URL behind `proxy`, just as it came; `base` is what is before it, `proxy` included. */
-function splitUrl(url: string, name: string): { readonly base: string; readonly path: string; readonly query: string } {
-  const at = url.indexOf('?');
-  const whole = at < 0 ? url : url.slice(0, at);
-  const marks = [name, encodeURIComponent(name)].map((text) => `/pods/${text}/proxy`);
-  const mark = marks.find((text) => whole.includes(text));
-  if (mark === undefined) throw badRequest('the path of the proxy cannot be read');
-  const end = whole.indexOf(mark) + mark.length;
-  return { base: whole.slice(0, end), path: whole.slice(end), query: at < 0 ? '' : url.slice(at) };
-}
-
-interface Exchange {
-  readonly forward: ForwardPort;
-  readonly port: number;
-  readonly secure: boolean;
-  readonly address: string;
-  readonly path: string;
-  readonly body: Uint8Array;
-  readonly base: string;
-}
-
-async function exchange(http: HttpRequest, to: Exchange): Promise<HttpResponse> {
-  const { forward, port, secure, address, path, body, base } = to;
-  const stream = new ForwardedStream();
-  const host = `${address.includes(':') ? `[${address}]` : address}:${port}`;
-  const carried = forward(port, stream.far).then(
-    () => stream.finish(),
-    (error: unknown) => stream.destroy(error instanceof Error ? error : new Error(String(error))),
-  );
-  const request = httpRequest({
-    method: http.method,
-    path,
-    host: address,
-    port,
-    headers: { ...passedOn(http.headers, requestOnly), host, 'x-forwarded-for': http.peer.address, 'x-forwarded-uri': `${base}${path}` },
-    // A pod's certificate proves nothing about a pod: it is not looked at.
-    createConnection: () => (secure ? tlsConnect({ socket: stream, rejectUnauthorized: false }) : stream),
-  });
-  const abort = () => request.destroy(new Error('client closed the connection'));
-  http.signal.addEventListener('abort', abort, { once: true });
-  const done = () => {
-    http.signal.removeEventListener('abort', abort);
-    stream.destroy();
-  };
-  try {
-    const answer = await answerTo(request, body);
-    const headers = passedOn(answer.headers, responseOnly) as Record<string, string | readonly string[]>;
-    const { location } = headers;
-    if (typeof location === 'string') headers.location = relocated(location, host, base);
-    return {
-      kind: 'stream',
-      status: answer.statusCode ?? 502,
-      headers: headers as HttpHeaders,
-      run: (sink) => copyTo(sink, answer).finally(done),
-    };
-  } catch (error) {
-    done();
-    await carried;
-    throw error;
-  }
-}
-
-function answerTo(request: ClientRequest, body: Uint8Array): Promise<IncomingMessage> {
-  return new Promise((resolve, reject) => {
-    request.once('response', resolve);
-    request.on('error', reject);
-    if (body.byteLength > 0) request.setHeader('content-length', body.byteLength);
-    request.end(body);
-  });
-}
-
-async function copyTo(sink: StreamSink, answer: IncomingMessage): Promise<void> {
-  sink.flush();
-  for await (const chunk of answer) if (!sink.write(chunk as Uint8Array)) await sink.drained();
-}
-
-/** Redirects within the pod lead through the proxy. */
-function relocated(location: string, host: string, base: string): string {
-  if (location.startsWith('/') && !location.startsWith('//')) return base + location;
-  const url = URL.parse(location);
-  return url !== null && url.host === host ? `${base}${url.pathname}${url.search}${url.hash}` : location;
-}
-
-const everyHop = ['connection', 'keep-alive', 'proxy-authenticate', 'proxy-authorization', 'te', 'trailer', 'transfer-encoding', 'upgrade'];
-const requestOnly: ReadonlySet<string> = new Set([...everyHop, 'authorization', 'host', 'content-length', 'expect', 'x-forwarded-for']);
-const responseOnly: ReadonlySet<string> = new Set(everyHop);
-
-/** Headers that are meant for the other end: neither of this hop only, nor what tells this server who calls. */
-function passedOn(headers: HttpRequest['headers'], dropped: ReadonlySet<string>): Record<string, string | readonly string[]> {
-  const named = String(headers.connection ?? '')
-    .toLowerCase()
-    .split(',')
-    .map((text) => text.trim());
-  const kept: Record<string, string | readonly string[]> = {};
-  for (const [name, value] of Object.entries(headers)) {
-    if (value === undefined || dropped.has(name) || named.includes(name) || /^(:|impersonate-|x-remote-)/.test(name)) continue;
-    kept[name] = value;
-  }
-  return kept;
 }
