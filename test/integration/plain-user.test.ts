@@ -62,7 +62,7 @@ describe.skipIf(skip)('the sandbox runtime of a plain user', () => {
     const home = await mkdtemp('/tmp/plain-user-');
     await mkdir(join(home, 'data'));
     for (const path of [home, join(home, 'data')]) await chown(path, user.uid, user.uid);
-    const [command = '', ...args] = [...user.prefix, process.execPath, script, home, tool];
+    const [command, ...args] = [...user.prefix, process.execPath, script, home, tool];
     const child = spawn(command, args, { env: { PATH: process.env.PATH }, stdio: ['ignore', 'pipe', 'pipe'] });
     const output = { stdout: '', stderr: '' };
     child.stdout.on('data', (chunk: Buffer) => (output.stdout += chunk.toString()));

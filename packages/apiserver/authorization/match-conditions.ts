@@ -27,20 +27,19 @@ export class MatchConditions implements Authorizer {
 
   authorize(attributes: Attributes): Decision | Promise<Decision> {
     const request = requestOf(attributes);
-    let failure: unknown;
+    let failure: Error | undefined;
     for (const condition of this.#conditions) {
       try {
         const result = condition.evaluate(request);
         if (result === false) return noOpinion;
         if (result !== true) failure ??= new Error('a match condition is neither true nor false');
       } catch (error) {
-        failure ??= error;
+        failure ??= error instanceof Error ? error : new Error(String(error));
       }
     }
     if (failure === undefined) return this.#asked.authorize(attributes);
     this.#logger.error('a match condition of an authorization webhook failed', { err: failure });
-    const error = failure instanceof Error ? failure.message : String(failure);
-    return { decision: this.#failurePolicy === 'Deny' ? 'deny' : 'no-opinion', reason: '', error };
+    return { decision: this.#failurePolicy === 'Deny' ? 'deny' : 'no-opinion', reason: '', error: failure.message };
   }
 }
 

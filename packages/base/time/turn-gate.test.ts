@@ -33,7 +33,7 @@ describe('TurnGate', () => {
   it('lets those who wait go in order, a few in each turn, before anybody who comes later', async () => {
     const clock = new StillClock();
     const gate = new TurnGate(clock);
-    gate.pass();
+    await gate.pass();
     clock.nowMs += 6;
     const order: string[] = [];
     const enter = async (name: string) => {

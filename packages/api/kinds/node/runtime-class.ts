@@ -32,7 +32,7 @@ export const runtimeClass = defineKind('node.k8s.io', 'runtimeclasses', {
 });
 
 function validate(object: KubeObject): FieldError[] {
-  const { handler = '', overhead, scheduling } = viewAs<V1RuntimeClass>(object);
+  const { handler = '', overhead, scheduling } = viewAs<Partial<V1RuntimeClass>>(object);
   return [
     ...invalidEach('handler', handler, dnsLabelProblems(handler)),
     ...(overhead == null ? [] : validateContainerResources({ limits: overhead.podFixed ?? {} }, new Set(), 'overhead')),

@@ -50,7 +50,7 @@ const balancer = (): Spec => ({ type: 'LoadBalancer', externalTrafficPolicy: 'Lo
 describe('ServiceAllocation on several servers', () => {
   it('never gives away the same address or port, although the servers know late what the others store', async () => {
     const { servers, stored, claimed } = cluster(3);
-    const writes = Array.from({ length: 45 }, (_, i) => servers[i % 3]?.write(balancer()));
+    const writes = Array.from({ length: 45 }, async (_, i) => servers[i % 3]?.write(balancer()));
     expect((await Promise.all(writes)).flat()).toEqual([]);
     expect(new Set(stored.map(({ clusterIP }) => clusterIP)).size).toBe(45);
     expect(new Set(stored.flatMap((spec) => [spec.ports?.[0]?.nodePort, spec.healthCheckNodePort])).size).toBe(90);
