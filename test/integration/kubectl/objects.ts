@@ -34,7 +34,13 @@ export function describeObjects(suite: KubectlSuite): void {
       expect(await refused('create job work --image=busybox')).toContain(
         'the server could not find the requested resource (post jobs.batch)',
       );
-      expect(await refused('create quota limit --hard=pods=1')).toContain('the server could not find the requested resource');
+      expect(await refused('create ingress in --rule=example.com/=web:80')).toContain('the server could not find the requested resource');
+      expect(await run('create quota objects --hard=configmaps=100,secrets=100')).toBe('resourcequota/objects created');
+      expect(await run('create poddisruptionbudget few --selector=app=none --max-unavailable=1')).toBe(
+        'poddisruptionbudget.policy/few created',
+      );
+      expect(await run('create priorityclass generated --value=10')).toBe('priorityclass.scheduling.k8s.io/generated created');
+      await run('delete quota/objects pdb/few priorityclass/generated');
       await run('delete clusterrole/verbs-reader clusterrolebinding/verbs-reader service/ported service/balanced service/far');
       expect(await refused('create configmap app')).toBe('error: failed to create configmap: configmaps "app" already exists');
     });
