@@ -28,6 +28,9 @@ http2.createServer().on('stream', (stream) => {
 }).listen(9090, POD_IP);
 `;
 
+/** However busy the machine is. */
+const patient = { periodSeconds: 1, timeoutSeconds: 30, failureThreshold: 60 };
+
 const web = {
   apiVersion: 'apps/v1',
   kind: 'Deployment',
@@ -45,9 +48,9 @@ const web = {
             image: 'node',
             command: [process.execPath, '-e', server],
             env: [{ name: 'POD_IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } }],
-            startupProbe: { grpc: { port: 9090 }, periodSeconds: 1, failureThreshold: 60 },
-            readinessProbe: { httpGet: { port: 8080, path: '/ready' }, periodSeconds: 1 },
-            livenessProbe: { tcpSocket: { port: 8080 }, periodSeconds: 1 },
+            startupProbe: { grpc: { port: 9090 }, ...patient },
+            readinessProbe: { httpGet: { port: 8080, path: '/ready' }, ...patient },
+            livenessProbe: { tcpSocket: { port: 8080 }, ...patient },
             lifecycle: { preStop: { httpGet: { port: 8080, path: '/bye' } } },
           },
         ],
@@ -102,7 +105,7 @@ describe.skipIf(skip)('the sandbox runtime of a plain user', () => {
     expect(seen.limitations).toContainEqual(expect.stringContaining('through slirp4netns'));
   });
 
-  it.skipIf(lacks('pasta'))('serves a cluster whose pods are connected through pasta', { timeout: 120_000 }, async () => {
+  it.skipIf(lacks('pasta'))('serves a cluster whose pods are connected through pasta', { timeout: 180_000 }, async () => {
     const user = plainUser(61_237, 'allowed');
     let coffer = await CofferProcess.start({ args: ['--runtime', 'sandbox', '--bind-address', '127.0.0.1'], user });
     try {
@@ -115,10 +118,14 @@ describe.skipIf(skip)('the sandbox runtime of a plain user', () => {
         return JSON.parse(stdout).items as { metadata: { name: string }; status: { podIP: string; containerStatuses: Status[] } }[];
       };
       const ready = () =>
-        eventually('two ready replicas', async () => {
-          const list = await pods();
-          return list.length === 2 && list.every(({ status }) => status.containerStatuses?.[0]?.ready) ? list : undefined;
-        });
+        eventually(
+          'two ready replicas',
+          async () => {
+            const list = await pods();
+            return list.length === 2 && list.every(({ status }) => status.containerStatuses?.[0]?.ready) ? list : undefined;
+          },
+          60_000,
+        );
       await apply(...podApiObjects, web, {
         apiVersion: 'v1',
         kind: 'Pod',

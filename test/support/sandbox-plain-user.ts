@@ -69,7 +69,7 @@ try {
     return { sandbox, container, ip };
   };
   const dial = async ({ sandbox, ip }: { sandbox: string; ip: string }, port: number) => {
-    const connection = await runtime.dialPod?.(sandbox, ip, port, AbortSignal.timeout(10_000));
+    const connection = await runtime.dialPod?.(sandbox, ip, port, AbortSignal.timeout(40_000));
     if (!connection) throw new Error('the runtime does not connect to pods');
     connection.write('GET / HTTP/1.0\r\n\r\n');
     let text = '';
@@ -95,7 +95,7 @@ try {
     },
     end: () => {},
   };
-  await runtime.portForward(servers[1].sandbox, 8080, stream, AbortSignal.timeout(10_000));
+  await runtime.portForward(servers[1].sandbox, 8080, stream, AbortSignal.timeout(40_000));
   seen.forwarded = forwarded.split('\r\n\r\n').at(-1);
   const outside = createServer((_, response) => response.end('from the machine'));
   await new Promise<void>((resolve) => outside.listen(0, '127.0.0.1', resolve));
