@@ -2,8 +2,11 @@ import { defineConfig } from 'vitest/config';
 
 const reporters = ['default', './test/support/count-reporter.ts'];
 
+// A test that fails in CI, whose machine may be busy, runs once more.
+const retry = process.env.CI === undefined ? 0 : 1;
+
 // Two projects: `unit` is fast and needs nothing; `system` runs the built program with real kubectl, sockets and containers,
-// one file at a time because the files share the machine; in CI, whose machine may be busy, a failed one runs once more.
+// one file at a time because the files share the machine.
 export default defineConfig({
   test: {
     reporters,
@@ -17,6 +20,7 @@ export default defineConfig({
           include: ['packages/**/*.test.ts', 'cmd/**/*.test.ts', 'hack/**/*.test.ts'],
           testTimeout: 30_000,
           maxWorkers: 2,
+          retry,
         },
       },
       {
@@ -27,7 +31,7 @@ export default defineConfig({
           hookTimeout: 180_000,
           maxWorkers: 1,
           fileParallelism: false,
-          retry: process.env.CI === undefined ? 0 : 1,
+          retry,
         },
       },
     ],

@@ -243,13 +243,25 @@ describe('startKubelet', () => {
     expect(node.runtime.calls.filter((call) => call.startsWith('startContainer'))).toHaveLength(1);
   });
 
-  it('removes at start what belongs to no pod of the API', async () => {
-    const pod = node.createPod('p', {});
-    await node.until(() => expect(node.pod('p').status.phase).toBe('Running'));
+  it('removes at start what belongs to no pod of the API, side by side, and does not wait for it', async () => {
+    for (const name of ['p', 'q']) node.createPod(name, {});
+    const kept = node.createPod('kept', {});
+    for (const name of ['p', 'q', 'kept']) await node.until(() => expect(node.pod(name).status.phase).toBe('Running'));
     await node.crash();
-    node.api.remove({ group: '', version: 'v1', resource: 'pods', kind: 'Pod', namespaced: true }, 'default', 'p');
+    for (const name of ['p', 'q']) {
+      node.api.remove({ group: '', version: 'v1', resource: 'pods', kind: 'Pod', namespaced: true }, 'default', name);
+    }
+    const stop = node.runtime.stopContainer.bind(node.runtime);
+    const stopping: (() => void)[] = [];
+    node.runtime.stopContainer = async (id, timeoutMs) => {
+      await new Promise<void>((resolve) => stopping.push(resolve));
+      return stop(id, timeoutMs);
+    };
     await node.boot();
-    expect(node.runtime.containers.size + node.runtime.sandboxes.size).toBe(0);
-    expect(await readdir(join(node.rootDir, 'pods'))).not.toContain(pod.metadata.uid);
+    await node.until(() => expect(stopping).toHaveLength(2));
+    expect(node.runtime.containers.size).toBe(3);
+    for (const go of stopping) go();
+    await node.until(() => expect([node.runtime.containers.size, node.runtime.sandboxes.size]).toEqual([1, 1]));
+    await node.until(async () => expect(await readdir(join(node.rootDir, 'pods'))).toEqual([kept.metadata.uid]));
   });
 });

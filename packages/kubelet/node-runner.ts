@@ -99,6 +99,8 @@ export class NodeRunner {
   readonly #eviction: EvictionManager;
   readonly #hostIps: readonly string[];
   #podWatch: ObjectWatch | undefined;
+  /** Of pods that the API does not have, under way since the start. */
+  #removal: Promise<void> = Promise.resolve();
 
   static async create(deps: NodeRunnerDeps): Promise<NodeRunner> {
     const version = await deps.runtime.version();
@@ -320,7 +322,9 @@ export class NodeRunner {
     );
     this.#podWatch = watch;
     await watch.synced;
-    await this.#cleaner.removeUnknown(new Set(this.#workers.pods().map((pod) => pod.metadata.uid)));
+    const leftovers = await this.#cleaner.leftovers((uid) => this.#workers.pod(uid) !== undefined);
+    // They may have time to end; the node does not wait for them.
+    this.#removal = this.#cleaner.removePods(leftovers);
   }
 
   /** Works until the signal is aborted; containers are left running. */
@@ -352,6 +356,7 @@ export class NodeRunner {
     // Pods that are on their way out already may have been given more time than this.
     for (const pod of this.#workers.pods()) this.#killer.hurry(pod.metadata.uid, graceMs);
     await this.#workers.whenIdle();
+    await this.#removal;
     await Promise.all(
       this.#workers.pods().map(async (pod) => {
         try {

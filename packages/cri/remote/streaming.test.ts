@@ -49,6 +49,20 @@ describe('streams of a runtime', () => {
     expect([...opened.keys()]).toEqual(['error', 'stdin', 'stdout', 'stderr']);
   });
 
+  it('ends with the reason of its abortion, whenever that comes', async () => {
+    for (const early of [true, false]) {
+      const abort = new AbortController();
+      const url = await serve((stream) => {
+        stream.accept();
+        if (stream.headers.get('streamtype') === 'stderr') abort.abort(new Error('enough'));
+      });
+      // The runtime has been asked, and has not answered yet.
+      if (early) server?.prependOnceListener('upgrade', () => abort.abort(new Error('enough')));
+      await expect(streamCommand(url, collectingStreams(undefined), abort.signal)).rejects.toThrow('enough');
+      server?.close();
+    }
+  });
+
   it('carries a port and reports what the runtime says about it', async () => {
     const url = await serve((stream) => {
       stream.accept();

@@ -36,9 +36,14 @@ async function inSession<T>(
   const close = (): void => session.close();
   signal.addEventListener('abort', close, { once: true });
   try {
+    signal.throwIfAborted();
     const result = await use(session);
     signal.throwIfAborted();
     return result;
+  } catch (error) {
+    // A session that is closed under it fails in words of its own.
+    signal.throwIfAborted();
+    throw error;
   } finally {
     signal.removeEventListener('abort', close);
     session.close();

@@ -6,6 +6,7 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '@coffer/base/log/logger';
 import type { ContainerRuntime } from '@coffer/cri/runtime/container-runtime';
+import { Limiter } from '../runtime/limiter.ts';
 import type { RuntimeCache } from '../runtime/runtime-cache.ts';
 import type { PodDirectories } from '../volumes/pod-directories.ts';
 import type { VolumeManager } from '../volumes/volume-manager.ts';
@@ -20,7 +21,8 @@ export interface PodCleanerDeps {
 }
 
 /** Orphans get a grace period, but not a long one: nobody waits for them. */
-const maxOrphanGraceMs = 10_000;
+const maxOrphanGraceMs = 5_000;
+const parallelRemovals = 10;
 
 export class PodCleaner {
   readonly #deps: PodCleanerDeps;
@@ -31,7 +33,7 @@ export class PodCleaner {
 
   /** Stops and removes everything of a pod. Safe to repeat. */
   async removePod(uid: string): Promise<void> {
-    const { runtime, cache, volumes } = this.#deps;
+    const { runtime, cache, volumes, directories } = this.#deps;
     const { containers, sandboxes } = cache.get(uid);
     await Promise.all(
       containers.map(async (container) => {
@@ -49,18 +51,27 @@ export class PodCleaner {
       await cache.refreshSandbox(uid, sandbox.id);
     }
     await volumes.remove(uid);
-    await this.#removeLogs((podUid) => podUid === uid);
+    for (const name of await this.#logNames()) {
+      if (uidOfLogs(name) === uid) await rm(join(directories.logsDir, name), { recursive: true, force: true });
+    }
   }
 
-  /** Removes every pod that is not in `known`: what an earlier kubelet left behind. */
-  async removeUnknown(known: ReadonlySet<string>): Promise<void> {
-    const { cache, volumes, logger } = this.#deps;
-    const unknown = new Set([...cache.uids(), ...(await volumes.podsOnDisk())].filter((uid) => !known.has(uid)));
-    for (const uid of unknown) {
+  /** Pods of which something is there that an earlier kubelet left behind; `isKnown` is asked when everything was looked through. */
+  async leftovers(isKnown: (uid: string) => boolean): Promise<readonly string[]> {
+    const { cache, volumes } = this.#deps;
+    const onDisk = [...(await volumes.podsOnDisk()), ...(await this.#logNames()).map(uidOfLogs)];
+    return [...new Set([...cache.uids(), ...onDisk])].filter((uid) => uid !== '' && !isKnown(uid));
+  }
+
+  /** Removes pods, several at a time; one that cannot be removed is logged and left to the next start. */
+  async removePods(uids: readonly string[]): Promise<void> {
+    const { logger } = this.#deps;
+    const removals = new Limiter(parallelRemovals);
+    const remove = async (uid: string) => {
       logger.info('removing a pod that the API does not have', { podUid: uid });
       await this.removePod(uid).catch((error: unknown) => logger.warn('a leftover pod could not be removed', { podUid: uid, err: error }));
-    }
-    await this.#removeLogs((uid) => !known.has(uid));
+    };
+    await Promise.all(uids.map((uid) => removals.run(() => remove(uid))));
   }
 
   /** Removes dead containers but the newest of each name, and dead sandboxes but the newest of each pod. */
@@ -90,18 +101,16 @@ export class PodCleaner {
     }
   }
 
-  async #removeLogs(matches: (uid: string) => boolean): Promise<void> {
-    const { directories } = this.#deps;
-    let names: string[];
-    try {
-      names = await readdir(directories.logsDir);
-    } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return;
+  /** Names of the pods' log directories. */
+  async #logNames(): Promise<readonly string[]> {
+    return readdir(this.#deps.directories.logsDir).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return [];
       throw error;
-    }
-    for (const name of names) {
-      const uid = name.split('_')[2];
-      if (uid !== undefined && matches(uid)) await rm(join(directories.logsDir, name), { recursive: true, force: true });
-    }
+    });
   }
+}
+
+/** The pod whose logs are in a directory `NAMESPACE_NAME_UID`; empty for another name. */
+function uidOfLogs(name: string): string {
+  return name.split('_')[2] ?? '';
 }
