@@ -81,6 +81,8 @@ function pointsAtSomething(answer: Answer): boolean {
 /** Fields that a kind rewrites on purpose. */
 const rewritten: Readonly<Record<string, RegExp>> = {
   Node: /^spec\.podCIDRs/,
+  // A negative time is treated as one second.
+  Pod: /^spec\.terminationGracePeriodSeconds$/,
   Service: /^spec\.sessionAffinityConfig/,
 };
 

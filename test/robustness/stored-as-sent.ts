@@ -1,7 +1,7 @@
 /** Compares an object as it was sent with the object as it is stored: everything sent is there, defaults may have come. */
 import type { TypeSchema } from '@coffer/api/schema/schema';
 import { builtInSchemaTable, type GoStructSchema } from '@coffer/api/schema/schema-table';
-import { bytesOf, entriesOf, isEmpty, isRecord, own, type Tree } from './json-tree.ts';
+import { bytesOf, entriesOf, isEmpty, isRecord, own, put, type Tree } from './json-tree.ts';
 
 /** What the server sets itself, whatever was sent. */
 const serverOwned = new Set([
@@ -16,7 +16,18 @@ export function missingParts(apiVersion: string, kind: string, sent: Tree, store
   const [group, version] = apiVersion.includes('/') ? apiVersion.split('/') : ['', apiVersion];
   const schema = builtInSchemaTable().kind(group ?? '', version ?? '', kind);
   if (schema === undefined) throw new Error(`no such kind: ${kind}`);
-  return compareStruct(sent, stored, schema, '').filter((path) => mayDiffer?.test(path) !== true);
+  return compareStruct(asKept(kind, sent), stored, schema, '').filter((path) => mayDiffer?.test(path) !== true);
+}
+
+/** `stringData` of a Secret is written over `data`. */
+function asKept(kind: string, sent: Tree): Tree {
+  const texts = own(sent, 'stringData');
+  if (kind !== 'Secret' || !isRecord(texts) || isEmpty(texts)) return sent;
+  const kept = new Map(entriesOf((own(sent, 'data') ?? {}) as Tree));
+  for (const [key, text] of entriesOf(texts)) kept.set(key, Buffer.from(String(text ?? '')).toString('base64'));
+  const data: Tree = {};
+  for (const [key, value] of kept) put(data, key, value);
+  return Object.fromEntries([...entriesOf(sent).filter(([key]) => key !== 'data'), ['data', data]]);
 }
 
 function compareStruct(sent: Tree, stored: unknown, schema: GoStructSchema, path: string): string[] {
