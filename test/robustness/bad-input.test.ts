@@ -122,7 +122,30 @@ async function checkStored(sample: Sample, name: string, sent: Tree | undefined)
   return missing.length > 0 ? [`stored without ${missing.join(', ')}: ${JSON.stringify(body)}`] : [];
 }
 
+/** Kinds of the server that can be created by themselves. */
+async function kindsToCreate(): Promise<string[]> {
+  const { body: groups } = await coffer.call('GET', '/apis');
+  const versions = [
+    'v1',
+    ...groups.groups.flatMap((group: { versions: { groupVersion: string }[] }) => group.versions.map((v) => v.groupVersion)),
+  ];
+  const kinds = versions.map(async (version: string) => {
+    const { body } = await coffer.call('GET', version === 'v1' ? '/api/v1' : `/apis/${version}`);
+    const resources: { name: string; kind: string; verbs: string[] }[] = body.resources;
+    return resources.filter(({ name, verbs }) => !name.includes('/') && verbs.includes('create')).map(({ kind }) => `${version} ${kind}`);
+  });
+  return (await Promise.all(kinds)).flat();
+}
+
 describe('bad input', () => {
+  it('comes for every kind there is', async () => {
+    const kinds = await kindsToCreate();
+    expect(kinds).toContain('v1 Secret');
+    expect(samples.map(({ apiVersion, kind }) => `${apiVersion} ${kind}`).sort()).toEqual(
+      kinds.filter((kind) => kind !== 'v1 Binding').sort(),
+    );
+  });
+
   it.each(samples.map((sample) => ({ ...sample, name: `${sample.apiVersion} ${sample.kind}` })))(
     `$name: ${bodies} bodies`,
     { timeout: full ? 600_000 : 60_000 },

@@ -166,6 +166,51 @@ export const samples: readonly Sample[] = [
     },
   })),
   sample('apps/v1', 'ReplicaSet', 'replicasets', () => ({ spec: replicated() })),
+  sample('v1', 'ReplicationController', 'replicationcontrollers', () => ({
+    spec: { replicas: 0, minReadySeconds: 1, selector: { app: 'x' }, template: template() },
+  })),
+  sample('v1', 'PodTemplate', 'podtemplates', () => ({ template: template() })),
+  sample('v1', 'ResourceQuota', 'resourcequotas', () => ({
+    spec: {
+      hard: { pods: '100000', 'requests.cpu': '1000', 'count/deployments.apps': '100000' },
+      scopeSelector: { matchExpressions: [{ scopeName: 'PriorityClass', operator: 'In', values: ['none-such'] }] },
+    },
+  })),
+  sample('v1', 'LimitRange', 'limitranges', () => ({
+    spec: {
+      limits: [
+        {
+          type: 'Container',
+          max: { cpu: '10', memory: '4Gi' },
+          min: { cpu: '1m' },
+          default: { cpu: '2' },
+          defaultRequest: { cpu: '1' },
+          maxLimitRequestRatio: { cpu: '100' },
+        },
+      ],
+    },
+  })),
+  sample('policy/v1', 'PodDisruptionBudget', 'poddisruptionbudgets', () => ({
+    spec: { minAvailable: '50%', selector: { matchLabels: { app: 'none-such' } }, unhealthyPodEvictionPolicy: 'AlwaysAllow' },
+  })),
+  sample(
+    'scheduling.k8s.io/v1',
+    'PriorityClass',
+    'priorityclasses',
+    () => ({ value: 1000, globalDefault: false, description: 'some text', preemptionPolicy: 'Never' }),
+    false,
+  ),
+  sample(
+    'node.k8s.io/v1',
+    'RuntimeClass',
+    'runtimeclasses',
+    () => ({
+      handler: 'some-handler',
+      overhead: { podFixed: { cpu: '10m', memory: '8Mi' } },
+      scheduling: { nodeSelector: { disk: 'none-such' }, tolerations: [{ key: 'k', operator: 'Equal', value: 'v', effect: 'NoSchedule' }] },
+    }),
+    false,
+  ),
   sample('v1', 'Service', 'services', () => ({
     spec: {
       type: 'ClusterIP',
