@@ -24,28 +24,27 @@ export class KeyClaims {
     this.#deps = deps;
   }
 
-  /** Claims all of `names`, or none: then those that somebody else has claimed are returned. */
-  async claim(names: readonly string[]): Promise<{ readonly held: Claims } | { readonly taken: readonly string[] }> {
+  /**
+   * Claims all of `names`, or none: then one that somebody else has claimed is returned. Everybody claims in the same order and stops at the
+   * first loss, so that of two who want the same names one gets them all.
+   */
+  async claim(names: readonly string[]): Promise<{ readonly held: Claims } | { readonly taken: string }> {
     const { backend, prefix } = this.#deps;
     const held = new Map<string, number>();
-    const taken: string[] = [];
-    for (const name of names) {
+    const release = async () => {
+      for (const [key, revision] of held) await backend.delete(key, revision);
+    };
+    for (const name of [...names].sort()) {
       const key = prefix + name;
       const result = await backend.create(key, new Uint8Array(0));
-      if (result.ok) held.set(key, result.revision);
-      else {
-        taken.push(name);
+      if (!result.ok) {
         if (result.current !== undefined) await this.#dropIfAbandoned(key, result.current.modRevision);
+        await release();
+        return { taken: name };
       }
+      held.set(key, result.revision);
     }
-    const claims: Claims = {
-      release: async () => {
-        for (const [key, revision] of held) await backend.delete(key, revision);
-      },
-    };
-    if (taken.length === 0) return { held: claims };
-    await claims.release();
-    return { taken };
+    return { held: { release } };
   }
 
   /** Nobody who still wants it holds a claim for minutes; the next attempt finds it free. */

@@ -102,10 +102,10 @@ export class ServiceAllocation {
     throw new Error('other servers give away the same addresses and ports again and again');
   }
 
-  /** The names that somebody else has, or claims at this moment; none when all of them are claimed for this write now. */
+  /** Names that somebody else has, or one that somebody claims at this moment; none when all of them are claimed for this write now. */
   async #claim(names: readonly string[], context: WriteContext, claims: KeyClaims): Promise<readonly string[]> {
     const claim = await claims.claim(names);
-    if ('taken' in claim) return claim.taken;
+    if ('taken' in claim) return [claim.taken];
     this.#reserve(context, { claims: claim.held });
     await this.#deps.whenFresh();
     const stored = new Set(this.#others(context).flatMap(namesOf));
