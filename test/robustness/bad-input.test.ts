@@ -7,6 +7,7 @@ import { protobufBody } from './protobuf-body.ts';
 import { type Sample, samples } from './sample-objects.ts';
 import { seededRandom } from './seeded-random.ts';
 import { missingParts } from './stored-as-sent.ts';
+import { isUpstreams500 } from './upstreams-500.ts';
 
 /**
  * Broken bodies of every kind in JSON, YAML and protobuf. The answer is 2xx, and then a GET returns what was sent with defaults, or a
@@ -92,7 +93,8 @@ async function check(sample: Sample, made: Attempt): Promise<string | undefined>
   const answer = await coffer.call('POST', `${sample.path}${strict ? '?fieldValidation=Strict' : ''}`, body, headers);
   const accepted = answer.status >= 200 && answer.status < 300;
   const problems: string[] = [];
-  if (!accepted && (answer.status < 400 || answer.status >= 500)) problems.push('unexpected status');
+  const refused = (answer.status >= 400 && answer.status < 500) || isUpstreams500('POST', answer);
+  if (!accepted && !refused) problems.push('unexpected status');
   if (answer.status >= 400 && answer.status < 500 && !pointsAtSomething(answer)) problems.push('the refusal points at nothing');
   if (object !== undefined && (sample.kind === 'ConfigMap' || sample.kind === 'Secret') && answer.status !== 409) {
     const reason = refusal(sample.kind, object, strict && format !== 'protobuf');

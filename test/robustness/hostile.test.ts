@@ -5,6 +5,7 @@ import { type Answer, CofferProcess, delay, eventually } from '../support/coffer
 import { mutate, pick } from './mutate.ts';
 import { samples } from './sample-objects.ts';
 import { seededRandom } from './seeded-random.ts';
+import { isUpstreams500 } from './upstreams-500.ts';
 
 /** Requests that nobody would send in good faith, over the whole surface: no 5xx, no hang, no growth. */
 const full = process.env.COFFER_SOAK === '1';
@@ -153,12 +154,6 @@ function hostileBody(random: () => number, sample: (typeof samples)[number]): st
   if (chance < 0.55) object.$retainKeys = pick(random, [['a'], 'x', {}]);
   return JSON.stringify(object);
 }
-
-/** Upstream itself answers these requests with 500, in these words; clients know them. What DeleteOptions lack has no reason there. */
-const isUpstreams500 = (method: string, { status, text }: Answer): boolean =>
-  status === 500 && (upstreams500.test(text) || (method === 'DELETE' && !text.includes('InternalError')));
-const upstreams500 =
-  /map: .* does not contain declared merge key: |expected a (map\[string\]|\[\])interface \{\}, but received a |unknown patch type: |failed to create typed patch object /s;
 
 async function residentBytes(): Promise<number> {
   const metrics = await coffer.call('GET', '/metrics');

@@ -66,7 +66,7 @@ export class ObjectEvent implements StoreEvent {
   line(): Uint8Array {
     if (this.#line === undefined) {
       this.#line = eventLine(this.type, this.object);
-      this.object.objectKind.lines.add(this);
+      this.object.objectKind.memos.lines.add(this);
     }
     return this.#line;
   }

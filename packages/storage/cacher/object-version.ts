@@ -19,19 +19,27 @@ export type ProtobufDecoder = (plain: Uint8Array, config: ResourceStoreConfig) =
 
 const protobufMagic = 'k8s\u0000';
 
+/** What the objects of a store keep for a moment beside their bytes, bounded for all resources together. */
+export class ObjectMemos {
+  /** Versions that hold their parsed copy: up to ten times as large as its bytes. */
+  readonly parsed = new MemoRing(1024, 4 * 1024 * 1024);
+  /** Events that hold their serialised line. */
+  readonly lines = new MemoRing(1024, 4 * 1024 * 1024);
+}
+
 /** What all versions of one resource share; each holds a reference instead of copies. */
 export class ObjectKind {
   readonly config: ResourceStoreConfig;
   readonly keyPrefix: string;
   readonly layout: ObjectLayout;
   readonly transformer: Transformer;
-  readonly parsed = new MemoRing(1024, 4 * 1024 * 1024);
-  readonly lines = new MemoRing(256, 4 * 1024 * 1024);
+  readonly memos: ObjectMemos;
   readonly #decodeProtobuf: ProtobufDecoder | undefined;
   readonly #namespaces = new Map<string, string>();
 
-  constructor(config: ResourceStoreConfig, transformer: Transformer, decodeProtobuf?: ProtobufDecoder) {
+  constructor(config: ResourceStoreConfig, transformer: Transformer, memos: ObjectMemos, decodeProtobuf?: ProtobufDecoder) {
     this.config = config;
+    this.memos = memos;
     this.#decodeProtobuf = decodeProtobuf;
     this.keyPrefix = `/registry/${config.prefix}/`;
     this.layout = objectLayout(config.apiVersion, config.kind);
@@ -203,7 +211,7 @@ export class ObjectVersion implements StoredObject {
       const { apiVersion, kind } = this.objectKind.config;
       const metadata = { ...this.source.metadata, resourceVersion: String(revision) };
       version.#parsed = { ...this.source, apiVersion, kind, metadata };
-      this.objectKind.parsed.add(version);
+      this.objectKind.memos.parsed.add(version);
     }
     return version;
   }
@@ -239,7 +247,7 @@ export class ObjectVersion implements StoredObject {
   peek(): KubeObject {
     if (this.#parsed === undefined) {
       this.#parsed = this.decode();
-      this.objectKind.parsed.add(this);
+      this.objectKind.memos.parsed.add(this);
     }
     return this.#parsed;
   }

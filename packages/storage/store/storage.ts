@@ -2,7 +2,7 @@ import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
 import type { Backend, LocalBackend } from '../backend/backend.ts';
 import { HistoryBudget } from '../cacher/history.ts';
-import { ObjectKind, type ObjectVersion, type ProtobufDecoder } from '../cacher/object-version.ts';
+import { ObjectKind, ObjectMemos, type ObjectVersion, type ProtobufDecoder } from '../cacher/object-version.ts';
 import { ResourceCache } from '../cacher/resource-cache.ts';
 import { StorageError } from '../errors.ts';
 import type { Transformer } from '../value/transformer.ts';
@@ -86,6 +86,7 @@ class RootStorage implements Storage {
   readonly #feed: Feed;
   readonly #freshness: Freshness;
   readonly #budget: HistoryBudget;
+  readonly #memos = new ObjectMemos();
   readonly #compactor: Compactor;
   readonly #progress: ProgressTimer;
   readonly #stores = new Map<string, { readonly target: FeedTarget; readonly store: CachedResourceStore }>();
@@ -137,7 +138,7 @@ class RootStorage implements Storage {
 
   async resource(config: ResourceStoreConfig): Promise<ResourceStore> {
     if (this.#stores.has(config.prefix)) throw new Error(`the resource ${config.prefix} is open already`);
-    const kind = new ObjectKind(config, this.#options.transformerFor(config.prefix), this.#options.decodeProtobuf);
+    const kind = new ObjectKind(config, this.#options.transformerFor(config.prefix), this.#memos, this.#options.decodeProtobuf);
     const cache = new ResourceCache(kind, this.#budget);
     const target: FeedTarget = { cache, waiting: [] };
     const store = new CachedResourceStore({
