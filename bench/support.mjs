@@ -9,18 +9,15 @@ import { fileURLToPath } from 'node:url';
 
 export const root = path.join(path.dirname(fileURLToPath(import.meta.url)), '..');
 export const token = 'bench-token';
+
 /** Bundles bench/NAME.ts into a program for plain Node; answers its path. */
 export async function bundle(name) {
   const { build } = await import('esbuild');
   const outfile = path.join(root, '.cache/bench', `${name}.mjs`);
   await build({
+    ...JSON.parse(fs.readFileSync(path.join(root, 'hack/esbuild.json'), 'utf8')),
     entryPoints: [path.join(root, 'bench', `${name}.ts`)],
     outfile,
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node20',
-    external: ['lmdb'],
     logLevel: 'error',
   });
   return outfile;

@@ -25,16 +25,12 @@ const started = performance.now();
 execFileSync(process.execPath, [path.join(root, 'hack/generate.mjs')], { stdio: 'inherit' });
 const outfile = path.join(root, 'dist/coffer.mjs');
 await build({
+  ...JSON.parse(fs.readFileSync(path.join(root, 'hack/esbuild.json'), 'utf8')),
   entryPoints: [path.join(root, 'cmd/coffer/main.ts')],
   outfile,
-  bundle: true,
-  platform: 'node',
-  format: 'esm',
-  target: 'node20',
   minifySyntax: true,
   minifyWhitespace: true,
   legalComments: 'none',
-  external: ['lmdb'],
   define: { __COFFER_VERSION__: JSON.stringify(version), __COFFER_COMMIT__: JSON.stringify(commit()) },
   banner: {
     js: "#!/usr/bin/env node\nimport { createRequire as __createRequire } from 'node:module';\nconst require = __createRequire(import.meta.url);",

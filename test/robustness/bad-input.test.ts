@@ -69,7 +69,7 @@ function damage(random: () => number, body: Uint8Array): Uint8Array {
 
 /** A refusal that a user can act on: a field, a position, or what the decoder met where. */
 const pointer =
-  /metadata|spec|unknown field|unmarshal|invalid character|unexpected end of JSON|line \d+|yaml: |proto: |unexpected EOF|integer overflow|json parse error|namespace|the name of the object|no kind|does not match|cannot be handled as|parsing time|illegal base64|quantities|empty body|empty data|token is required|GroupVersion string|map key|expected prefix|looking for/;
+  /metadata|spec|unknown field|unmarshal|invalid character|unexpected end of JSON|line \d+|yaml: |proto: |unexpected EOF|integer overflow|json parse error|namespace|the name of the object|no kind|does not match|cannot be handled as|parsing time|illegal base64|quantities|empty body|empty data|token is required|GroupVersion string|map key|expected prefix|looking for|Only one default can exist/;
 
 function pointsAtSomething(answer: Answer): boolean {
   if (answer.body?.kind !== 'Status') return false;

@@ -1,6 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import { type BuildOptions, build } from 'esbuild';
 
 /** Bundles a TypeScript program of the tests, so that it runs as a process of its own with plain Node. Answers its path. */
 export async function bundleScript(entry: URL): Promise<string> {
@@ -13,13 +14,9 @@ export async function bundleScript(entry: URL): Promise<string> {
     `${path.slice(root.length).replaceAll('/', '-').replace(/\.ts$/, '')}-${process.pid}.mjs`,
   );
   await build({
+    ...(JSON.parse(readFileSync(join(root, 'hack/esbuild.json'), 'utf8')) as BuildOptions),
     entryPoints: [path],
     outfile,
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node20',
-    external: ['lmdb'],
     logLevel: 'error',
   });
   return outfile;

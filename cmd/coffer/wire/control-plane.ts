@@ -155,13 +155,7 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
   const admission = new AdmissionChain(
     [
       ...builtInAdmission({
-        namespaces: store('namespaces'),
-        limitRanges: store('limitranges'),
-        runtimeClasses: store('runtimeclasses'),
-        priorityClasses: store('priorityclasses'),
-        serviceAccounts: store('serviceaccounts'),
-        pods: store('pods'),
-        nodes: store('minions'),
+        store,
         clock,
         podSecurityMetrics: createPodSecurityMetrics(metrics.registry, Number(version.minor)),
         nodeRestriction: nodeRestrictionPlugin({ pods: store('pods'), nodes: store('minions') }),

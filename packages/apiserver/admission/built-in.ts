@@ -14,13 +14,8 @@ import { serviceAccountAdmission } from './plugins/service-account.ts';
 import { podSecurity } from './pod-security/pod-security.ts';
 
 export interface BuiltInAdmissionDeps {
-  readonly namespaces: ResourceStore;
-  readonly limitRanges: ResourceStore;
-  readonly runtimeClasses: ResourceStore;
-  readonly priorityClasses: ResourceStore;
-  readonly serviceAccounts: ResourceStore;
-  readonly pods: ResourceStore;
-  readonly nodes: ResourceStore;
+  /** The store of a resource, by its prefix; throws when there is none. */
+  readonly store: (prefix: string) => ResourceStore;
   readonly clock: Clock;
   readonly podSecurityMetrics: PodSecurityMetrics;
   /** Runs where upstream has NodeRestriction: behind ServiceAccount. */
@@ -29,17 +24,20 @@ export interface BuiltInAdmissionDeps {
 
 /** The plugins every server runs, in upstream's order; `resourceQuotaAdmission` comes last of all. */
 export function builtInAdmission(deps: BuiltInAdmissionDeps): readonly AdmissionPlugin[] {
+  const { store, clock, podSecurityMetrics, nodeRestriction } = deps;
+  const namespaces = store('namespaces');
+  const nodes = store('minions');
   return [
-    namespaceLifecycle(deps.namespaces),
-    limitRanger(deps.limitRanges),
-    serviceAccountAdmission(deps.serviceAccounts, deps.clock),
-    ...(deps.nodeRestriction === undefined ? [] : [deps.nodeRestriction]),
+    namespaceLifecycle(namespaces),
+    limitRanger(store('limitranges')),
+    serviceAccountAdmission(store('serviceaccounts'), clock),
+    ...(nodeRestriction === undefined ? [] : [nodeRestriction]),
     nodeTaint,
-    podSecurity({ ...deps, metrics: deps.podSecurityMetrics }),
-    priority(deps.priorityClasses),
+    podSecurity({ namespaces, pods: store('pods'), clock, metrics: podSecurityMetrics }),
+    priority(store('priorityclasses')),
     defaultTolerationSeconds,
-    runtimeClass(deps.runtimeClasses),
-    podTopologyLabels(deps.nodes),
-    podResize(deps.nodes),
+    runtimeClass(store('runtimeclasses')),
+    podTopologyLabels(nodes),
+    podResize(nodes),
   ];
 }

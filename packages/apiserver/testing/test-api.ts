@@ -91,13 +91,7 @@ export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi
     table: builtInSchemaTable(),
     admission: new AdmissionChain([
       ...builtInAdmission({
-        namespaces: store('namespaces'),
-        limitRanges: store('limitranges'),
-        runtimeClasses: store('runtimeclasses'),
-        priorityClasses: store('priorityclasses'),
-        serviceAccounts: store('serviceaccounts'),
-        pods: store('pods'),
-        nodes: store('minions'),
+        store,
         podSecurityMetrics: createPodSecurityMetrics(options.metrics ?? new Registry(), 36),
         clock,
       }),

@@ -6,17 +6,9 @@ import type { KubeObject } from '../../meta/object.ts';
 import { isRecord } from '../../meta/safe-object.ts';
 import { immutable, nonNegative } from '../../validation/object-meta.ts';
 import { defineKind, viewAs } from '../define-kind.ts';
-import { timeSince } from '../human-duration.ts';
-import {
-  applyTemplateDefaults,
-  containerCells,
-  selectorCell,
-  templateOf,
-  templateWarnings,
-  validateReplicatedTemplate,
-} from '../pod-template.ts';
-import { ageColumn, column, fieldColumn, nameColumn } from '../table-columns.ts';
-import { validateCounters, validateSelector } from './replicated.ts';
+import { applyTemplateDefaults, selectorCell, templateOf, templateWarnings, validateReplicatedTemplate } from '../pod-template.ts';
+import { column } from '../table-columns.ts';
+import { replicaFields, replicaTable, validateCounters, validateSelector } from './replicated.ts';
 
 const specStruct = 'io.k8s.api.apps.v1.ReplicaSetSpec';
 const statusStruct = 'io.k8s.api.apps.v1.ReplicaSetStatus';
@@ -35,39 +27,18 @@ export const replicaSet = defineKind('apps', 'replicasets', {
       ['fullyLabeledReplicas', 'readyReplicas', 'availableReplicas'],
     ),
   warnings: templateWarnings,
-  selectableFields: (object) => ({ 'status.replicas': `${viewAs<V1ReplicaSet>(object).status?.replicas ?? 0}` }),
+  selectableFields: replicaFields,
   hasStatus: true,
   hasGeneration: true,
-  table: {
-    columns: [
-      nameColumn,
-      fieldColumn('Desired', specStruct, 'replicas', 'integer'),
-      fieldColumn('Current', statusStruct, 'replicas', 'integer'),
-      fieldColumn('Ready', statusStruct, 'readyReplicas', 'integer'),
-      ageColumn,
-      column('Containers', 'Names of each container in the template.', 'string', 1),
-      column('Images', 'Images referenced by each container in the template.', 'string', 1),
-      column(
-        'Selector',
-        "Selector is a label query over pods that should match the replica count. Label keys and values that must match in order to be controlled by this replica set. It must match the pod template's labels. More info: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors",
-        'string',
-        1,
-      ),
-    ],
-    cells(object, now) {
-      const { metadata, status } = viewAs<V1ReplicaSet>(object);
-      const spec = specOf(object);
-      return [
-        metadata?.name ?? '',
-        spec.replicas ?? 0,
-        status?.replicas ?? 0,
-        status?.readyReplicas ?? 0,
-        timeSince(metadata?.creationTimestamp, now),
-        ...containerCells(spec.template?.spec?.containers ?? []),
-        selectorCell(spec.selector),
-      ];
-    },
-  },
+  table: replicaTable(specStruct, statusStruct, {
+    column: column(
+      'Selector',
+      "Selector is a label query over pods that should match the replica count. Label keys and values that must match in order to be controlled by this replica set. It must match the pod template's labels. More info: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors",
+      'string',
+      1,
+    ),
+    cell: (object) => selectorCell(specOf(object).selector),
+  }),
 });
 
 function applyDefaults(object: KubeObject): void {

@@ -7,11 +7,10 @@ import type { KubeObject } from '../../meta/object.ts';
 import { isRecord } from '../../meta/safe-object.ts';
 import { fromLabels } from '../../selectors/labels.ts';
 import { nonNegative } from '../../validation/object-meta.ts';
-import { validateCounters } from '../apps/replicated.ts';
+import { replicaFields, replicaTable, validateCounters } from '../apps/replicated.ts';
 import { defineKind, viewAs } from '../define-kind.ts';
-import { timeSince } from '../human-duration.ts';
-import { applyTemplateDefaults, containerCells, templateOf, templateWarnings, validateTemplate } from '../pod-template.ts';
-import { ageColumn, column, fieldColumn, nameColumn } from '../table-columns.ts';
+import { applyTemplateDefaults, templateOf, templateWarnings, validateTemplate } from '../pod-template.ts';
+import { fieldColumn } from '../table-columns.ts';
 
 const specStruct = 'io.k8s.api.core.v1.ReplicationControllerSpec';
 const statusStruct = 'io.k8s.api.core.v1.ReplicationControllerStatus';
@@ -29,34 +28,13 @@ export const replicationController = defineKind('', 'replicationcontrollers', {
       ['fullyLabeledReplicas', 'readyReplicas', 'availableReplicas'],
     ),
   warnings: templateWarnings,
-  selectableFields: (object) => ({ 'status.replicas': `${viewAs<V1ReplicationController>(object).status?.replicas ?? 0}` }),
+  selectableFields: replicaFields,
   hasStatus: true,
   hasGeneration: true,
-  table: {
-    columns: [
-      nameColumn,
-      fieldColumn('Desired', specStruct, 'replicas', 'integer'),
-      fieldColumn('Current', statusStruct, 'replicas', 'integer'),
-      fieldColumn('Ready', statusStruct, 'readyReplicas', 'integer'),
-      ageColumn,
-      column('Containers', 'Names of each container in the template.', 'string', 1),
-      column('Images', 'Images referenced by each container in the template.', 'string', 1),
-      fieldColumn('Selector', specStruct, 'selector', 'string', 1),
-    ],
-    cells(object, now) {
-      const { metadata, status } = viewAs<V1ReplicationController>(object);
-      const spec = specOf(object);
-      return [
-        metadata?.name ?? '',
-        spec.replicas ?? 0,
-        status?.replicas ?? 0,
-        status?.readyReplicas ?? 0,
-        timeSince(metadata?.creationTimestamp, now),
-        ...containerCells(spec.template?.spec?.containers ?? []),
-        fromLabels(spec.selector ?? {}).toString() || '<none>',
-      ];
-    },
-  },
+  table: replicaTable(specStruct, statusStruct, {
+    column: fieldColumn('Selector', specStruct, 'selector', 'string', 1),
+    cell: (object) => fromLabels(specOf(object).selector ?? {}).toString() || '<none>',
+  }),
 });
 
 function specOf(object: KubeObject): V1ReplicationControllerSpec {
