@@ -128,6 +128,19 @@ describe('HttpsListener', () => {
       expect(text).toBe('PUT /h2 two');
     }));
 
+  it('takes addresses far longer than the default of Node, in both versions', () =>
+    listening(echo, {}, async (port) => {
+      const address = `/exec?command=${'a'.repeat(100_000)}`;
+      expect((await post(port, 'one', { path: address })).text).toBe(`POST ${address} one`);
+      const session = connectHttp2(`https://127.0.0.1:${port}`, { ...trust(), maxSendHeaderBlockLength: 1024 * 1024 });
+      const stream = session.request({ ':method': 'PUT', ':path': address });
+      stream.end('two');
+      let text = '';
+      for await (const chunk of stream) text += String(chunk);
+      session.close();
+      expect(text).toBe(`PUT ${address} two`);
+    }));
+
   for (const version of ['HTTP/1.1', 'HTTP/2']) {
     it(`ends a stream when its client goes away (${version})`, () => {
       let streaming = false;

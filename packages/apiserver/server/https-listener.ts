@@ -39,7 +39,7 @@ export interface TlsMaterial {
 }
 
 export interface ListenerLimits {
-  /** Whole header block, bytes. */
+  /** Request line and header block, bytes; as much as upstream takes, because a command to execute is part of the address. */
   readonly maxHeaderBytes: number;
   /** Time for the header block to arrive. */
   readonly headersTimeoutMs: number;
@@ -57,7 +57,7 @@ export interface ListenerLimits {
 const maxStringBody = 32 * 1024;
 
 const defaultLimits: ListenerLimits = {
-  maxHeaderBytes: 128 * 1024,
+  maxHeaderBytes: 1024 * 1024,
   headersTimeoutMs: 20_000,
   requestTimeoutMs: 60_000,
   stallTimeoutMs: 60_000,
@@ -94,7 +94,9 @@ export class HttpsListener {
       maxHeaderSize: limits.maxHeaderBytes,
       settings: { maxConcurrentStreams: 1000, maxHeaderListSize: limits.maxHeaderBytes },
     } as Parameters<typeof createSecureServer>[0]);
+    // What Node reads of a connection that speaks HTTP/1.1, and takes as an option for plain HTTPS servers only.
     Object.assign(this.#server, {
+      maxHeaderSize: limits.maxHeaderBytes,
       headersTimeout: limits.headersTimeoutMs,
       requestTimeout: limits.requestTimeoutMs,
       keepAliveTimeout: limits.idleTimeoutMs,

@@ -53,6 +53,9 @@ export function createKubeletServer(deps: KubeletServerDeps): KubeletServer {
   return new HttpsKubeletServer(deps);
 }
 
+/** Request line and headers; as much as the API server takes, whose requests to execute a command carry it in the address. */
+const maxHeaderBytes = 1024 * 1024;
+
 class HttpsKubeletServer implements KubeletServer {
   readonly #deps: KubeletServerDeps;
   readonly #access: KubeletAccess;
@@ -69,6 +72,7 @@ class HttpsKubeletServer implements KubeletServer {
       handshakeTimeout: 10_000,
       requestTimeout: 60_000,
       headersTimeout: 20_000,
+      maxHeaderSize: maxHeaderBytes,
     });
     this.#server.on('request', (request, response) => void this.#serve(request, response));
     this.#server.on('upgrade', (request, socket, head) => void this.#serveUpgrade(request, socket, head));

@@ -66,6 +66,8 @@ spec:
       expect(await suite.session.succeed(['exec', '-i', 'talk', '-c', 'second', '--', 'wc', '-c'], 'x'.repeat(100_000))).toContain(
         '100000',
       );
+      const long = 'a'.repeat(20_000);
+      expect(await suite.session.succeed(['exec', 'talk', '-c', 'second', '--', 'echo', long])).toBe(`${long}\n`);
       const terminal = await suite.session.bash(
         `script -qec "kubectl exec -it talk -c second -- sh -c 'test -t 0 && stty size && tty'" /dev/null`,
       );
