@@ -6,15 +6,20 @@ import { commandStatus } from '@coffer/base/spdy/command-status';
 import { serveCommand } from '@coffer/base/spdy/serve';
 import { spdyProtocols } from '@coffer/base/spdy/upgrade';
 import type { Clock } from '@coffer/base/time/clock';
-import type { RawData, WebSocket } from 'ws';
+import type { WebSocket } from 'ws';
 import { headerText } from '../negotiation.ts';
 import { ByteQueue } from './byte-queue.ts';
+import { ChannelSocket } from './channel-socket.ts';
 import { acceptSpdyUpgrade, isSpdyUpgrade } from './spdy-upgrade.ts';
-import { acceptWebSocket, chooseProtocol, isWebSocketUpgrade, sendBinary } from './web-socket.ts';
+import { acceptWebSocket, chooseProtocol, isWebSocketUpgrade } from './web-socket.ts';
 
 /** exec and attach over WebSocket, where every message starts with the number of its channel, or over SPDY, for older clients. */
 const channel = { stdin: 0, stdout: 1, stderr: 2, error: 3, resize: 4, close: 255 } as const;
-const protocols = ['v5.channel.k8s.io', 'v4.channel.k8s.io'] as const;
+/** The one with a message for the end of the input. */
+const closingProtocol = 'v5.channel.k8s.io';
+/** In the newer of these the result is a Status, in the first versions it is a text, and nothing after a success. */
+const statusProtocols = ['v4.channel.k8s.io', 'v4.base64.channel.k8s.io'];
+const textProtocols = ['', 'channel.k8s.io', 'base64.channel.k8s.io'];
 const maxQueuedInputBytes = 256 * 1024;
 
 export interface ServedProcess {
@@ -25,10 +30,13 @@ export interface ServedProcess {
 }
 
 export function serveExec(http: HttpRequest, { kind, options, run, clock }: ServedProcess): HttpResponse {
-  const result = async (channels: ProcessChannels) =>
-    JSON.stringify(commandStatus(kind, await runOnChannels(run, options, channels), options.command));
+  const status = async (channels: ProcessChannels) => commandStatus(kind, await runOnChannels(run, options, channels), options.command);
+  const result = async (channels: ProcessChannels) => JSON.stringify(await status(channels));
   if (isWebSocketUpgrade(http)) {
-    acceptWebSocket(http, chooseProtocol(http, protocols), (socket) => void new ExecSession(socket, options).run(result));
+    const protocol = chooseProtocol(http, closingProtocol, [...statusProtocols, ...textProtocols]);
+    const asText = async (channels: ProcessChannels) => String((await status(channels)).message ?? '');
+    const told = textProtocols.includes(protocol) ? asText : result;
+    acceptWebSocket(http, protocol, (socket) => void new ExecSession(socket, protocol, options).run(told));
     return { kind: 'upgraded' };
   }
   if (!isSpdyUpgrade(http)) throw badRequest('unable to upgrade: only WebSocket and SPDY/3.1 are supported');
@@ -47,16 +55,19 @@ export function serveExec(http: HttpRequest, { kind, options, run, clock }: Serv
 
 class ExecSession {
   readonly #socket: WebSocket;
+  readonly #channels: ChannelSocket;
+  readonly #closesInput: boolean;
   readonly #options: ExecOptions;
   readonly #stdin: ByteQueue;
   readonly #resize: ByteQueue;
 
-  constructor(socket: WebSocket, options: ExecOptions) {
+  constructor(socket: WebSocket, protocol: string, options: ExecOptions) {
     this.#socket = socket;
+    this.#channels = new ChannelSocket(socket, protocol, (number, payload) => this.#receive(number, payload));
+    this.#closesInput = protocol === closingProtocol;
     this.#options = options;
     this.#stdin = new ByteQueue(maxQueuedInputBytes, () => socket.resume());
     this.#resize = new ByteQueue(maxQueuedInputBytes, () => {});
-    socket.on('message', (data) => this.#receive(data));
     socket.on('close', () => {
       this.#stdin.end();
       this.#resize.end();
@@ -67,21 +78,19 @@ class ExecSession {
     const { stdout, stderr } = this.#options;
     // An empty message on the first channel there is tells the client that the stream is open.
     const first = stdout ? channel.stdout : stderr ? channel.stderr : channel.error;
-    await this.#send(first, new Uint8Array(0)).catch(() => {});
+    await this.#channels.send(first, new Uint8Array(0)).catch(() => {});
     const status = await result({
       stdin: this.#stdin,
       stdout: this.#output(channel.stdout),
       stderr: this.#output(channel.stderr),
       resize: this.#resize,
     });
-    await this.#send(channel.error, Buffer.from(status)).catch(() => {});
+    if (status !== '') await this.#channels.send(channel.error, Buffer.from(status)).catch(() => {});
     this.#socket.close(1000);
   }
 
-  #receive(data: RawData): void {
-    const message = Buffer.isBuffer(data) ? data : Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data);
-    const payload = message.subarray(1);
-    switch (message[0]) {
+  #receive(number: number, payload: Uint8Array): void {
+    switch (number) {
       case channel.stdin:
         if (!this.#stdin.push(payload)) this.#socket.pause();
         return;
@@ -89,7 +98,7 @@ class ExecSession {
         this.#resize.push(payload);
         return;
       case channel.close:
-        if (payload[0] === channel.stdin) this.#stdin.end();
+        if (this.#closesInput && payload[0] === channel.stdin) this.#stdin.end();
         return;
       default:
         return;
@@ -97,13 +106,6 @@ class ExecSession {
   }
 
   #output(number: number): ByteSink {
-    return { write: (chunk) => this.#send(number, chunk) };
-  }
-
-  #send(number: number, payload: Uint8Array): Promise<void> {
-    const message = Buffer.allocUnsafe(payload.byteLength + 1);
-    message[0] = number;
-    message.set(payload, 1);
-    return sendBinary(this.#socket, message);
+    return { write: (chunk) => this.#channels.send(number, chunk) };
   }
 }

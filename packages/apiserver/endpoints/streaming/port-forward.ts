@@ -3,17 +3,18 @@ import type { ForwardPort } from '@coffer/api/node/node-api';
 import type { HttpRequest, HttpResponse } from '@coffer/base/http/handler';
 import { serveForwards } from '@coffer/base/spdy/serve';
 import { spdyProtocols } from '@coffer/base/spdy/upgrade';
-import { createWebSocketStream, type RawData, type WebSocket } from 'ws';
+import { createWebSocketStream, type WebSocket } from 'ws';
 import { ByteQueue } from './byte-queue.ts';
+import { ChannelSocket } from './channel-socket.ts';
 import { acceptSpdyUpgrade, isSpdyUpgrade } from './spdy-upgrade.ts';
-import { acceptWebSocket, chooseProtocol, isWebSocketUpgrade, sendBinary } from './web-socket.ts';
+import { acceptWebSocket, chooseProtocol, isWebSocketUpgrade } from './web-socket.ts';
 
 /**
  * Port-forwarding: a SPDY session, as an upgrade of the connection or (current kubectl) tunnelled through a WebSocket; or a WebSocket
  * with two channels per port of the query, data and errors.
  */
 const tunnelProtocol = 'SPDY/3.1+portforward.k8s.io';
-const protocols = [tunnelProtocol, 'v4.channel.k8s.io'] as const;
+const channelProtocols = ['', 'v4.channel.k8s.io', 'v4.base64.channel.k8s.io'];
 const maxQueuedInputBytes = 256 * 1024;
 
 export function servePortForward(http: HttpRequest, query: URLSearchParams, forward: ForwardPort): HttpResponse {
@@ -22,13 +23,13 @@ export function servePortForward(http: HttpRequest, query: URLSearchParams, forw
     return { kind: 'upgraded' };
   }
   if (!isWebSocketUpgrade(http)) throw badRequest('unable to upgrade: only WebSocket and SPDY/3.1 are supported');
-  const protocol = chooseProtocol(http, protocols);
+  const protocol = chooseProtocol(http, tunnelProtocol, channelProtocols);
   if (protocol === tunnelProtocol) {
     acceptWebSocket(http, protocol, (socket) => serveForwards(createWebSocketStream(socket), forward));
     return { kind: 'upgraded' };
   }
   const ports = parsePorts(query);
-  acceptWebSocket(http, protocol, (socket) => void new ChannelForwarder(socket, forward, ports).run());
+  acceptWebSocket(http, protocol, (socket) => void new ChannelForwarder(socket, protocol, forward, ports).run());
   return { kind: 'upgraded' };
 }
 
@@ -44,16 +45,17 @@ function parsePorts(query: URLSearchParams): number[] {
 
 class ChannelForwarder {
   readonly #socket: WebSocket;
+  readonly #channels: ChannelSocket;
   readonly #toPort: ForwardPort;
   readonly #ports: readonly number[];
   readonly #inputs: readonly ByteQueue[];
 
-  constructor(socket: WebSocket, forward: ForwardPort, ports: readonly number[]) {
+  constructor(socket: WebSocket, protocol: string, forward: ForwardPort, ports: readonly number[]) {
     this.#socket = socket;
+    this.#channels = new ChannelSocket(socket, protocol, (number, payload) => this.#receive(number, payload));
     this.#toPort = forward;
     this.#ports = ports;
     this.#inputs = ports.map(() => new ByteQueue(maxQueuedInputBytes, () => socket.resume()));
-    socket.on('message', (data) => this.#receive(data));
     socket.on('close', () => {
       for (const input of this.#inputs) input.end();
     });
@@ -69,27 +71,18 @@ class ChannelForwarder {
     if (input === undefined) return;
     const announcement = Buffer.from([port % 256, port >> 8]);
     try {
-      await this.#send(2 * index, announcement);
-      await this.#send(2 * index + 1, announcement);
-      const output = { write: (chunk: Uint8Array) => this.#send(2 * index, chunk) };
+      await this.#channels.send(2 * index, announcement);
+      await this.#channels.send(2 * index + 1, announcement);
+      const output = { write: (chunk: Uint8Array) => this.#channels.send(2 * index, chunk) };
       await this.#toPort(port, { input, output, end: () => {} });
     } catch (error) {
       const text = error instanceof Error ? error.message : String(error);
-      await this.#send(2 * index + 1, Buffer.from(text)).catch(() => {});
+      await this.#channels.send(2 * index + 1, Buffer.from(text)).catch(() => {});
     }
   }
 
-  #receive(data: RawData): void {
-    const message = Buffer.isBuffer(data) ? data : Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data);
-    const number = message[0] ?? 0;
+  #receive(number: number, payload: Uint8Array): void {
     if (number % 2 !== 0) return;
-    if (this.#inputs[number / 2]?.push(message.subarray(1)) === false) this.#socket.pause();
-  }
-
-  #send(number: number, payload: Uint8Array): Promise<void> {
-    const message = Buffer.allocUnsafe(payload.byteLength + 1);
-    message[0] = number;
-    message.set(payload, 1);
-    return sendBinary(this.#socket, message);
+    if (this.#inputs[number / 2]?.push(payload) === false) this.#socket.pause();
   }
 }

@@ -41,11 +41,12 @@ afterAll(async () => {
 
 /** Text per channel until the server closes. */
 async function channels(path: string, protocol: string, onOpen: (socket: WebSocket) => void = () => {}): Promise<string[]> {
-  const socket = new WebSocket(`ws://127.0.0.1:${port}${path}`, protocol);
+  const socket = new WebSocket(`ws://127.0.0.1:${port}${path}`, protocol === '' ? [] : protocol);
   const texts: string[] = [];
-  socket.on('message', (data: Buffer) => {
-    const channel = data[0] ?? 0;
-    texts[channel] = (texts[channel] ?? '') + data.subarray(1).toString('utf8');
+  socket.on('message', (data: Buffer, isBinary: boolean) => {
+    const channel = isBinary ? (data[0] ?? 0) : Number(String.fromCharCode(data[0] ?? 0));
+    const payload = data.subarray(1);
+    texts[channel] = (texts[channel] ?? '') + (isBinary ? payload : Buffer.from(payload.toString(), 'base64')).toString('utf8');
   });
   socket.on('open', () => onOpen(socket));
   await new Promise<void>((resolve, reject) => {
@@ -101,8 +102,38 @@ describe('exec over WebSocket', () => {
     await expect(silent).rejects.toThrow('400: you must specify at least 1 of stdin, stdout, stderr');
   });
 
+  it.each(['', 'channel.k8s.io', 'base64.channel.k8s.io'])(
+    'tells clients of the first versions what went wrong as text (%j)',
+    async (protocol) => {
+      const failed = await channels(`${pod}/exec?command=ls&stdout=1`, protocol);
+      expect(failed[1]).toBe('out ls');
+      expect(failed[3]).toBe('command terminated with non-zero exit code: error executing command [ls], exit code 3');
+      const [, out, , status] = await channels(`${pod}/exec?command=size&stdin=1&stdout=1&tty=1`, protocol, (socket) => {
+        const size = '{"Width":80,"Height":24}';
+        socket.send(protocol.startsWith('base64') ? `4${Buffer.from(size).toString('base64')}` : Buffer.from(`\x04${size}`));
+      });
+      expect([out, status]).toEqual(['80x24', undefined]);
+    },
+  );
+
+  it('sends a Status as base64 where the client has only text', async () => {
+    const [, out, , status] = await channels(`${pod}/exec?command=ls&stdout=1`, 'v4.base64.channel.k8s.io');
+    expect(out).toBe('out ls');
+    expect(JSON.parse(status ?? '')).toMatchObject({ reason: 'NonZeroExitCode' });
+  });
+
+  it('takes the first subprotocol of the client, but always the newest', async () => {
+    const chosen = async (offered: string[]) => {
+      const socket = new WebSocket(`ws://127.0.0.1:${port}${pod}/exec?command=ls&stdout=1`, offered);
+      await new Promise((resolve) => socket.on('close', resolve));
+      return socket.protocol;
+    };
+    expect(await chosen(['unknown', 'channel.k8s.io', 'v4.channel.k8s.io'])).toBe('channel.k8s.io');
+    expect(await chosen(['channel.k8s.io', 'v5.channel.k8s.io'])).toBe('v5.channel.k8s.io');
+  });
+
   it('refuses subprotocols it does not know', async () => {
-    await expect(channels(`${pod}/exec?command=ls&stdout=1`, 'v9.channel.k8s.io')).rejects.toThrow('400');
+    await expect(channels(`${pod}/exec?command=ls&stdout=1`, 'v9.channel.k8s.io')).rejects.toThrow('403');
   });
 });
 
@@ -198,6 +229,25 @@ describe('log', () => {
   it('is the text the node has', async () => {
     const { status, text, headers } = await api.request('GET', `${pod}/log?tailLines=5`);
     expect([status, text, headers['content-type']]).toEqual([200, 'c 0\nc 1\nc 2\nc 3\nc 4\n', 'text/plain']);
+  });
+
+  it.each([
+    ['', true],
+    ['binary.k8s.io', true],
+    ['base64.binary.k8s.io', false],
+  ])('is messages over WebSocket, behind an empty one (%j)', async (protocol, binary) => {
+    const socket = new WebSocket(`ws://127.0.0.1:${port}${pod}/log?tailLines=3`, protocol === '' ? [] : protocol);
+    const messages: (readonly [string, boolean])[] = [];
+    socket.on('message', (data: Buffer, isBinary: boolean) => {
+      messages.push([isBinary ? data.toString() : Buffer.from(data.toString(), 'base64').toString(), isBinary]);
+    });
+    const code = await new Promise((resolve) => socket.on('close', resolve));
+    expect([code, ...messages]).toEqual([1000, ['', binary], ['c 0\n', binary], ['c 1\n', binary], ['c 2\n', binary]]);
+  });
+
+  it('is refused over WebSocket as without', async () => {
+    await expect(channels(`${pod}/log`, 'unknown.k8s.io')).rejects.toThrow('403');
+    await expect(channels(`${pod}/log?previous=1`, 'binary.k8s.io')).rejects.toThrow('400');
   });
 
   it('is nothing while the pod has no node', async () => {

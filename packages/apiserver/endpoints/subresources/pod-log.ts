@@ -1,11 +1,13 @@
 import { type FieldError, forbiddenField, invalid, notSupported } from '@coffer/api/errors/field-error';
 import { badRequest, internalError, invalidObject, StatusError } from '@coffer/api/errors/status-error';
 import { type ByteSink, type LogOptions, NodeRefusal } from '@coffer/api/node/node-api';
-import type { HttpResponse, StreamSink } from '@coffer/base/http/handler';
+import type { HttpRequest, HttpResponse, StreamSink } from '@coffer/base/http/handler';
 import { podSpec } from '../../registry/core/pod-strategy.ts';
 import type { RequestContext } from '../../request/context.ts';
 import { boolParameter, intParameter } from '../options/query.ts';
 import type { Scope } from '../scope.ts';
+import { chooseProtocol, isWebSocketUpgrade } from '../streaming/web-socket.ts';
+import { serveWebSocketStream } from '../streaming/web-socket-sink.ts';
 import { type ConnectDeps, containerOf, podRefOf } from './pod-container.ts';
 
 /** How long a quiet log may take before the answer starts: an error must come first to have a status of its own. */
@@ -14,6 +16,7 @@ const headersAfterMs = 250;
 /** GET `pods/…/log`: the container's output as its node has it, as plain text. */
 export async function podLogs(context: RequestContext, scope: Scope, deps: ConnectDeps): Promise<HttpResponse> {
   const { namespace, name } = context.info;
+  const { http } = context;
   const options = parseLogOptions(context.query, name);
   const pod = scope.registry.served(scope.registry.get(namespace, name));
   const container = containerOf(pod, options.container);
@@ -24,7 +27,7 @@ export async function podLogs(context: RequestContext, scope: Scope, deps: Conne
 
   const relay = new LogRelay();
   const gone = new AbortController();
-  const signal = AbortSignal.any([context.http.signal, gone.signal]);
+  const signal = AbortSignal.any([http.signal, gone.signal]);
   const reading = node.logs(podRefOf(pod), { ...options, container }, relay, signal).catch((error: unknown) => {
     throw error instanceof NodeRefusal ? refusedLog(name, error) : error;
   });
@@ -32,24 +35,31 @@ export async function podLogs(context: RequestContext, scope: Scope, deps: Conne
   reading.catch(() => {});
   const started = new Promise<void>((resolve) => scope.tools.clock.setTimer(headersAfterMs, resolve));
   await Promise.race([relay.firstWrite, reading, started]);
-  return {
-    kind: 'stream',
-    status: 200,
-    headers: { 'content-type': 'text/plain' },
-    run: async (sink) => {
-      relay.attach(sink);
-      const abort = () => gone.abort(new Error('client closed the connection'));
-      sink.signal.addEventListener('abort', abort, { once: true });
-      sink.flush();
-      try {
-        await reading;
-      } catch (error) {
-        if (!signal.aborted) throw error;
-      } finally {
-        sink.signal.removeEventListener('abort', abort);
-      }
-    },
+  const run = async (sink: StreamSink) => {
+    relay.attach(sink);
+    const abort = () => gone.abort(new Error('client closed the connection'));
+    sink.signal.addEventListener('abort', abort, { once: true });
+    sink.flush();
+    try {
+      await reading;
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    } finally {
+      sink.signal.removeEventListener('abort', abort);
+    }
   };
+  if (isWebSocketUpgrade(http)) return serveLogWebSocket(http, run);
+  return { kind: 'stream', status: 200, headers: { 'content-type': 'text/plain' }, run };
+}
+
+/** The log as messages. An empty one comes first; a log that breaks off just ends. */
+function serveLogWebSocket(http: HttpRequest, run: (sink: StreamSink) => Promise<void>): HttpResponse {
+  const protocol = chooseProtocol(http, undefined, ['', 'binary.k8s.io', 'base64.binary.k8s.io']);
+  const format = protocol.startsWith('base64.') ? 'base64' : 'binary';
+  return serveWebSocketStream(http, { protocol, format }, async (sink) => {
+    sink.write('');
+    await run(sink).catch(() => {});
+  });
 }
 
 /** A kubelet's answer as the Status that clients of the log read. */

@@ -10,9 +10,9 @@ import { parseIncludeObject } from '../representation/table.ts';
 import { type Scope, storageNamespace } from '../scope.ts';
 import { type RequestSelection, selectionOf } from '../selection.ts';
 import { isWebSocketUpgrade } from '../streaming/web-socket.ts';
+import { serveWebSocketStream } from '../streaming/web-socket-sink.ts';
 import { createEventEncoder } from '../watch/event-encoder.ts';
 import { type WatchPlan, WatchStream } from '../watch/watch-stream.ts';
-import { serveWatchWebSocket } from '../watch/web-socket-sink.ts';
 
 const defaultTimeoutMs = 30 * 60_000;
 
@@ -40,7 +40,7 @@ export async function watchObjects(context: RequestContext, scope: Scope): Promi
       random: tools.random,
     }).run();
 
-  if (isWebSocketUpgrade(context.http)) return serveWatchWebSocket(context.http, run);
+  if (isWebSocketUpgrade(context.http)) return serveWebSocketStream(context.http, { protocol: '', format: 'text' }, run);
   return { kind: 'stream', status: 200, headers: { 'content-type': 'application/json' }, run };
 }
 
