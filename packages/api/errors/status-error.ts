@@ -152,7 +152,7 @@ export function gone(message: string): StatusError {
 }
 
 export function tooManyRequests(message: string, retryAfterSeconds: number): StatusError {
-  return new StatusError(429, 'TooManyRequests', message, { retryAfterSeconds });
+  return new StatusError(429, 'TooManyRequests', message, retryAfterSeconds === 0 ? {} : { retryAfterSeconds });
 }
 
 export function timeoutError(message: string, retryAfterSeconds: number): StatusError {

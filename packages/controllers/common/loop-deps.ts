@@ -36,12 +36,19 @@ export function loopIdentity(name: string): UserInfo {
   };
 }
 
-/** Client, informers and event recorder of one loop. `component` names it in events. */
-export function makeLoopDeps(environment: LoopEnvironment, identity: UserInfo, component: string, signal: AbortSignal): LoopDeps {
+/** What Kubernetes calls loops in events, where that is not their name. */
+const EVENT_COMPONENTS: ReadonlyMap<string, string> = new Map([
+  ['disruption-controller', 'controllermanager'],
+  ['generic-garbage-collector', 'garbage-collector-controller'],
+]);
+
+/** Client, informers and event recorder of the loop of that name. */
+export function makeLoopDeps(environment: LoopEnvironment, identity: UserInfo, name: string, signal: AbortSignal): LoopDeps {
   // Everything a loop has open hangs on this signal; that is no leak.
   setMaxListeners(0, signal);
   const { clock } = environment;
-  const logger = environment.logger.child({ loop: component });
+  const logger = environment.logger.child({ loop: name });
+  const component = EVENT_COMPONENTS.get(name) ?? name;
   const api = new ApiClient({ transport: environment.transportFor(identity), clock });
   return {
     api,

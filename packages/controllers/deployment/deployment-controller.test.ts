@@ -138,6 +138,54 @@ describe('deployment controller', () => {
     expect(deployment()?.metadata?.annotations?.['deployment.kubernetes.io/revision']).toBe('3');
   });
 
+  it('counts revisions that need all 64 bits', async () => {
+    const labels = { app: 'web', old: 'yes' };
+    cluster.api.put(REPLICA_SETS, {
+      metadata: { name: 'old', namespace: 'default', labels, annotations: { 'deployment.kubernetes.io/revision': '3546343826724305832' } },
+      spec: { replicas: 0, selector: { matchLabels: labels }, template: { metadata: { labels }, spec: { containers: [] } } },
+    });
+    put('v1', 1);
+    await rollOut();
+    expect(sets().map((set) => set.revision)).toEqual(['3546343826724305832', '3546343826724305833']);
+  });
+
+  it.each([
+    ['1', 'v1', 'Normal DeploymentRollback: Rolled back deployment "web" to revision 1'],
+    ['0', 'v2', 'Normal DeploymentRollback: Rolled back deployment "web" to revision 2'],
+    ['7', 'v3', 'Warning DeploymentRollbackRevisionNotFound: Unable to find the revision to rollback to.'],
+    [
+      '3',
+      'v3',
+      'Warning DeploymentRollbackTemplateUnchanged: The rollback revision contains the same template as current deployment "web"',
+    ],
+  ])('goes back to revision %s when the annotation asks for it', async (revision, image, event) => {
+    for (const next of ['v1', 'v2', 'v3']) {
+      put(next, 1);
+      cluster.api.put(DEPLOYMENTS, { ...deployment(), metadata: { ...deployment()?.metadata, annotations: { cause: next } } });
+      await rollOut();
+    }
+    const asked = { ...deployment()?.metadata?.annotations, 'deprecated.deployment.rollback.to': revision };
+    cluster.api.put(DEPLOYMENTS, { ...deployment(), metadata: { ...deployment()?.metadata, annotations: asked } });
+    await rollOut();
+    expect(images()).toEqual([image]);
+    expect(deployment()?.metadata?.annotations).toEqual({
+      cause: image,
+      'deployment.kubernetes.io/revision': image === 'v3' ? '3' : '4',
+    });
+    expect(deployment()?.spec?.template.metadata?.labels).toEqual({ app: 'web' });
+    expect(cluster.events()).toContain(event);
+  });
+
+  it('finds nothing to go back to while there is one revision', async () => {
+    put('v1', 1);
+    await rollOut();
+    const annotations = { ...deployment()?.metadata?.annotations, 'deprecated.deployment.rollback.to': '0' };
+    cluster.api.put(DEPLOYMENTS, { ...deployment(), metadata: { ...deployment()?.metadata, annotations } });
+    await rollOut();
+    expect(cluster.events()).toContain('Warning DeploymentRollbackRevisionNotFound: Unable to find last revision.');
+    expect(deployment()?.metadata?.annotations).toEqual({ 'deployment.kubernetes.io/revision': '1' });
+  });
+
   it('keeps as many old replica sets as the history limit says', async () => {
     for (const image of ['v1', 'v2', 'v3', 'v4']) {
       put(image, 1, { revisionHistoryLimit: 1 });

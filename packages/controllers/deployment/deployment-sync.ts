@@ -1,6 +1,7 @@
 /**
  * One look at one deployment: from what is there to the next step towards what is wanted. The order is
- *   1. paused or resumed: say so;  2. paused or scaled: resize, no rollout;  3. roll out by the strategy;  4. status.
+ *   1. paused or resumed: say so;  2. paused: resize only;  3. asked for an earlier revision: take its template, which starts anew;
+ *   4. scaled: resize, no rollout;  5. roll out by the strategy;  6. status.
  * Every write of the deployment's status returns the new state, on which later steps go on.
  */
 import type { V1Deployment, V1DeploymentCondition, V1DeploymentStatus, V1Pod, V1ReplicaSet } from '@coffer/api/generated/types';
@@ -14,6 +15,7 @@ import { REVISION } from './annotations.ts';
 import { findCondition, makeCondition, REASONS, setCondition } from './conditions.ts';
 import { deploymentStatus, hasProgressDeadline, isComplete, stuckCheckDelayMs, withProgress } from './deployment-status.ts';
 import { deleteOldSets, ensureNewSet, findNewSet, findOldSets, HashCollisionError, scaleSet } from './replica-sets.ts';
+import { rollBack, rollbackRevision } from './rollback.ts';
 import { rollingUpdateStep } from './rolling-update.ts';
 import { desiredReplicas, isRollingUpdate, specReplicas } from './rollout-math.ts';
 import { scaleDeployment, wasScaled } from './scale.ts';
@@ -44,9 +46,16 @@ export class DeploymentSync {
       return;
     }
     await this.#notePause();
-    if (this.#deployment.spec?.paused === true || wasScaled(this.#deployment, this.#sets)) await this.#resize();
+    const paused = this.#deployment.spec?.paused === true;
+    if (!paused && rollbackRevision(this.#deployment) !== undefined) await this.#rollBack();
+    else if (paused || wasScaled(this.#deployment, this.#sets)) await this.#resize();
     else if (isRollingUpdate(this.#deployment)) await this.#rollingUpdate();
     else await this.#recreate();
+  }
+
+  async #rollBack(): Promise<void> {
+    const { newSet, old } = await this.#replicaSets({ create: true });
+    await rollBack(this.#deps, this.#deployment, newSet === undefined ? old : [...old, newSet], this.#signal);
   }
 
   async #resize(): Promise<void> {

@@ -8,7 +8,7 @@ import { DEPLOYMENTS, REPLICA_SETS } from '@coffer/client/rest/well-known';
 import { controllerOf, controllerReference } from '../common/controller-ref.ts';
 import type { LoopDeps } from '../common/loop-deps.ts';
 import { podTemplateHash } from '../common/pod-template-hash.ts';
-import { newSetAnnotations, POD_TEMPLATE_HASH, revisionNumber, withSizes } from './annotations.ts';
+import { newSetAnnotations, POD_TEMPLATE_HASH, revisionOf, withSizes } from './annotations.ts';
 import { desiredReplicas, newSetSize, rolloutLimits, specReplicas } from './rollout-math.ts';
 
 /** The name of the new set is taken by a set of another template: the next try uses another hash. */
@@ -38,7 +38,8 @@ export function byCreation(a: V1ReplicaSet, b: V1ReplicaSet): number {
   return nameOf(a) < nameOf(b) ? -1 : 1;
 }
 
-function withoutHash(template: V1PodTemplateSpec | undefined): unknown {
+/** A template but for the label that its replica set added. */
+export function withoutHash(template: V1PodTemplateSpec | undefined): V1PodTemplateSpec {
   const labels: Record<string, string> = {};
   for (const [key, value] of Object.entries(template?.metadata?.labels ?? {})) if (key !== POD_TEMPLATE_HASH) setOwn(labels, key, value);
   const { labels: _labels, creationTimestamp: _time, ...metadata } = template?.metadata ?? {};
@@ -61,9 +62,9 @@ export async function ensureNewSet(
   signal: AbortSignal,
 ): Promise<EnsuredSet | undefined> {
   const existing = findNewSet(deployment, all);
-  const oldRevisions = findOldSets(deployment, all).map(revisionNumber);
-  const revision = String(Math.max(0, ...oldRevisions) + 1);
-  if (existing !== undefined) return { set: await updateExisting(deps, deployment, existing, revision, signal), revision, created: false };
+  const revision = findOldSets(deployment, all).map(revisionOf).reduce(larger, 0n) + 1n;
+  if (existing !== undefined)
+    return { set: await updateExisting(deps, deployment, existing, revision, signal), revision: String(revision), created: false };
   if (!options.create) return undefined;
   const wanted = newReplicaSet(deployment, revision);
   const size = newSetSize(deployment, [...all, wanted], wanted);
@@ -92,11 +93,15 @@ export async function ensureNewSet(
   }
 }
 
-function maxRevision(set: V1ReplicaSet, revision: string): string {
-  return String(Math.max(revisionNumber(set), Number(revision)));
+function maxRevision(set: V1ReplicaSet, revision: bigint): string {
+  return String(larger(revisionOf(set), revision));
 }
 
-function newReplicaSet(deployment: V1Deployment, revision: string): V1ReplicaSet {
+function larger(a: bigint, b: bigint): bigint {
+  return a > b ? a : b;
+}
+
+function newReplicaSet(deployment: V1Deployment, revision: bigint): V1ReplicaSet {
   const { creationTimestamp: _time, ...templateMetadata } = deployment.spec?.template?.metadata ?? {};
   const template: V1PodTemplateSpec = { ...deployment.spec?.template };
   const hash = podTemplateHash({ ...template, metadata: templateMetadata }, deployment.status?.collisionCount);
@@ -126,7 +131,7 @@ async function updateExisting(
   deps: LoopDeps,
   deployment: V1Deployment,
   set: V1ReplicaSet,
-  revision: string,
+  revision: bigint,
   signal: AbortSignal,
 ): Promise<V1ReplicaSet> {
   const annotations = newSetAnnotations(deployment, set.metadata?.annotations ?? {}, revision, true);
@@ -172,6 +177,13 @@ export async function scaleSet(
   return written;
 }
 
+/** Lowest revision first, then by age. */
+function byRevision(a: V1ReplicaSet, b: V1ReplicaSet): number {
+  const [revisionA, revisionB] = [revisionOf(a), revisionOf(b)];
+  if (revisionA !== revisionB) return revisionA < revisionB ? -1 : 1;
+  return byCreation(a, b);
+}
+
 /** Deletes the oldest empty sets beyond the history limit. */
 export async function deleteOldSets(
   deps: LoopDeps,
@@ -184,7 +196,7 @@ export async function deleteOldSets(
   const living = old.filter((set) => set.metadata?.deletionTimestamp === undefined);
   const excess = living.length - limit;
   if (excess <= 0) return;
-  const oldestFirst = [...living].sort((a, b) => revisionNumber(a) - revisionNumber(b) || byCreation(a, b));
+  const oldestFirst = [...living].sort(byRevision);
   for (const set of oldestFirst.slice(0, excess)) {
     const busy =
       (set.status?.replicas ?? 0) !== 0 ||

@@ -1,4 +1,4 @@
-import { DEPLOYMENTS, POD_DISRUPTION_BUDGETS, PODS, REPLICA_SETS } from '@coffer/client/rest/well-known';
+import { DEPLOYMENTS, EVENTS, POD_DISRUPTION_BUDGETS, PODS, REPLICA_SETS } from '@coffer/client/rest/well-known';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { TestCluster } from '../testing/test-cluster.ts';
 import { runDisruptionController } from './disruption-controller.ts';
@@ -82,7 +82,57 @@ describe('disruption controller', () => {
     expect(allowed()).toMatchObject({
       status: 'False',
       reason: 'SyncFailed',
-      message: 'Set.example.com does not implement the scale subresource',
+      message: 'no matches for kind "Set" in version "example.com/v1"',
     });
+    expect(cluster.events()[0]).toContain(
+      'Warning CalculateExpectedPodCountFailed: ' +
+        'Failed to calculate the number of expected pods: no matches for kind "Set" in version "example.com/v1"',
+    );
+  });
+
+  it.each([
+    ['a kind without sizes', { apiVersion: 'v1', kind: 'ConfigMap', name: 'x' }, 'configmaps does not implement the scale subresource'],
+    ['an owner that is gone', { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'x' }, 'found no controllers for pod "a"'],
+  ])('names %s', async (_name, owner, message) => {
+    putPod('a', true, { ownerReferences: [{ ...owner, uid: 'other', controller: true }] });
+    cluster.api.put(REPLICA_SETS, { metadata: { name: 'x', namespace: 'default', uid: 'x' }, spec: { replicas: 1 } });
+    putBudget({ maxUnavailable: 1 });
+    await cluster.settle();
+    expect(allowed()).toMatchObject({ reason: 'SyncFailed', message });
+  });
+
+  it('counts a replica set alone when the deployment above it is gone', async () => {
+    const above = [{ apiVersion: 'apps/v1', kind: 'Deployment', name: 'd', uid: 'd', controller: true }];
+    cluster.api.put(REPLICA_SETS, {
+      metadata: { name: 'rs', namespace: 'default', uid: 'rs', ownerReferences: above },
+      spec: { replicas: 3 },
+    });
+    putPod('a', true, { ownerReferences: [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'rs', uid: 'rs', controller: true }] });
+    putBudget({ maxUnavailable: 1 });
+    await cluster.settle();
+    expect(status()).toMatchObject({ expectedPods: 3, desiredHealthy: 2 });
+  });
+
+  it('warns of pods that nobody keeps, and counts none of them', async () => {
+    putPod('a', true);
+    putBudget({
+      maxUnavailable: 1,
+      selector: { matchLabels: { app: 'web' }, matchExpressions: [{ key: 'x', operator: 'NotIn', values: ['a', 'b'] }] },
+    });
+    await cluster.settle();
+    expect(status()).toMatchObject({ expectedPods: 0, disruptionsAllowed: 0, currentHealthy: 1 });
+    expect(cluster.api.all(EVENTS)[0]).toMatchObject({ source: { component: 'controllermanager' } });
+    expect(cluster.events()[0]).toContain(
+      'Warning UnmanagedPods: Pods selected by this PodDisruptionBudget (selector: &LabelSelector{MatchLabels:map[string]string{app: web,},' +
+        'MatchExpressions:[]LabelSelectorRequirement{LabelSelectorRequirement{Key:x,Operator:NotIn,Values:[a b],},},}) were found to be unmanaged.',
+    );
+  });
+
+  it('keeps conditions of others in their places', async () => {
+    const other = { type: 'Other', status: 'True', reason: 'R', message: '', lastTransitionTime: '2026-01-01T00:00:00Z' };
+    putPod('a', true);
+    putBudget({ minAvailable: 0 }, { status: { conditions: [{ ...other, type: 'DisruptionAllowed' }, other] } });
+    await cluster.settle();
+    expect(status().conditions).toMatchObject([{ type: 'DisruptionAllowed', reason: 'SufficientPods' }, { type: 'Other' }]);
   });
 });

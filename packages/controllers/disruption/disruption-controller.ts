@@ -15,7 +15,8 @@ import { POD_DISRUPTION_BUDGETS, PODS } from '@coffer/client/rest/well-known';
 import { WorkQueue } from '@coffer/client/workqueue/work-queue';
 import type { LoopDeps } from '../common/loop-deps.ts';
 import { isPodReady } from '../common/pods.ts';
-import { expectedPods } from './expected-pods.ts';
+import { type Expectation, expectedPods } from './expected-pods.ts';
+import { unmanagedMessage } from './unmanaged-message.ts';
 
 const WORKERS = 2;
 /** An evicted pod that is still there after this long was not evicted. */
@@ -65,22 +66,21 @@ async function sync(key: string, running: Running): Promise<void> {
   try {
     await write(deps, budget, await statusOf(budget, key, running), signal);
   } catch (error) {
-    // Somebody else was faster: the newer budget is looked at again. Anything else closes the budget until it works again.
+    // Somebody else was faster: the newer budget is looked at again. Anything else closes the budget until a pod or it changes.
     if (signal.aborted || isReason(error, 'Conflict') || isReason(error, 'NotFound')) return;
     const message = error instanceof Error ? error.message : String(error);
     const closed = { ...numbersOf(budget.status), disruptionsAllowed: 0 };
     const conditions = disruptionCondition({ ...closed, ...conditionsOf(budget) }, apiTime(deps.clock.now()), message);
     await write(deps, budget, { ...closed, conditions }, signal);
-    throw error;
   }
 }
 
 async function statusOf(budget: V1PodDisruptionBudget, key: string, running: Running): Promise<V1PodDisruptionBudgetStatus> {
-  const { deps, pods, queue, signal } = running;
+  const { deps, pods, queue } = running;
   const nowMs = deps.clock.now();
   const own = pods.byIndex(BY_NAMESPACE, namespaceOf(budget)).filter((pod) => selects(budget, pod));
   if (own.length === 0) deps.events.record(budget, 'Normal', 'NoPods', 'No matching pods found');
-  const { expected, desired } = await expectedPods(deps, budget, own, signal);
+  const { expected, desired } = await expectation(budget, own, running);
   const disrupted = stillDisrupted(budget, own, nowMs);
   const nextMs = Math.min(...Object.values(disrupted).map((time) => (parseApiTime(time) ?? 0) + EVICTION_TIMEOUT_MS));
   if (Number.isFinite(nextMs)) queue.addAfter(key, Math.max(nextMs - nowMs, 0) + 1000);
@@ -96,6 +96,20 @@ async function statusOf(budget: V1PodDisruptionBudget, key: string, running: Run
     expectedPods: expected,
   };
   return { ...numbers, conditions: disruptionCondition({ ...numbers, ...conditionsOf(budget) }, apiTime(nowMs)) };
+}
+
+/** What the budget is about, with events about what stands in the way of knowing it. */
+async function expectation(budget: V1PodDisruptionBudget, own: readonly V1Pod[], { deps, signal }: Running): Promise<Expectation> {
+  const warn = (reason: string, message: string) => deps.events.record(budget, 'Warning', reason, message);
+  try {
+    const counted = await expectedPods(deps, budget, own, signal);
+    if (counted.unmanaged > 0) warn('UnmanagedPods', unmanagedMessage(budget));
+    return counted;
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    if (!signal.aborted) warn('CalculateExpectedPodCountFailed', `Failed to calculate the number of expected pods: ${message}`);
+    throw error;
+  }
 }
 
 /** What admission of evictions counted out and the watch of pods has not shown yet. */

@@ -23,5 +23,5 @@ export function disruptionCondition(
     reason: failure !== undefined ? 'SyncFailed' : allowed ? 'SufficientPods' : 'InsufficientPods',
     message: failure ?? '',
   };
-  return [...conditions.filter((other) => other.type !== type), condition];
+  return current === undefined ? [...conditions, condition] : conditions.map((other) => (other === current ? condition : other));
 }

@@ -51,7 +51,11 @@ describe('eviction', () => {
       disruptedPods: { [`${app}-a`]: expect.any(String) },
       conditions: [{ type: 'DisruptionAllowed', status: 'False', reason: 'InsufficientPods' }],
     });
-    expect((await evict(`${app}-b`)).json).toMatchObject({
+    expect((await evict(`${app}-b`)).json).toEqual({
+      kind: 'Status',
+      apiVersion: 'v1',
+      metadata: {},
+      status: 'Failure',
       code: 429,
       reason: 'TooManyRequests',
       message: "Cannot evict pod as it would violate the pod's disruption budget.",
