@@ -11,7 +11,7 @@ export function commandStatus(
   kind: 'exec' | 'attach',
   result: CommandResult,
   command: readonly string[],
-): Readonly<Record<string, unknown>> {
+): SentStatus & Readonly<Record<string, unknown>> {
   if (result.kind === 'failed') {
     const detail = `${failures[kind]}: ${result.message}`;
     return {

@@ -34,7 +34,7 @@ export function serveExec(http: HttpRequest, { kind, options, run, clock }: Serv
   const result = async (channels: ProcessChannels) => JSON.stringify(await status(channels));
   if (isWebSocketUpgrade(http)) {
     const protocol = chooseProtocol(http, closingProtocol, [...statusProtocols, ...textProtocols]);
-    const asText = async (channels: ProcessChannels) => String((await status(channels)).message ?? '');
+    const asText = async (channels: ProcessChannels) => (await status(channels)).message ?? '';
     const told = textProtocols.includes(protocol) ? asText : result;
     acceptWebSocket(http, protocol, (socket) => void new ExecSession(socket, protocol, options).run(told));
     return { kind: 'upgraded' };
