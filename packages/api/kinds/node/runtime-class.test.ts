@@ -20,6 +20,14 @@ describe('RuntimeClass', () => {
     ]);
   });
 
+  it('refuses a toleration that is there before, with another time perhaps', () => {
+    const toleration = { key: 'a', operator: 'Exists', effect: 'NoExecute' };
+    const tolerations = [toleration, { ...toleration, effect: 'NoSchedule' }, { ...toleration, tolerationSeconds: 5 }];
+    expect(createProblems(runtimeClass, { handler: 'h', scheduling: { tolerations } })).toEqual([
+      'scheduling.tolerations[2]: Duplicate value: {"Key":"a","Operator":"Exists","Value":"","Effect":"NoExecute","TolerationSeconds":5}',
+    ]);
+  });
+
   it('keeps its handler', () => {
     expect(updateProblems(runtimeClass, { handler: 'b' }, { handler: 'a' })).toEqual(['handler: Invalid value: "b": field is immutable']);
     expect(updateProblems(runtimeClass, { handler: 'a', overhead: { podFixed: { cpu: '1' } } }, { handler: 'a' })).toEqual([]);

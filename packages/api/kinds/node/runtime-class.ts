@@ -1,11 +1,13 @@
 /** RuntimeClass: which handler of the container runtime runs a pod, what that costs beside its containers, and which nodes have it. */
 
 import type { FieldError } from '../../errors/field-error.ts';
-import type { V1RuntimeClass } from '../../generated/types.ts';
+import { duplicate } from '../../errors/field-error.ts';
+import type { V1RuntimeClass, V1Toleration } from '../../generated/types.ts';
 import type { KubeObject } from '../../meta/object.ts';
 import { dnsLabelProblems } from '../../validation/names.ts';
 import { immutable, invalidEach, validateLabels } from '../../validation/object-meta.ts';
 import { type Draft, roundList } from '../core/pod/pod-defaults.ts';
+import { inMemoryStruct } from '../core/pod/pod-diff.ts';
 import { validateContainerResources } from '../core/pod/resource-validation.ts';
 import { validateTolerations } from '../core/pod/scheduling-validation.ts';
 import { defineKind, viewAs } from '../define-kind.ts';
@@ -33,10 +35,25 @@ export const runtimeClass = defineKind('node.k8s.io', 'runtimeclasses', {
 
 function validate(object: KubeObject): FieldError[] {
   const { handler = '', overhead, scheduling } = viewAs<Partial<V1RuntimeClass>>(object);
+  const tolerations = scheduling?.tolerations ?? [];
+  const path = 'scheduling.tolerations';
   return [
     ...invalidEach('handler', handler, dnsLabelProblems(handler)),
     ...(overhead == null ? [] : validateContainerResources({ limits: overhead.podFixed ?? {} }, new Set(), 'overhead')),
     ...validateLabels(scheduling?.nodeSelector, 'scheduling.nodeSelector'),
-    ...validateTolerations(scheduling?.tolerations ?? [], 'scheduling.tolerations'),
+    ...validateTolerations(tolerations, path),
+    ...validateUnique(tolerations, path),
   ];
+}
+
+/** Tolerations that differ in their time only are the same one twice. */
+function validateUnique(tolerations: readonly V1Toleration[], path: string): FieldError[] {
+  const seen = new Set<string>();
+  return tolerations.flatMap((toleration, i) => {
+    const { key = '', operator = '', value = '', effect = '' } = toleration;
+    const identity = JSON.stringify([key, operator, value, effect]);
+    if (seen.has(identity)) return [duplicate(`${path}[${i}]`, inMemoryStruct(toleration, 'Toleration'))];
+    seen.add(identity);
+    return [];
+  });
 }

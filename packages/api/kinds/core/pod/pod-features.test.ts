@@ -180,3 +180,46 @@ describe('status of a pod', () => {
     expect(status({}, {}, { nominatedNodeName: 'm' })).toEqual([]);
   });
 });
+
+describe('Windows options', () => {
+  const named = (runAsUserName: string): string[] =>
+    create({}, { securityContext: { windowsOptions: { runAsUserName } } }).map((problem) => problem.replace(/^.*runAsUserName'?s? /, ''));
+
+  it('name credential specs and users as Windows does', () => {
+    const windowsOptions = { gmsaCredentialSpecName: 'A', gmsaCredentialSpec: '', runAsUserName: '' };
+    const problems = create({ securityContext: { windowsOptions } });
+    expect(problems.map((problem) => problem.slice(0, problem.indexOf(': Invalid value')))).toEqual([
+      'spec.securityContext.windowsOptions.gmsaCredentialSpecName',
+      'spec.securityContext.windowsOptions.gmsaCredentialSpec',
+      'spec.securityContext.windowsOptions.runAsUserName',
+    ]);
+    const long = { gmsaCredentialSpec: 'x'.repeat(64 * 1024 + 1) };
+    expect(create({ securityContext: { windowsOptions: long } })[0]).toMatch(/: gmsaCredentialSpec size must be under 64 KiB$/);
+    for (const name of ['user', 'DOMAIN\\user', 'sub.domain-1.example\\user name', 'a.b']) expect(named(name)).toEqual([]);
+    expect(named('')).toEqual(['cannot be an empty string']);
+    expect(named('a\tb')).toEqual(['cannot contain control characters']);
+    expect(named('a\\b\\c')).toEqual(['cannot contain more than one backslash']);
+    expect(named('.dot\\')).toEqual(["Domain doesn't match the NetBios nor the DNS format", 'User cannot be empty']);
+    expect(named('..')).toEqual(['User cannot contain only periods or spaces']);
+    expect(named(`${'d'.repeat(256)}\\${'u'.repeat(105)}`)).toEqual([
+      'Domain length must be under 256 characters',
+      "Domain doesn't match the NetBios nor the DNS format",
+      'User length must not be longer than 104 characters',
+    ]);
+    expect(named('a@b')).toEqual(['User cannot contain the following characters: "/\\:;|=,+*?<>@[]']);
+  });
+
+  it('run all containers of a pod on the host, or none', () => {
+    const onHost = (hostProcess: boolean): Fields => ({ securityContext: { windowsOptions: { hostProcess } } });
+    expect(create({ hostNetwork: true, ...onHost(true) })).toEqual([]);
+    expect(create({ hostNetwork: true }, onHost(true))).toEqual([]);
+    expect(create(onHost(false), onHost(false))).toEqual([]);
+    expect(create({ initContainers: [{ name: 'i', image: 'i' }] }, onHost(true))).toEqual([
+      'spec: Invalid value: "": If pod contains any hostProcess containers then all containers must be HostProcess containers',
+      'spec.hostNetwork: Invalid value: false: hostNetwork must be true if pod contains any hostProcess containers',
+    ]);
+    expect(create({ hostNetwork: true, ...onHost(true) }, onHost(false))).toEqual([
+      'spec.containers[0].securityContext.windowsOptions.hostProcess: Invalid value: false: pod hostProcess value must be identical if both are specified, was true',
+    ]);
+  });
+});

@@ -27,6 +27,7 @@ import {
 } from './scheduling-validation.ts';
 import { validateHostUsers, validatePodSecurityContext } from './security-validation.ts';
 import { validateVolumes } from './volume-validation.ts';
+import { validateHostProcesses } from './windows-validation.ts';
 
 const maxInt32 = 2 ** 31 - 1;
 const dnsPolicies = ['ClusterFirstWithHostNet', 'ClusterFirst', 'Default', 'None'];
@@ -56,6 +57,7 @@ export function validatePodSpec(spec: V1PodSpec, podMeta: ObjectMeta | undefined
     ...validateReadinessGates(spec.readinessGates ?? [], `${path}.readinessGates`),
     ...validateSchedulingGates(spec.schedulingGates ?? [], `${path}.schedulingGates`),
     ...validateTopologySpread(spec.topologySpreadConstraints ?? [], `${path}.topologySpreadConstraints`),
+    ...validateHostProcesses(spec, path),
     ...validateHostUsers(spec, path),
     ...validateHostnameOverride(spec, path),
     ...named(spec.serviceAccountName, dnsSubdomainProblems, `${path}.serviceAccountName`),

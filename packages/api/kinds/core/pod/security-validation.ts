@@ -8,6 +8,7 @@ import { invalidEach } from '../../../validation/object-meta.ts';
 import { allContainers } from './all-containers.ts';
 import { validateDescendingPath } from './paths.ts';
 import { inMemoryStruct } from './pod-diff.ts';
+import { validateWindowsOptions } from './windows-validation.ts';
 
 const profileTypes = ['Localhost', 'RuntimeDefault', 'Unconfined'];
 const sysctlSegment = '[a-z0-9]([-_a-z0-9]*[a-z0-9])?';
@@ -54,6 +55,7 @@ export function validateSecurityContext(context: V1SecurityContext | undefined, 
       errors.push(invalid(path, inMemoryStruct(context, 'SecurityContext'), detail));
     }
   }
+  errors.push(...validateWindowsOptions(context.windowsOptions, `${path}.windowsOptions`));
   errors.push(...validateAppArmor(context.appArmorProfile, `${path}.appArmorProfile`));
   return errors;
 }
@@ -75,6 +77,7 @@ export function validatePodSecurityContext(spec: V1PodSpec, specPath: string): F
   errors.push(...validateSysctls(spec, `${path}.sysctls`));
   errors.push(...oneOf(context.fsGroupChangePolicy, ['Always', 'OnRootMismatch'], `${path}.fsGroupChangePolicy`));
   errors.push(...validateSeccomp(context.seccompProfile, `${path}.seccompProfile`));
+  errors.push(...validateWindowsOptions(context.windowsOptions, `${path}.windowsOptions`));
   errors.push(...validateAppArmor(context.appArmorProfile, `${path}.appArmorProfile`));
   errors.push(...oneOf(context.supplementalGroupsPolicy, ['Merge', 'Strict'], `${path}.supplementalGroupsPolicy`));
   errors.push(...oneOf(context.seLinuxChangePolicy, ['MountOption', 'Recursive'], `${path}.seLinuxChangePolicy`));
