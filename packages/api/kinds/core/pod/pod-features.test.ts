@@ -56,6 +56,18 @@ describe('the restart at a resize', () => {
   });
 });
 
+describe('huge pages of a container', () => {
+  const limits = (amount: string): string[] => create({}, { resources: { limits: { cpu: '1', 'hugepages-2Mi': amount } } });
+
+  it('are whole pages, or none', () => {
+    expect(limits('4Mi')).toEqual([]);
+    expect(limits('0')).toEqual([]);
+    expect(limits('3Mi')).toContain(
+      'spec.containers[0].resources.limits[hugepages-2Mi]: Invalid value: "3Mi": 3Mi is not positive integer multiple of hugepages-2Mi',
+    );
+  });
+});
+
 describe('a user namespace of its own', () => {
   it('excludes namespaces of the host, and block devices', () => {
     const volumes = [{ name: 'v', persistentVolumeClaim: { claimName: 'v' } }];

@@ -6,7 +6,7 @@ import type { CoreV1ResourceClaim, V1PodSpec, V1ResourceRequirements } from '../
 import { getOwn } from '../../../meta/safe-object.ts';
 import { dnsLabelProblems } from '../../../validation/names.ts';
 import { invalidEach } from '../../../validation/object-meta.ts';
-import { canonicalQuantity, compareQuantities, isInteger, isMultiple, isNegative, isPositive } from '../../../validation/quantities.ts';
+import { canonicalQuantity, compareQuantities, isInteger, isMultiple, isNegative } from '../../../validation/quantities.ts';
 import { aggregateLimits, aggregateRequests } from '../../pod-state.ts';
 import { isCountable, isHugePage, mayOvercommit, validateContainerResourceName, validateResourceName } from './resource-names.ts';
 
@@ -116,11 +116,12 @@ function validateAgainstLimit(name: string, amount: string, limit: string | unde
   return order > 0 ? refuse('less than or equal to') : [];
 }
 
+/** Nothing at all is a multiple, too; that an amount is not negative is checked for every resource. */
 function validateHugePageAmount(name: string, amount: string, path: string): FieldError[] {
   if (!isHugePage(name)) return [];
   const size = name.slice('hugepages-'.length);
   const sized = /^\d+([KMGTPE]i|[kMGTPE])?$/.test(size);
-  if (sized && isPositive(amount) && isMultiple(amount, size)) return [];
+  if (sized && isMultiple(amount, size)) return [];
   return [invalid(path, canonicalQuantity(amount), `${canonicalQuantity(amount)} is not positive integer multiple of ${name}`)];
 }
 
