@@ -7,9 +7,6 @@ import type { ObjectVersion } from './object-version.ts';
  */
 export class Change {
   readonly revision: number;
-  readonly path: string;
-  readonly namespace: string;
-  readonly name: string;
   /** State before; undefined when it did not exist, or could not be read. */
   readonly before: ObjectVersion | undefined;
   /** State after; undefined when it was deleted. */
@@ -19,14 +16,26 @@ export class Change {
   #deleted: StoreEvent | undefined;
 
   constructor(revision: number, before: ObjectVersion | undefined, after: ObjectVersion | undefined) {
-    const subject = after ?? before;
-    if (subject === undefined) throw new Error('a change has a state before or after it');
+    if ((after ?? before) === undefined) throw new Error('a change has a state before or after it');
     this.revision = revision;
-    this.path = subject.path;
-    this.namespace = subject.namespace;
-    this.name = subject.name;
     this.before = before;
     this.after = after;
+  }
+
+  get path(): string {
+    return this.#subject?.path ?? '';
+  }
+
+  get namespace(): string {
+    return this.#subject?.namespace ?? '';
+  }
+
+  get name(): string {
+    return this.#subject?.name ?? '';
+  }
+
+  get #subject(): ObjectVersion | undefined {
+    return this.after ?? this.before;
   }
 
   /** The event for a selection with this predicate; undefined when it sees nothing of the change. */

@@ -98,7 +98,9 @@ interface Overlay extends Undo {
 export class HistoryBudget {
   readonly #maxBytes: number;
   #bytes = 0;
-  #entries: { readonly history: History; readonly revision: number; readonly bytes: number }[] = [];
+  /** The changes of all resources in order, and the history of each: two arrays, because an object for each would cost more. */
+  #changes: Change[] = [];
+  #histories: History[] = [];
   #first = 0;
 
   constructor(maxBytes: number) {
@@ -111,24 +113,26 @@ export class HistoryBudget {
 
   add(history: History, change: Change): void {
     history.add(change);
-    this.#entries.push({ history, revision: change.revision, bytes: change.memoryBytes });
+    this.#changes.push(change);
+    this.#histories.push(history);
     this.#bytes += change.memoryBytes;
     while (this.#bytes > this.#maxBytes) this.#dropOldest();
   }
 
   /** Forgets everything up to `revision`. */
   trim(revision: number): void {
-    while ((this.#entries[this.#first]?.revision ?? Number.POSITIVE_INFINITY) <= revision) this.#dropOldest();
+    while ((this.#changes[this.#first]?.revision ?? Number.POSITIVE_INFINITY) <= revision) this.#dropOldest();
   }
 
   #dropOldest(): void {
-    const oldest = this.#entries[this.#first];
+    const oldest = this.#changes[this.#first];
     if (oldest === undefined) return;
+    this.#histories[this.#first]?.trim(oldest.revision);
     this.#first++;
-    this.#bytes -= oldest.bytes;
-    oldest.history.trim(oldest.revision);
+    this.#bytes -= oldest.memoryBytes;
     if (this.#first >= 4096) {
-      this.#entries = this.#entries.slice(this.#first);
+      this.#changes = this.#changes.slice(this.#first);
+      this.#histories = this.#histories.slice(this.#first);
       this.#first = 0;
     }
   }

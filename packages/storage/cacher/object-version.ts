@@ -25,7 +25,27 @@ export class ObjectMemos {
   readonly parsed = new MemoRing(1024, 4 * 1024 * 1024);
   /** Events that hold their serialised line. */
   readonly lines = new MemoRing(1024, 4 * 1024 * 1024);
+  /** Label sets: objects of one set have the same ones. */
+  readonly #labels = new Map<string, Readonly<Record<string, string>>>();
+
+  /** A copy of the labels that all objects with equal ones share; nobody may change it. */
+  shareLabels(labels: Readonly<Record<string, string>> | undefined): Readonly<Record<string, string>> {
+    if (labels === undefined || labels === null) return noLabels;
+    const text = JSON.stringify(labels);
+    const known = this.#labels.get(text);
+    if (known !== undefined) return known;
+    const copy: Record<string, string> = {};
+    for (const key of Object.keys(labels)) setOwn(copy, key, labels[key] ?? '');
+    if (text.length > maxSharedLabels) return copy;
+    if (this.#labels.size >= maxLabelSets) this.#labels.clear();
+    this.#labels.set(text, copy);
+    return copy;
+  }
 }
+
+/** Characters of a label set that is worth sharing, and how many sets are remembered. */
+const maxSharedLabels = 1024;
+const maxLabelSets = 1024;
 
 /** What all versions of one resource share; each holds a reference instead of copies. */
 export class ObjectKind {
@@ -88,17 +108,13 @@ export class ObjectKind {
 
   #version(object: KubeObject, plain: Buffer, revision: number, writtenWith: string, knownPath?: string): ObjectVersion {
     const { metadata } = object;
-    const slash = knownPath === undefined ? -1 : knownPath.indexOf('/');
-    const name = knownPath === undefined ? (metadata.name ?? '') : knownPath.slice(slash + 1);
-    const namespace =
-      knownPath === undefined ? (this.config.namespaced ? (metadata.namespace ?? '') : '') : knownPath.slice(0, Math.max(0, slash));
+    const path = knownPath ?? this.path(this.config.namespaced ? (metadata.namespace ?? '') : '', metadata.name ?? '');
     return new ObjectVersion({
       objectKind: this,
-      path: knownPath ?? this.path(namespace, name),
-      namespace: this.#intern(namespace),
-      name,
+      path,
+      namespace: this.#intern(path.slice(0, Math.max(0, path.indexOf('/')))),
       revision,
-      labels: copyStrings(metadata.labels),
+      labels: this.memos.shareLabels(metadata.labels),
       fields: this.config.selectableFields(object),
       uid: metadata.uid ?? '',
       ownerUids: metadata.ownerReferences === undefined ? none : metadata.ownerReferences.map((owner) => owner.uid),
@@ -132,7 +148,6 @@ interface VersionParts {
   readonly objectKind: ObjectKind;
   readonly path: string;
   readonly namespace: string;
-  readonly name: string;
   readonly revision: number;
   readonly labels: Readonly<Record<string, string>>;
   readonly fields: Readonly<Record<string, string>>;
@@ -148,7 +163,6 @@ export class ObjectVersion implements StoredObject {
   /** The key without the resource's prefix. */
   readonly path: string;
   readonly namespace: string;
-  readonly name: string;
   readonly revision: number;
   readonly labels: Readonly<Record<string, string>>;
   readonly fields: Readonly<Record<string, string>>;
@@ -164,7 +178,6 @@ export class ObjectVersion implements StoredObject {
     this.objectKind = parts.objectKind;
     this.path = parts.path;
     this.namespace = parts.namespace;
-    this.name = parts.name;
     this.revision = parts.revision;
     this.labels = parts.labels;
     this.fields = parts.fields;
@@ -178,6 +191,10 @@ export class ObjectVersion implements StoredObject {
     return this.objectKind.keyPrefix + this.path;
   }
 
+  get name(): string {
+    return this.namespace === '' ? this.path : this.path.slice(this.namespace.length + 1);
+  }
+
   get headLength(): number {
     return this.objectKind.layout.head.length;
   }
@@ -188,12 +205,11 @@ export class ObjectVersion implements StoredObject {
 
   /** The same content under another revision. */
   at(revision: number): ObjectVersion {
-    const { objectKind, path, namespace, name, labels, fields, uid, ownerUids, plain } = this;
+    const { objectKind, path, namespace, labels, fields, uid, ownerUids, plain } = this;
     return new ObjectVersion({
       objectKind,
       path,
       namespace,
-      name,
       revision,
       labels,
       fields,
@@ -296,11 +312,4 @@ function digitsOf(value: number): number {
   let digits = 1;
   for (let bound = 10; value >= bound; bound *= 10) digits++;
   return digits;
-}
-
-function copyStrings(labels: Readonly<Record<string, string>> | undefined): Readonly<Record<string, string>> {
-  if (labels === undefined || labels === null) return noLabels;
-  const copy: Record<string, string> = {};
-  for (const key of Object.keys(labels)) setOwn(copy, key, labels[key] ?? '');
-  return copy;
 }
