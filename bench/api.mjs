@@ -2,9 +2,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
-import https from 'node:https';
 import path from 'node:path';
-import { call, fill, percentile, residentMegabytes, root, sleep, startServer, stopServer, token, wrk } from './support.mjs';
+import { benchFanOut } from './fan-out.mjs';
+import { call, fill, residentMegabytes, root, sleep, startServer, stopServer, wrk } from './support.mjs';
 
 /** Runs everything and calls `report(figure, value, target)` for each figure. */
 export async function benchApi(report) {
@@ -37,8 +37,8 @@ export async function benchApi(report) {
     '≥ 60 %',
   );
   rate('LIST limit=500, 4 connections', 'list-limit', 4, '≥ 750 /s', 'lists');
-  await fanOut(server, report, 300, 50, 'p99 ≤ 12 ms');
-  await fanOut(server, report, 1000, 20, 'p99 ≤ 25 ms');
+  await benchFanOut(server, report, 300, 50, 'p99 ≤ 12 ms');
+  await benchFanOut(server, report, 1000, 20, 'p99 ≤ 25 ms');
   const { status, body } = await call(server, 'GET', '/api/v1/configmaps?limit=1');
   const total = status === 200 ? (JSON.parse(body).metadata.remainingItemCount ?? 0) + 1 : 0;
   report(
@@ -61,51 +61,4 @@ async function staticBody(server) {
   const { megabytesPerSecond } = wrk({ base: `https://127.0.0.1:${String(port).trim()}` }, 'list', 4, 'lists');
   child.kill();
   return megabytesPerSecond;
-}
-
-/** N connections watch one namespace while one writer patches one ConfigMap at a fixed rate. */
-export async function fanOut(server, report, watchers, writesPerSecond, target) {
-  const agent = new https.Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY, rejectUnauthorized: false });
-  const latencies = [];
-  const { body } = await call(server, 'GET', '/api/v1/namespaces/bench/configmaps?limit=1');
-  const revision = JSON.parse(body).metadata.resourceVersion;
-  const requests = [];
-  await Promise.all(
-    Array.from({ length: watchers }, () => {
-      return new Promise((resolve, reject) => {
-        const request = https.get(
-          `${server.base}/api/v1/namespaces/bench/configmaps?watch=true&resourceVersion=${revision}`,
-          { agent, headers: { authorization: `Bearer ${token}` } },
-          (response) => {
-            resolve();
-            response.setEncoding('latin1');
-            response.on('data', (text) => {
-              for (const match of text.matchAll(/"sent":"(\d+\.\d+)"/g)) latencies.push(performance.now() - Number(match[1]));
-            });
-            response.on('error', () => {});
-          },
-        );
-        request.on('error', reject);
-        requests.push(request);
-      });
-    }),
-  );
-  const writes = writesPerSecond * 8;
-  for (let i = 0; i < writes; i++) {
-    const due = performance.now() + 1000 / writesPerSecond;
-    const sent = performance.now().toFixed(3);
-    await call(
-      server,
-      'PATCH',
-      '/api/v1/namespaces/bench/configmaps/p1',
-      { data: { sent } },
-      { 'content-type': 'application/merge-patch+json' },
-    );
-    await sleep(Math.max(0, due - performance.now()));
-  }
-  await sleep(500);
-  for (const request of requests) request.on('error', () => {}).destroy();
-  const share = ((latencies.length / (writes * watchers)) * 100).toFixed(1);
-  const text = `p50 ${percentile(latencies, 50).toFixed(1)} ms, p99 ${percentile(latencies, 99).toFixed(1)} ms (${share} % of events seen)`;
-  report(`watch fan-out, ${watchers} watchers, ${writesPerSecond} writes/s`, text, target);
 }

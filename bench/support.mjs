@@ -25,21 +25,26 @@ export async function bundle(name) {
 
 const agent = new https.Agent({ keepAlive: true, maxSockets: 64, rejectUnauthorized: false });
 
-/** Starts `coffer up` and resolves when it is ready; `readyMs` is the time from spawn to the first `/readyz` ok. */
+/**
+ * Starts `coffer up` and resolves when it is ready; `readyMs` is the time from spawn to the first `/readyz` ok. `options.probe` is a
+ * module that Node loads into the server first; what it finds goes to `turnsFile`.
+ */
 export async function startServer(args = [], options = {}) {
   const dataDir = options.dataDir ?? fs.mkdtempSync(path.join(os.tmpdir(), 'coffer-bench-'));
   const port = await freePort();
   const tokens = path.join(dataDir, 'tokens.csv');
   fs.writeFileSync(tokens, `${token},admin,admin,"system:masters"\n`);
   const startedMs = performance.now();
-  const child = spawn(
-    process.execPath,
-    [path.join(root, 'dist/coffer.mjs'), 'up', '--data-dir', dataDir, '--secure-port', String(port), '--token-auth-file', tokens, ...args],
-    { stdio: ['ignore', 'pipe', 'pipe'] },
-  );
+  const turnsFile = path.join(dataDir, 'turns.json');
+  const nodeArgs = options.probe === undefined ? [] : ['--import', options.probe];
+  const flags = ['--data-dir', dataDir, '--secure-port', String(port), '--token-auth-file', tokens];
+  const child = spawn(process.execPath, [...nodeArgs, path.join(root, 'dist/coffer.mjs'), 'up', ...flags, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, COFFER_BENCH_TURNS: turnsFile },
+  });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk));
-  const server = { child, port, dataDir, base: `https://127.0.0.1:${port}`, readyMs: 0, output: () => output };
+  const server = { child, port, dataDir, base: `https://127.0.0.1:${port}`, readyMs: 0, turnsFile, output: () => output };
   for (;;) {
     if (child.exitCode !== null) throw new Error(`server ended: ${output}`);
     const answer = await call(server, 'GET', '/readyz').catch(() => undefined);
