@@ -1,9 +1,12 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StatusError } from '@coffer/api/errors/status-error';
+import { isRecord } from '@coffer/api/meta/safe-object';
+import { parseQuantity, quantityValue } from '@coffer/api/quantity/quantity';
 import { CONFIG_MAPS, PODS, SECRETS } from '@coffer/client/rest/well-known';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { TestNode } from './testing/test-node.ts';
+import { createMounter } from './volumes/mounter.ts';
 
 let node: TestNode;
 beforeEach(async () => {
@@ -105,3 +108,85 @@ describe('referenced objects', () => {
     expect(node.api.find(SECRETS, 'default', 'sec')).toBeDefined();
   });
 });
+
+describe('directories of volumes', () => {
+  const root = createMounter().canMount;
+  const everyKind = {
+    map: { configMap: { name: 'm' } },
+    secret: { secret: { secretName: 's' } },
+    projected: { projected: { sources: [{ configMap: { name: 'm' } }] } },
+    about: { downwardAPI: { items: [{ path: 'name', fieldRef: { fieldPath: 'metadata.name' } }] } },
+    empty: { emptyDir: {} },
+  };
+
+  /** Mode, group and whether it is in memory, of each volume of a pod. */
+  async function shape(volumes: Record<string, object>, spec: object = {}): Promise<Record<string, string>> {
+    node.putConfigMap('m', { k: 'v' });
+    node.putSecret('s', { k: 'v' });
+    const names = Object.keys(volumes);
+    node.createPod('p', {
+      ...spec,
+      containers: [{ name: 'c', image: 'i', volumeMounts: names.map((name) => ({ name, mountPath: `/${name}` })) }],
+      volumes: Object.entries(volumes).map(([name, source]) => ({ name, ...source })),
+    });
+    await phase('p', 'Running');
+    const found: Record<string, string> = {};
+    for (const name of names) {
+      const path = node.runtime.find('c')?.config.mounts.find(({ containerPath }) => containerPath === `/${name}`)?.hostPath ?? '';
+      const { mode, gid } = await stat(path);
+      const where = (await createMounter().isMemoryBacked(path)) ? ' memory' : '';
+      found[name] = `${(mode & 0o7777).toString(8)} ${gid === process.getgid?.() ? 'own' : gid}${where}`;
+    }
+    return found;
+  }
+
+  it('are open to everybody; those in memory are sticky, as a tmpfs is', async () => {
+    expect(await shape(everyKind)).toMatchObject({
+      map: expect.stringMatching(/^777 own/),
+      secret: '1777 own memory',
+      projected: '1777 own memory',
+      about: '1777 own memory',
+      empty: expect.stringMatching(/^777 own/),
+    });
+  });
+
+  it.runIf(root)('belong to the group that the pod asks for', async () => {
+    const volumes = { ...everyKind, memory: { emptyDir: { medium: 'Memory' } } };
+    expect(await shape(volumes, { securityContext: { fsGroup: 2345 } })).toMatchObject({
+      map: expect.stringMatching(/^2777 2345/),
+      secret: '3777 2345 memory',
+      projected: '3777 2345 memory',
+      about: '3777 2345 memory',
+      empty: expect.stringMatching(/^2777 2345/),
+      memory: '3777 2345 memory',
+    });
+  });
+
+  it.runIf(root)('hold what is allowed in memory: the least of what volume, pod and node allow', async () => {
+    const container = (memory?: string) => ({
+      name: 'c',
+      image: 'i',
+      volumeMounts: ['small', 'large', 'open'].map((name) => ({ name, mountPath: `/${name}` })),
+      ...(memory === undefined ? {} : { resources: { limits: { memory } } }),
+    });
+    const volume = (name: string, sizeLimit?: string) => ({
+      name,
+      emptyDir: { medium: 'Memory', ...(sizeLimit === undefined ? {} : { sizeLimit }) },
+    });
+    const volumes = [volume('small', '1Mi'), volume('large', '1Gi'), volume('open')];
+    const sizes = async (name: string, memory?: string) => {
+      const { uid } = node.createPod(name, { containers: [container(memory)], volumes }).metadata;
+      await phase(name, 'Running');
+      const blocks = volumes.map(async (v) => statfs(join(node.rootDir, 'pods', uid, 'volumes/kubernetes.io~empty-dir', v.name)));
+      return (await Promise.all(blocks)).map(({ blocks, bsize }) => (blocks * bsize) / 1024 / 1024);
+    };
+    expect(await sizes('limited', '64Mi')).toEqual([1, 64, 64]);
+    const allocatable = recordOf(node.node()?.status).allocatable;
+    const nodeBytes = Number(quantityValue(parseQuantity(String(recordOf(allocatable).memory))));
+    expect(await sizes('open')).toEqual([1, 1024, nodeBytes / 1024 / 1024]);
+  });
+});
+
+function recordOf(value: unknown): Readonly<Record<string, unknown>> {
+  return isRecord(value) ? value : {};
+}

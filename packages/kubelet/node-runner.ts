@@ -155,7 +155,7 @@ export class NodeRunner {
       clock,
       logger,
       onPod: (pod) => this.#workers.update(pod),
-      onRemoved: (pod) => this.#workers.remove(pod),
+      onRemoved: (pod) => this.#workers.remove(pod, (pod.spec.terminationGracePeriodSeconds ?? 30) * 1000),
       onMirror: (uid, mirror) => this.#statuses.observeMirror(uid, mirror),
     });
     this.#statuses = new StatusManager({ api, clock, logger, apiUidOf: (pod) => this.#statics.apiUid(pod) });
@@ -257,6 +257,7 @@ export class NodeRunner {
       killer: this.#killer,
       syncFrequencyMs: options.syncFrequencyMs,
       onGone: (pod) => this.#onGone(pod),
+      onForgotten: (pod) => void this.#statics.gone(pod),
       onError: (pod, error) =>
         this.#podEvent(pod, 'Warning', 'FailedSync', `error determining status: ${error instanceof Error ? error.message : String(error)}`),
     });
@@ -304,6 +305,7 @@ export class NodeRunner {
       cache: this.#cache,
       clock,
       directories,
+      ownUid: (uid) => this.#statics.ownUid(uid),
       pod: (uid) => this.#workers.pod(uid),
       status: (uid) => this.#statuses.get(uid),
     });
@@ -448,7 +450,9 @@ export class NodeRunner {
 
   async #onGone(pod: Pod): Promise<void> {
     const { uid, namespace } = pod.metadata;
-    await this.#cleaner.removePod(uid);
+    // The containers of a static pod that runs again are those before its next ones.
+    if (this.#statics.wants(pod)) await this.#volumes.remove(uid);
+    else await this.#cleaner.removePod(uid);
     this.#probes.removePod(uid);
     this.#configMaps.removePod(namespace, uid);
     this.#secrets.removePod(namespace, uid);

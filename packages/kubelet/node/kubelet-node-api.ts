@@ -27,6 +27,8 @@ export interface KubeletNodeApiDeps {
   readonly cache: RuntimeCache;
   readonly clock: Clock;
   readonly directories: PodDirectories;
+  /** UID of the pod that the API knows under that one: another where it is shown as a mirror of a static pod. */
+  readonly ownUid: (uid: string) => string;
   readonly pod: (uid: string) => Pod | undefined;
   readonly status: (uid: string) => PodStatus | undefined;
 }
@@ -40,14 +42,15 @@ export class KubeletNodeApi implements NodeApi {
 
   async logs(ref: PodRef, options: LogOptions, out: ByteSink, signal: AbortSignal): Promise<void> {
     const pod = this.#pod(ref);
-    const status = this.#deps.status(ref.uid) ?? pod.status;
+    const { uid } = pod.metadata;
+    const status = this.#deps.status(uid) ?? pod.status;
     let id: string;
     try {
       id = logContainerId(ref.name, status, options.container, options.previous);
     } catch (error) {
       throw new NodeRefusal(400, messageOf(error), { cause: error });
     }
-    const find = (): ContainerStatus | undefined => this.#deps.cache.get(ref.uid).containers.find((c) => c.id === id);
+    const find = (): ContainerStatus | undefined => this.#deps.cache.get(uid).containers.find((c) => c.id === id);
     const container = find();
     if (container === undefined) {
       throw new NodeRefusal(400, `unable to retrieve container logs for ${status.containerStatuses?.[0]?.containerID ?? id}`);
@@ -69,21 +72,19 @@ export class KubeletNodeApi implements NodeApi {
   }
 
   async portForward(ref: PodRef, signal: AbortSignal): Promise<ForwardPort> {
-    this.#pod(ref);
-    const sandbox = this.#deps.cache.get(ref.uid).sandboxes[0];
+    const sandbox = this.#deps.cache.get(this.#pod(ref).metadata.uid).sandboxes[0];
     if (sandbox?.state !== 'ready') throw new NodeRefusal(500, `pod not found (${JSON.stringify(`${ref.name}_${ref.namespace}`)})`);
     return (port, stream) => this.#deps.runtime.portForward(sandbox.id, port, connectionOf(stream), signal);
   }
 
   #pod(ref: PodRef): Pod {
-    const pod = this.#deps.pod(ref.uid);
+    const pod = this.#deps.pod(this.#deps.ownUid(ref.uid));
     if (pod === undefined) throw new NodeRefusal(404, 'pod does not exist');
     return pod;
   }
 
   #running(ref: PodRef, name: string): ContainerStatus {
-    this.#pod(ref);
-    const container = latestContainer(this.#deps.cache.get(ref.uid), name);
+    const container = latestContainer(this.#deps.cache.get(this.#pod(ref).metadata.uid), name);
     if (container?.state !== 'running') throw new NodeRefusal(500, `container not found (${JSON.stringify(name)})`);
     return container;
   }

@@ -17,7 +17,7 @@ import { containerAnnotations, containerHash, containerLabels } from '../runtime
 import { type Container, type ContainerKind, formatPod, type Pod } from '../types.ts';
 import type { Mounter } from '../volumes/mounter.ts';
 import type { PodDirectories } from '../volumes/pod-directories.ts';
-import { prepareSubPath, refuseUnsafe } from '../volumes/sub-path.ts';
+import { prepareSubPath, refuseUnsafe, SubPathNotMade } from '../volumes/sub-path.ts';
 import type { VolumeManager } from '../volumes/volume-manager.ts';
 import type { HostIdentity } from './network-identity.ts';
 import { hostsFile } from './network-identity.ts';
@@ -121,10 +121,9 @@ async function volumeMounts(
         subPath,
         target: deps.directories.subPath(pod.metadata.uid, mount.name, container.name, index),
       }).catch((error: unknown) => {
-        throw new Error(
-          `failed to prepare subPath for volumeMount ${JSON.stringify(mount.name)} of container ${JSON.stringify(container.name)}`,
-          { cause: error },
-        );
+        const failed = error instanceof SubPathNotMade ? 'create subPath directory' : 'prepare subPath';
+        const where = `volumeMount ${JSON.stringify(mount.name)} of container ${JSON.stringify(container.name)}`;
+        throw new Error(`failed to ${failed} for ${where}`, { cause: error });
       });
     }
     const written =

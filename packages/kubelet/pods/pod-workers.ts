@@ -20,8 +20,10 @@ export interface PodWorkersDeps {
   readonly killer: Pick<ContainerKiller, 'hurry'>;
   /** Upper bound between two looks at a pod that nothing woke. */
   readonly syncFrequencyMs: number;
-  /** A stopped pod that the API no longer has: remove what is left of it. */
+  /** A stopped pod that nobody wants any more: remove what is left of it. */
   readonly onGone: (pod: Pod) => Promise<void>;
+  /** All is done for such a pod: one with the same UID would be a new one from now on. */
+  readonly onForgotten: (pod: Pod) => void;
   readonly onError: (pod: Pod, error: unknown) => void;
 }
 
@@ -30,7 +32,7 @@ type Phase = 'syncing' | 'terminating' | 'finishing' | 'finished';
 interface Worker {
   readonly state: PodState;
   phase: Phase;
-  /** The API has no such pod any more. */
+  /** Nobody wants the pod any more. */
   removed: boolean;
   graceMs: number | undefined;
   dirty: boolean;
@@ -69,11 +71,11 @@ export class PodWorkers {
     this.#worker(pod).state.pod = pod;
   }
 
-  /** The API has no such pod any more: stop it, then remove everything. */
-  remove(pod: Pod): void {
+  /** Nobody wants the pod any more: stop it, then remove everything. */
+  remove(pod: Pod, graceMs = minimumGraceMs): void {
     const worker = this.#worker(pod);
     worker.removed = true;
-    this.#terminate(worker, minimumGraceMs);
+    this.#terminate(worker, graceMs);
     this.#wake(worker);
   }
 
@@ -240,7 +242,7 @@ export class PodWorkers {
 
   /** Returns when to come again without being woken; 0 for at once, undefined for never. */
   async #round(worker: Worker): Promise<number | undefined> {
-    const { syncer, syncFrequencyMs, onGone } = this.#deps;
+    const { syncer, syncFrequencyMs, onGone, onForgotten } = this.#deps;
     const { state } = worker;
     if (worker.phase === 'syncing') {
       const result = await syncer.sync(state, worker.sync.signal);
@@ -252,15 +254,13 @@ export class PodWorkers {
       worker.phase = 'finishing';
     }
     if (this.#phaseOf(worker) === 'finishing') {
-      if (worker.removed) {
-        await onGone(state.pod);
-        this.#workers.delete(state.uid);
-      } else await syncer.finish(state);
+      if (!worker.removed) await syncer.finish(state);
       worker.phase = 'finished';
     }
-    if (worker.removed && this.#workers.has(state.uid)) {
+    if (worker.removed && this.#workers.get(state.uid) === worker) {
       await onGone(state.pod);
       this.#workers.delete(state.uid);
+      onForgotten(state.pod);
     }
     return undefined;
   }

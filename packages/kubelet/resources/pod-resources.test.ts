@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Container, Pod } from '../types.ts';
-import { containerResources, qosClassOf } from './pod-resources.ts';
+import { containerResources, podMemoryLimit, qosClassOf } from './pod-resources.ts';
 
 function pod(containers: readonly Container['resources'][], more: Partial<Pod['spec']> = {}): Pod {
   const specs = containers.map((resources, i) => ({ name: `c${i}`, ...(resources === undefined ? {} : { resources }) }));
@@ -21,6 +21,19 @@ describe('qosClassOf', () => {
     ['Guaranteed', pod([undefined], { resources: full })],
   ])('is %s', (expected, of) => {
     expect(qosClassOf(of)).toBe(expected);
+  });
+});
+
+describe('podMemoryLimit', () => {
+  const limit = (memory: string) => ({ limits: { memory } });
+  it.each<[string, string | undefined, Pod]>([
+    ['the sum of all containers', '192Mi', pod([limit('64Mi'), limit('128Mi')])],
+    ['the largest init container', '1Gi', pod([limit('64Mi')], { initContainers: [{ name: 'i', resources: limit('1Gi') }] })],
+    ['nothing when one is not limited', undefined, pod([limit('64Mi'), undefined])],
+    ['nothing when an init container is not limited', undefined, pod([limit('64Mi')], { initContainers: [{ name: 'i' }] })],
+    ['that of the pod as a whole', '256Mi', pod([undefined], { resources: limit('256Mi') })],
+  ])('is %s', (_, expected, of) => {
+    expect(podMemoryLimit(of)).toBe(expected);
   });
 });
 

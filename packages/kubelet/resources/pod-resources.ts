@@ -1,4 +1,5 @@
 /** Requests and limits of a pod in the kubelet's terms: QoS class, cgroup figures, OOM score. Pure. */
+import { podLimits } from '@coffer/api/kinds/pod-state';
 import { getOwn } from '@coffer/api/meta/safe-object';
 import { parseQuantity, quantityMilliValue, quantityValue } from '@coffer/api/quantity/quantity';
 import type { ContainerResources } from '@coffer/cri/runtime/container-runtime';
@@ -79,6 +80,14 @@ export function containerResources(pod: Pod, container: Container, memoryCapacit
     oomScoreAdj: oomScoreAdjust(pod, container, memoryCapacityBytes),
     pidsLimit: undefined,
   };
+}
+
+/** What the pod may use of memory altogether; undefined unless it is limited as a whole or every one of its containers is. */
+export function podMemoryLimit({ spec }: Pod): string | undefined {
+  const everyone = [...spec.containers, ...(spec.initContainers ?? [])].every(
+    ({ resources }) => positive(getOwn(resources?.limits, 'memory')) !== undefined,
+  );
+  return everyone || positive(getOwn(spec.resources?.limits, 'memory')) !== undefined ? getOwn(podLimits(spec), 'memory') : undefined;
 }
 
 function oomScoreAdjust(pod: Pod, container: Container, memoryCapacityBytes: number): number {

@@ -1,5 +1,6 @@
 import { badRequest } from '@coffer/api/errors/status-error';
 import type { ExecOptions, LogOptions, PodRef } from '@coffer/api/node/node-api';
+import { isStaticPod } from '../static/static-pod-manifest.ts';
 import type { Pod } from '../types.ts';
 
 /** What a request to the kubelet's port asks for; `missing` names a pod or container that is not here. */
@@ -54,8 +55,10 @@ function decodePart(part: string): string {
 }
 
 function withPod(pods: readonly Pod[], [namespace = '', name = '']: readonly string[], uid: string, route: (pod: PodRef) => Route): Route {
+  // A static pod is known to the API under the UID of its mirror.
   const found = pods.find(
-    ({ metadata }) => metadata.namespace === namespace && metadata.name === name && (uid === '' || metadata.uid === uid),
+    (pod) =>
+      pod.metadata.namespace === namespace && pod.metadata.name === name && (uid === '' || pod.metadata.uid === uid || isStaticPod(pod)),
   );
   if (!found) return { kind: 'missing', message: `pod ${JSON.stringify(`${name}_${namespace}`)} not found` };
   return route({ namespace, name, uid: found.metadata.uid });

@@ -48,6 +48,11 @@ export function staticPodFromManifest(text: string, path: string, nodeName: stri
   return pod;
 }
 
+/** Whether this is the pod of a manifest file. Its UID is its hash, which nobody can give to a pod of the API. */
+export function isStaticPod({ metadata }: Pod): boolean {
+  return metadata.annotations?.[hashAnnotation] === metadata.uid;
+}
+
 /** What the API is shown of a static pod. */
 export function mirrorOf(pod: Pod, node: { readonly name: string; readonly uid: string | undefined }): KubeObject {
   const { uid: hash, resourceVersion: _none, ...metadata } = pod.metadata;

@@ -1,10 +1,11 @@
 /**
  * Static pods: manifests in a directory of this machine, run without the API and shown there as mirror pods. Promises: a file that
- * appears, changes or goes is followed (at once where the file system tells, else within 20 s); a mirror that is missing or shows another
- * version is replaced; deleting a mirror does not touch the pod. A bad manifest is logged and leaves the others alone.
+ * appears, changes or goes is followed (at once where the file system tells, else within 20 s); of one name there is only one pod at a
+ * time: the next starts when the last one has gone. A mirror that is missing or shows another version is replaced; deleting a mirror does
+ * not touch the pod. A bad manifest is logged and leaves the others alone.
  */
 import { watch } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isReason } from '@coffer/api/errors/status-error';
 import type { Logger } from '@coffer/base/log/logger';
@@ -21,8 +22,16 @@ export interface StaticPodsDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly onPod: (pod: Pod) => void;
+  /** The pod has to go; `gone` is called when it has. */
   readonly onRemoved: (pod: Pod) => void;
   readonly onMirror: (uid: string, mirror: Pod) => void;
+}
+
+interface Manifest {
+  readonly text: string;
+  /** Which file it is; another one of the same name and content has another. */
+  readonly identity: string;
+  readonly pod: Pod | undefined;
 }
 
 const rescanMs = 20_000;
@@ -30,7 +39,11 @@ const rescanMs = 20_000;
 export class StaticPods {
   readonly #deps: StaticPodsDeps;
   /** By file name. */
-  readonly #files = new Map<string, { readonly text: string; readonly pod: Pod | undefined }>();
+  readonly #files = new Map<string, Manifest>();
+  /** By file name: how often the file system has told of another file under it since it was looked at. */
+  readonly #renames = new Map<string, number>();
+  /** By `namespace/name`: what runs, or is on its way out. */
+  readonly #running = new Map<string, Pod>();
   /** By `namespace/name`. */
   readonly #mirrors = new Map<string, Pod>();
   #scanning: Promise<void> = Promise.resolve();
@@ -55,7 +68,10 @@ export class StaticPods {
     if (directory === undefined) return;
     let watcher: ReturnType<typeof watch> | undefined;
     try {
-      watcher = watch(directory, () => void this.scan());
+      watcher = watch(directory, (event, name) => {
+        if (event === 'rename' && name !== null) this.#renames.set(name, (this.#renames.get(name) ?? 0) + 1);
+        void this.scan();
+      });
       watcher.on('error', () => {});
     } catch {
       // The directory may come later: the regular scan finds it.
@@ -72,6 +88,26 @@ export class StaticPods {
     if (!this.#isStatic(pod)) return pod.metadata.uid;
     const mirror = this.#mirrors.get(keyOf(pod));
     return mirror !== undefined && mirrorHash(mirror) === pod.metadata.uid ? mirror.metadata.uid : undefined;
+  }
+
+  /** UID of the pod that the API shows under this one: the static pod's when it is that of a mirror, else the same. */
+  ownUid(apiUid: string): string {
+    for (const mirror of this.#mirrors.values()) if (mirror.metadata.uid === apiUid) return mirrorHash(mirror) ?? apiUid;
+    return apiUid;
+  }
+
+  /** Whether there is a manifest of exactly this pod: one that has to go will run again. */
+  wants(pod: Pod): boolean {
+    return this.#isStatic(pod);
+  }
+
+  /** A pod has gone: nothing stands in the way of the next one of its name. */
+  async gone(pod: Pod): Promise<void> {
+    const key = keyOf(pod);
+    if (this.#running.get(key)?.metadata.uid !== pod.metadata.uid) return;
+    this.#running.delete(key);
+    const next = this.#byKey(key);
+    if (next !== undefined) await this.#start(next);
   }
 
   /** Takes a pod of the API when it is a mirror; returns whether it was one. */
@@ -93,19 +129,27 @@ export class StaticPods {
   }
 
   async #scanOnce(): Promise<void> {
-    const { directory, nodeName, logger, onPod, onRemoved } = this.#deps;
+    const { directory, nodeName, logger } = this.#deps;
     if (directory === undefined) return;
     const names = (await readdir(directory)).filter((name) => !name.startsWith('.') && /\.(ya?ml|json|manifest)$/.test(name));
     for (const [name, known] of this.#files) {
       if (names.includes(name)) continue;
       this.#files.delete(name);
-      if (known.pod !== undefined) this.#remove(known.pod, onRemoved);
+      this.#renames.delete(name);
+      if (known.pod !== undefined) this.#remove(known.pod);
     }
     for (const name of names) {
       const path = join(directory, name);
-      const text = await readFile(path, 'utf8');
+      const file = await readManifest(path);
+      if (file === undefined) continue;
+      const { text, identity } = file;
       const known = this.#files.get(name);
-      if (known?.text === text) continue;
+      const cameBack = known?.text === text && known.identity !== identity && (await this.#wentAndCame(name));
+      this.#renames.delete(name);
+      if (known?.text === text && !cameBack) {
+        this.#files.set(name, { ...known, identity });
+        continue;
+      }
       let pod: Pod | undefined;
       try {
         pod = staticPodFromManifest(text, path, nodeName);
@@ -114,25 +158,39 @@ export class StaticPods {
       }
       // A file that is being written may be cut off: what runs goes on until there is something better.
       if (pod === undefined && known?.pod !== undefined) continue;
-      this.#files.set(name, { text, pod });
-      if (known?.pod !== undefined) this.#remove(known.pod, onRemoved);
-      if (pod !== undefined) {
-        onPod(pod);
-        await this.#create(pod);
-      }
+      this.#files.set(name, { text, identity, pod });
+      if (known?.pod !== undefined) this.#remove(known.pod);
+      if (pod !== undefined) await this.#start(pod);
     }
     for (const { pod } of this.#files.values()) if (pod !== undefined && !this.#mirrors.has(keyOf(pod))) await this.#create(pod);
   }
 
-  #remove(pod: Pod, onRemoved: (pod: Pod) => void): void {
-    onRemoved(pod);
+  /**
+   * Whether that file was removed and written anew, as opposed to another one renamed over it: that is one event, this is two. Both are
+   * known one turn of the event loop after the new file was seen.
+   */
+  async #wentAndCame(name: string): Promise<boolean> {
+    for (let turns = 0; turns < 2; turns++) await new Promise((resolve) => setImmediate(resolve));
+    return (this.#renames.get(name) ?? 0) > 1;
+  }
+
+  async #start(pod: Pod): Promise<void> {
+    if (this.#running.has(keyOf(pod))) return;
+    this.#running.set(keyOf(pod), pod);
+    this.#deps.onPod(pod);
+    await this.#create(pod);
+  }
+
+  #remove(pod: Pod): void {
+    if (this.#running.get(keyOf(pod))?.metadata.uid === pod.metadata.uid) this.#deps.onRemoved(pod);
     const mirror = this.#mirrors.get(keyOf(pod));
     if (mirror !== undefined) void this.#delete(mirror);
   }
 
   async #create(pod: Pod): Promise<void> {
     const { api, nodeName, nodeUid, logger } = this.#deps;
-    if (this.#mirrors.has(keyOf(pod))) return;
+    // A pod that waits for another one to go is not shown yet.
+    if (this.#mirrors.has(keyOf(pod)) || this.#running.get(keyOf(pod)) !== pod) return;
     try {
       await api.create({ resource: resources.pods, namespace: pod.metadata.namespace }, mirrorOf(pod, { name: nodeName, uid: nodeUid() }));
     } catch (error) {
@@ -156,6 +214,17 @@ export class StaticPods {
   #byKey(key: string): Pod | undefined {
     for (const { pod } of this.#files.values()) if (pod !== undefined && keyOf(pod) === key) return pod;
     return undefined;
+  }
+}
+
+/** Undefined when the file has gone meanwhile. */
+async function readManifest(path: string): Promise<{ text: string; identity: string } | undefined> {
+  try {
+    const { ino, birthtimeNs } = await stat(path, { bigint: true });
+    return { text: await readFile(path, 'utf8'), identity: `${ino} ${birthtimeNs}` };
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * Where Secret data of volumes lives: one directory that is in memory only. Promises: a path is handed out only after its file system
+ * Where volumes live that never reach a disk, those with Secret data among them: one directory that is in memory only. Promises: a path is handed out only after its file system
  * was checked to be a tmpfs; it survives a restart of the kubelet and is found again. Where no such directory can be had, `directory`
  * throws, so nothing secret is ever written to a disk.
  */
@@ -96,12 +96,12 @@ export class MemoryStorage {
       await rm(path, { recursive: true, force: true });
     }
     throw new Error(
-      'no memory-backed file system for Secret data: mounting a tmpfs needs root, and neither XDG_RUNTIME_DIR nor /dev/shm is one',
+      'no memory-backed file system for volumes: mounting a tmpfs needs root, and neither XDG_RUNTIME_DIR nor /dev/shm is one',
     );
   }
 
   async #checked(path: string): Promise<string> {
-    if (!(await this.#mounter.isMemoryBacked(path))) throw new Error(`no memory-backed file system for Secret data: ${path} is on a disk`);
+    if (!(await this.#mounter.isMemoryBacked(path))) throw new Error(`no memory-backed file system for volumes: ${path} is on a disk`);
     return path;
   }
 }

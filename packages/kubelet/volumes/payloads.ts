@@ -34,12 +34,9 @@ export function isProjectedKind(volume: Volume): boolean {
   );
 }
 
-/** Whether a volume may hold something that must not reach a disk. */
-export function holdsSecrets(volume: Volume): boolean {
-  return (
-    volume.secret !== undefined ||
-    (volume.projected?.sources ?? []).some((source) => source.secret !== undefined || source.serviceAccountToken !== undefined)
-  );
+/** Kinds of volume whose files never reach a disk. */
+export function livesInMemory(volume: Volume): boolean {
+  return volume.secret !== undefined || volume.projected !== undefined || volume.downwardAPI !== undefined;
 }
 
 export async function volumePayload(volume: Volume, context: PayloadContext): Promise<VolumePayload> {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createMounter } from './mounter.ts';
-import { prepareSubPath, refuseUnsafe, removeSubPaths } from './sub-path.ts';
+import { prepareSubPath, refuseUnsafe, removeSubPaths, SubPathNotMade } from './sub-path.ts';
 
 const mounter = createMounter();
 let dir = '';
@@ -62,11 +62,17 @@ describe('prepareSubPath', () => {
     ['/etc', 'must not be an absolute path'],
     ['link', 'not within volume path'],
     ['dirlink/outside', 'not within volume path'],
-    ['dirlink/new', 'not within volume path'],
   ])('refuses %s', async (subPath, message) => {
     await symlink(join(dir, 'outside'), join(volume, 'link'));
     await symlink(dir, join(volume, 'dirlink'));
     await expect(prepare(subPath)).rejects.toThrow(message);
+    await expect(stat(join(dir, 'new'))).rejects.toThrow('ENOENT');
+  });
+
+  it.each(['dirlink/new', 'nowhere'])('makes nothing outside for %s, and says that it could not', async (subPath) => {
+    await symlink(dir, join(volume, 'dirlink'));
+    await symlink(join(dir, 'new'), join(volume, 'nowhere'));
+    await expect(prepare(subPath)).rejects.toThrow(SubPathNotMade);
     await expect(stat(join(dir, 'new'))).rejects.toThrow('ENOENT');
   });
 

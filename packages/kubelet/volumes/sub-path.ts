@@ -19,12 +19,19 @@ export interface SubPathRequest {
   readonly target: string;
 }
 
-/** Returns the path that the runtime mounts. */
+/** A directory of a sub path that was not there could not be made. Tells things of the machine that nobody else should see. */
+export class SubPathNotMade extends Error {}
+
+/** Returns the path that the runtime mounts. Rejects with SubPathNotMade, or with what else keeps it from being mounted. */
 export async function prepareSubPath(mounter: Mounter, request: SubPathRequest): Promise<string> {
   const root = await realpath(request.volumePath);
   refuseUnsafe(request.subPath);
   const wanted = join(root, request.subPath);
-  await makeMissing(root, request.subPath);
+  if (!(await leadsSomewhere(wanted))) {
+    await makeMissing(root, request.subPath).catch((error: unknown) => {
+      throw new SubPathNotMade(`sub path ${JSON.stringify(request.subPath)} cannot be made`, { cause: error });
+    });
+  }
   const resolved = await realpath(wanted);
   if (resolved !== root && !resolved.startsWith(`${root}/`)) {
     throw new Error(`subpath ${JSON.stringify(request.subPath)} not within volume path ${request.volumePath}`);
@@ -54,6 +61,17 @@ export async function removeSubPaths(mounter: Mounter, directory: string): Promi
 export function refuseUnsafe(subPath: string): void {
   if (subPath.startsWith('/')) throw new Error(`error SubPath \`${subPath}\` must not be an absolute path`);
   if (subPath.split('/').includes('..')) throw new Error(`unable to provision SubPath \`${subPath}\`: must not contain '..'`);
+}
+
+/** Whether there is something under that path, followed through all links. */
+async function leadsSomewhere(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false;
+    throw error;
+  }
 }
 
 /** Makes the directories of a sub path that do not exist, with the mode of the volume, never outside of it. */

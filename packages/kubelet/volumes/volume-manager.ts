@@ -1,16 +1,18 @@
 /**
  * The volumes of the pods on this node. Promises: `mount` resolves only when every volume that a container mounts is there and holds
  * data not older than the pod's binding; `refresh` brings the files of a running pod up to date, one writer per pod at a time, many
- * pods in parallel; a refresh that fails leaves the files as they are. Secret data goes to memory-backed directories only.
+ * pods in parallel; a refresh that fails leaves the files as they are. All but configMap volumes and emptyDirs on the
+ * default medium are in memory only.
  */
 import { chmod, mkdir, readdir, rm, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { V1ServiceAccountTokenProjection } from '@coffer/api/generated/types';
+import { getOwn } from '@coffer/api/meta/safe-object';
 import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
 import type { KubeletApi } from '../deps.ts';
 import type { ObjectSource, SourceRecord } from '../objects/source-record.ts';
-import { bytesOf } from '../resources/pod-resources.ts';
+import { bytesOf, podMemoryLimit } from '../resources/pod-resources.ts';
 import { Limiter } from '../runtime/limiter.ts';
 import { allContainers, type Pod, type Volume } from '../types.ts';
 import { type AtomicWriterOptions, removeOldSets, type WriterMemory, writeAtomically } from './atomic-writer.ts';
@@ -20,7 +22,7 @@ import type { MemoryStorage } from './memory-storage.ts';
 import type { Mounter } from './mounter.ts';
 import { makeNestedMountPoints } from './nested-mounts.ts';
 import { setDirectoryGroup, setGroupOwnership } from './ownership.ts';
-import { holdsSecrets, isProjectedKind, messageOf, volumePayload } from './payloads.ts';
+import { isProjectedKind, livesInMemory, messageOf, volumePayload } from './payloads.ts';
 import { type PodDirectories, pluginDirectory } from './pod-directories.ts';
 import { removeSubPaths } from './sub-path.ts';
 
@@ -93,6 +95,9 @@ interface PodVolumes {
 const refreshesAtOnce = 8;
 /** How long a superseded set of files stays for those who are reading it. */
 const oldSetMs = 1000;
+const directoryMode = 0o777;
+/** As the root of every tmpfs has it by itself. */
+const memoryDirectoryMode = 0o1777;
 
 export class VolumeManager {
   readonly #deps: VolumeManagerDeps;
@@ -234,8 +239,9 @@ export class VolumeManager {
       state.paths.set(volume.name, path);
       return;
     }
-    const real = holdsSecrets(volume) ? await this.#memoryDirectory(uid, volume) : path;
-    await makeVolumeDirectory(real);
+    const inMemory = livesInMemory(volume);
+    const real = inMemory ? await this.#memoryDirectory(uid, volume) : path;
+    await makeVolumeDirectory(real, inMemory ? memoryDirectoryMode : directoryMode);
     await makeNestedMountPoints(state.pod, volume.name, real);
     await this.#project(state, volume, real);
     state.paths.set(volume.name, real);
@@ -257,10 +263,13 @@ export class VolumeManager {
 
   async #mountEmptyDir(pod: Pod, volume: Volume, path: string): Promise<void> {
     const { mounter } = this.#deps;
-    await makeVolumeDirectory(path);
+    await makeVolumeDirectory(path, directoryMode);
     if (volume.emptyDir?.medium === 'Memory') {
       if (!mounter.canMount) throw new Error('emptyDir with medium Memory needs root to mount a tmpfs');
-      if (!(await mounter.isMountPoint(path))) await mounter.mountTmpfs(path, { sizeBytes: memoryVolumeSize(pod, volume), mode: 0o777 });
+      if (!(await mounter.isMountPoint(path))) {
+        const sizeBytes = memoryVolumeBytes(pod, volume, this.#deps.allocatable());
+        await mounter.mountTmpfs(path, { sizeBytes, mode: memoryDirectoryMode });
+      }
     } else if (volume.emptyDir?.medium !== undefined && volume.emptyDir.medium !== '') {
       throw new Error(`unknown storage medium ${JSON.stringify(volume.emptyDir.medium)}`);
     }
@@ -323,20 +332,17 @@ function volumesToMount(pod: Pod): readonly Volume[] {
   return (pod.spec.volumes ?? []).filter((volume) => used.has(volume.name) && volume.image === undefined);
 }
 
-async function makeVolumeDirectory(path: string): Promise<void> {
+async function makeVolumeDirectory(path: string, mode: number): Promise<void> {
   await mkdir(path, { recursive: true, mode: 0o750 });
   // The directory itself is open as upstream makes it; its parents keep others out.
-  await chmod(path, 0o777);
+  await chmod(path, mode);
 }
 
-/** The limit of a memory volume: its sizeLimit, or what the containers of the pod may use together. */
-function memoryVolumeSize(pod: Pod, volume: Volume): number | undefined {
-  const limit = volume.emptyDir?.sizeLimit;
-  const sizes: number[] = [];
-  if (limit !== undefined && bytesOf(limit) > 0) sizes.push(bytesOf(limit));
-  const limits = pod.spec.containers.map((container) => container.resources?.limits?.memory);
-  if (limits.every((text) => text !== undefined)) sizes.push(limits.reduce((sum, text) => sum + bytesOf(text ?? '0'), 0));
-  return sizes.length === 0 ? undefined : Math.min(...sizes);
+/** The limit of a memory volume: the least of its own, of what the pod may use of memory, and of what the node has for pods. */
+function memoryVolumeBytes(pod: Pod, volume: Volume, allocatable: Readonly<Record<string, string>>): number | undefined {
+  const limits = [volume.emptyDir?.sizeLimit, podMemoryLimit(pod), getOwn(allocatable, 'memory')];
+  const bytes = limits.flatMap((limit) => (limit === undefined ? [] : bytesOf(limit))).filter((limit) => limit > 0);
+  return bytes.length === 0 ? undefined : Math.min(...bytes);
 }
 
 function volumeType(volume: Volume): string {
