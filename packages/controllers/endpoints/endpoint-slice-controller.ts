@@ -11,6 +11,7 @@ import { reconcileSlices, type SliceContent, type SliceFrame } from './reconcile
 import type { Backend, IpFamily } from './service-backends.ts';
 import { backendsOf, byPorts, familiesOf, hasSelector } from './service-backends.ts';
 import { runServiceLoop } from './service-loop.ts';
+import { LAST_CHANGE, TriggerTimes } from './trigger-times.ts';
 
 const SERVICE_NAME = 'kubernetes.io/service-name';
 const MANAGED_BY = 'endpointslice.kubernetes.io/managed-by';
@@ -25,6 +26,7 @@ export async function runEndpointSliceController(deps: LoopDeps, signal: AbortSi
   const byService = 'service';
   const serviceOf = (slice: V1EndpointSlice) => `${namespaceOf(slice)}/${slice.metadata?.labels?.[SERVICE_NAME] ?? ''}`;
   slices.addIndex(byService, (slice) => [serviceOf(slice)]);
+  const times = new TriggerTimes();
   const zoneOf = (node: string) => nodes.get(node)?.metadata?.labels?.[ZONE];
 
   await runServiceLoop(
@@ -38,8 +40,10 @@ export async function runEndpointSliceController(deps: LoopDeps, signal: AbortSi
           service === undefined || !hasSelector(service)
             ? []
             : familiesOf(service).flatMap((family) => contents(backendsOf(service, pods, family), family, zoneOf));
+        const frame = service === undefined ? undefined : frameOf(service, times.annotation(service, pods));
+        if (service === undefined) times.forget(key);
         try {
-          await reconcileSlices(deps, slices, service === undefined ? undefined : frameOf(service), existing, wanted, signal);
+          await reconcileSlices(deps, slices, frame, existing, wanted, signal);
         } catch (error) {
           if (!isReason(error, 'NotFound') && !isNamespaceTerminating(error)) throw error;
         }
@@ -49,11 +53,12 @@ export async function runEndpointSliceController(deps: LoopDeps, signal: AbortSi
   );
 }
 
-function frameOf(service: V1Service): SliceFrame {
+function frameOf(service: V1Service, annotations: Readonly<Record<string, string>>): SliceFrame {
   return {
     namespace: namespaceOf(service),
     name: nameOf(service),
     labels: labelsOf(service),
+    stamp: { names: [LAST_CHANGE], annotations },
     owner: controllerReference(service, SERVICES),
   };
 }

@@ -12,6 +12,7 @@ import { controllerReference } from '../common/controller-ref.ts';
 import type { LoopDeps } from '../common/loop-deps.ts';
 import { isNamespaceTerminating } from '../common/namespace-terminating.ts';
 import { reconcileSlices, type SliceContent, type SliceFrame } from './reconcile-slices.ts';
+import { LAST_CHANGE } from './trigger-times.ts';
 
 const WORKERS = 5;
 const SERVICE_NAME = 'kubernetes.io/service-name';
@@ -19,7 +20,7 @@ const MANAGED_BY = 'endpointslice.kubernetes.io/managed-by';
 const MANAGER = 'endpointslicemirroring-controller.k8s.io';
 const SKIP = 'endpointslice.kubernetes.io/skip-mirror';
 const LOCK = 'control-plane.alpha.kubernetes.io/leader';
-const OWN_ANNOTATIONS = new Set(['kubectl.kubernetes.io/last-applied-configuration', 'endpoints.kubernetes.io/last-change-trigger-time']);
+const OWN_ANNOTATIONS = new Set(['kubectl.kubernetes.io/last-applied-configuration', LAST_CHANGE]);
 const BY_SERVICE = 'service';
 /** Of one subset; what is beyond is not copied. */
 const MAX_ADDRESSES = 1000;

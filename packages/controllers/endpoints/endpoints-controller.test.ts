@@ -111,4 +111,53 @@ describe('endpoints of services', () => {
     expect(slices()).toEqual([]);
     expect(cluster.api.requests.some((request) => request.path.startsWith('/api/v1/pods'))).toBe(false);
   });
+
+  it('says since when what it writes is so: the creation of the service, then what changed in its pods', async () => {
+    const key = 'endpoints.kubernetes.io/last-change-trigger-time';
+    const times = () => [endpoints()?.metadata?.annotations?.[key], slices()[0]?.metadata?.annotations?.[key]];
+    putService();
+    const created = cluster.api.find(SERVICES, 'default', 'svc')?.metadata.creationTimestamp;
+    await cluster.settle();
+    expect(times()).toEqual([created, created]);
+    putPod('a', '10.0.0.1', false);
+    await cluster.settle();
+    expect(endpoints()?.metadata?.annotations ?? {}).not.toHaveProperty(key);
+    expect(slices()[0]?.metadata?.annotations ?? {}).not.toHaveProperty(key);
+    await cluster.clock.advance(90_000);
+    for (const pod of cluster.pods()) cluster.makeReady(pod);
+    await cluster.settle();
+    expect(times()).toEqual(['2026-01-01T00:01:30Z', '2026-01-01T00:01:30Z']);
+  });
+
+  it('deletes Endpoints that somebody wrote for a service together with the service', async () => {
+    putService({ selector: undefined });
+    for (const name of ['svc', 'lock']) cluster.api.put(ENDPOINTS, { metadata: { name, namespace: 'default' }, subsets: [] });
+    await cluster.settle();
+    cluster.api.remove(SERVICES, 'default', 'svc');
+    await cluster.settle();
+    expect(cluster.api.all(ENDPOINTS).map((one) => one.metadata.name)).toEqual(['lock']);
+  });
+
+  it('leaves pods that offer none of the ports out of Endpoints', async () => {
+    putService({ ports: [{ name: 'http', port: 80, targetPort: 'elsewhere', protocol: 'TCP' }] });
+    putPod('a', '10.0.0.1');
+    await cluster.settle();
+    expect(endpoints()).toBeDefined();
+    expect(endpoints()?.subsets ?? []).toEqual([]);
+  });
+
+  it('orders ports and addresses of Endpoints as Kubernetes does', async () => {
+    const port = (name: string, number: number, protocol: string) => ({ name, port: number, targetPort: number, protocol });
+    putService({ ports: [port('dns', 53, 'UDP'), port('metrics', 9153, 'TCP'), port('dns-tcp', 53, 'TCP')] });
+    putPod('a', '10.0.0.9');
+    putPod('b', '10.0.0.10');
+    await cluster.settle();
+    expect(endpoints()?.subsets?.map(({ ports, addresses }) => [ports?.map(({ name }) => name), addresses?.map(({ ip }) => ip)])).toEqual([
+      [
+        ['dns-tcp', 'dns', 'metrics'],
+        ['10.0.0.10', '10.0.0.9'],
+      ],
+    ]);
+    expect(slices()[0]?.ports?.map(({ name }) => name)).toEqual(['dns', 'metrics', 'dns-tcp']);
+  });
 });

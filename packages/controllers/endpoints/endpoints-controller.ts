@@ -7,9 +7,11 @@ import { keyOf, nameOf, namespaceOf, splitKey } from '@coffer/client/rest/api-ob
 import { ENDPOINTS } from '@coffer/client/rest/well-known';
 import type { LoopDeps } from '../common/loop-deps.ts';
 import { isNamespaceTerminating } from '../common/namespace-terminating.ts';
+import { portOrder } from './port-order.ts';
 import type { Backend } from './service-backends.ts';
 import { backendsOf, byPorts, familiesOf, hasSelector } from './service-backends.ts';
 import { runServiceLoop } from './service-loop.ts';
+import { LAST_CHANGE, TriggerTimes } from './trigger-times.ts';
 
 const MANAGED_BY = 'endpoints.kubernetes.io/managed-by';
 const MANAGER = 'endpoint-controller';
@@ -20,26 +22,34 @@ const OVER_CAPACITY = 'endpoints.kubernetes.io/over-capacity';
 
 export async function runEndpointsController(deps: LoopDeps, signal: AbortSignal): Promise<void> {
   const endpoints = deps.informers.informer(ENDPOINTS);
+  const times = new TriggerTimes();
+  /** Services that went away while this loop ran: their Endpoints go with them, whoever wrote them. */
+  const deleted = new Set<string>();
   await runServiceLoop(
     deps,
     {
       made: endpoints,
       serviceOf: keyOf,
+      serviceDeleted: (key) => deleted.add(key),
       async sync(key, service, pods) {
         const existing = endpoints.get(key);
         const { namespace, name } = splitKey(key);
         const client = deps.api.resource(ENDPOINTS);
         try {
           if (service === undefined) {
-            // Only what this loop made: others keep Endpoints without a service, for leader election for example.
-            if (existing?.metadata?.labels?.[MANAGED_BY] === MANAGER) await client.delete(name, { namespace, signal });
+            times.forget(key);
+            // Others keep Endpoints that never had a service, for leader election for example.
+            const goes = deleted.delete(key) || existing?.metadata?.labels?.[MANAGED_BY] === MANAGER;
+            if (goes && existing !== undefined) await client.delete(name, { namespace, signal });
             return;
           }
+          deleted.delete(key);
           if (!hasSelector(service)) return;
+          const portless = (service.spec?.ports ?? []).length === 0;
           const backends = backendsOf(service, pods, familiesOf(service)[0] ?? 'IPv4').filter(
-            (backend) => !backend.terminating || service.spec?.publishNotReadyAddresses === true,
+            ({ terminating, ports }) => (!terminating || service.spec?.publishNotReadyAddresses === true) && (portless || ports.length > 0),
           );
-          const wanted = endpointsOf(service, backends);
+          const wanted = endpointsOf(service, backends, times.annotation(service, pods));
           if (existing === undefined) await client.create(wanted, { namespace, signal });
           else if (!says(existing, wanted))
             await client.update(
@@ -65,13 +75,14 @@ function says(existing: V1Endpoints, wanted: V1Endpoints): boolean {
 
 /** Labels as wanted; annotations of others stay. */
 function partOf(wanted: V1Endpoints, existing: V1Endpoints) {
-  const { [OVER_CAPACITY]: _old, ...others } = existing.metadata?.annotations ?? {};
+  const { [OVER_CAPACITY]: _capacity, [LAST_CHANGE]: _time, ...others } = existing.metadata?.annotations ?? {};
   return { labels: wanted.metadata?.labels ?? {}, annotations: { ...others, ...wanted.metadata?.annotations } };
 }
 
-function endpointsOf(service: V1Service, all: readonly Backend[]): V1Endpoints {
+function endpointsOf(service: V1Service, all: readonly Backend[], times: Readonly<Record<string, string>>): V1Endpoints {
   // When not all fit, those that work are kept.
   const backends = all.length <= MAX_ADDRESSES ? all : [...all].sort((a, b) => Number(b.ready) - Number(a.ready)).slice(0, MAX_ADDRESSES);
+  const annotations = { ...times, ...(backends.length < all.length ? { [OVER_CAPACITY]: 'truncated' } : {}) };
   const headless = service.spec?.clusterIP === 'None' ? { [HEADLESS]: '' } : {};
   return {
     apiVersion: 'v1',
@@ -80,16 +91,17 @@ function endpointsOf(service: V1Service, all: readonly Backend[]): V1Endpoints {
       name: nameOf(service),
       namespace: namespaceOf(service),
       labels: { ...service.metadata?.labels, ...headless, [MANAGED_BY]: MANAGER },
-      ...(backends.length < all.length ? { annotations: { [OVER_CAPACITY]: 'truncated' } } : {}),
+      ...(Object.keys(annotations).length === 0 ? {} : { annotations }),
     },
     ...(backends.length === 0 ? {} : { subsets: byPorts(backends).map(subset) }),
   };
 }
 
 function subset(group: readonly Backend[]): V1EndpointSubset {
-  const ready = group.filter((backend) => backend.ready).map(address);
-  const notReady = group.filter((backend) => !backend.ready).map(address);
-  const ports = (group[0]?.ports ?? []).map(({ name, port, protocol, appProtocol }) => ({
+  const byAddress = [...group].sort((a, b) => compare(a.ip, b.ip) || compare(a.pod.metadata?.uid ?? '', b.pod.metadata?.uid ?? ''));
+  const ready = byAddress.filter((backend) => backend.ready).map(address);
+  const notReady = byAddress.filter((backend) => !backend.ready).map(address);
+  const ports = [...(group[0]?.ports ?? [])].sort(portOrder).map(({ name, port, protocol, appProtocol }) => ({
     ...(name === '' ? {} : { name }),
     port,
     protocol,
@@ -100,6 +112,10 @@ function subset(group: readonly Backend[]): V1EndpointSubset {
     ...(notReady.length === 0 ? {} : { notReadyAddresses: notReady }),
     ...(ports.length === 0 ? {} : { ports }),
   };
+}
+
+function compare(a: string, b: string): number {
+  return a === b ? 0 : a < b ? -1 : 1;
 }
 
 function address(backend: Backend): V1EndpointAddress {

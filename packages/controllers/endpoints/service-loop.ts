@@ -16,6 +16,8 @@ export interface ServiceLoop<Made extends ApiObject> {
   readonly made: Informer<Made>;
   /** The key of the service something was made for, or undefined when it is not ours. */
   serviceOf(made: Made): string | undefined;
+  /** The service of that key was deleted; `sync` follows. */
+  serviceDeleted?(key: string): void;
   /** `service` is undefined when it is gone; without a selector it has no pods of ours. */
   sync(key: string, service: V1Service | undefined, pods: readonly V1Pod[]): Promise<void>;
 }
@@ -55,7 +57,10 @@ export async function runServiceLoop<Made extends ApiObject>(deps: LoopDeps, loo
     onUpdate: (old, service) => {
       if (revisionOf(old) !== revisionOf(service)) queue.add(keyOf(service));
     },
-    onDelete: (service) => queue.add(keyOf(service)),
+    onDelete: (service) => {
+      loop.serviceDeleted?.(keyOf(service));
+      queue.add(keyOf(service));
+    },
   });
   const madeChanged = (object: Made) => {
     const key = loop.serviceOf(object);
