@@ -106,7 +106,8 @@ class ConformWalk {
       return;
     }
     const result = this.#value(value, field.type, field.goType);
-    if (result === undefined || (field.omitEmpty && !field.pointer && isZero(result, field.type))) delete object[field.name];
+    const dropsZero = field.omitEmpty && !field.pointer && field.name !== 'managedFields';
+    if (result === undefined || (dropsZero && isZero(result, field.type))) delete object[field.name];
     else if (result !== value) object[field.name] = result;
   }
 
@@ -296,7 +297,7 @@ class ConformWalk {
   }
 }
 
-/** Zero and absent are one for these fields: Go's types cannot tell them apart. */
+/** Zero and absent are one for these fields: nothing tells them apart. (An empty `managedFields` is told from none: it resets them.) */
 function isZero(value: unknown, type: TypeSchema): boolean {
   if (type.kind === 'scalar') return value === '' || value === 0 || value === false;
   if (type.kind === 'list') return (value as readonly unknown[]).length === 0;

@@ -1,12 +1,26 @@
-import type { Decision } from '../authorization/authorizer.ts';
+import { internalError } from '@coffer/api/errors/status-error';
+import type { Attributes, Decision } from '../authorization/authorizer.ts';
+import { forbiddenFor } from '../authorization/request-attributes.ts';
 import type { RequestContext } from '../request/context.ts';
 import type { Scope } from './scope.ts';
 
 /** Asks the authorizer about another verb than the request's own, on the same object. */
 export function authorizeVerb(context: RequestContext, scope: Scope, verb: string): Decision | Promise<Decision> {
+  return scope.tools.authorizer.authorize(attributesFor(context, scope, verb));
+}
+
+/** A request that was allowed to update, and turns out to create, must be allowed to do that as well. Throws StatusError 403 or 500. */
+export async function authorizeCreate(context: RequestContext, scope: Scope): Promise<void> {
+  const { decision, reason, error } = await authorizeVerb(context, scope, 'create');
+  if (decision === 'allow') return;
+  if (error !== undefined) throw internalError(error);
+  throw forbiddenFor(attributesFor(context, scope, 'create'), reason);
+}
+
+function attributesFor(context: RequestContext, scope: Scope, verb: string): Attributes {
   const { info, user } = context;
   const { group, version, resource } = scope.resource;
-  return scope.tools.authorizer.authorize({
+  return {
     user,
     verb,
     isResourceRequest: true,
@@ -17,5 +31,5 @@ export function authorizeVerb(context: RequestContext, scope: Scope, verb: strin
     namespace: info.namespace,
     name: info.name,
     path: info.path,
-  });
+  };
 }

@@ -37,6 +37,13 @@ export function negotiateWithoutTable(http: HttpRequest, query: URLSearchParams)
   return negotiate(http, query, objectMediaTypes, false);
 }
 
+/** As `negotiateOutput` for a watch: events are never YAML. A list that is streamed as events (`streamsList`) is no table either. */
+export function negotiateWatch(http: HttpRequest, query: URLSearchParams, streamsList: boolean): OutputFormat {
+  const format = negotiate(http, query, listMediaTypes, !streamsList);
+  if (format.type === 'json') return format;
+  throw notAcceptable(`only the following media types are accepted: ${listMediaTypes.filter((type) => type.includes(';')).join(', ')}`);
+}
+
 function negotiate(http: HttpRequest, query: URLSearchParams, produced: readonly string[], tables: boolean): OutputFormat {
   const header = headerText(http, 'accept');
   if (header === '' || header === '*/*' || header === 'application/json') {
@@ -47,7 +54,7 @@ function negotiate(http: HttpRequest, query: URLSearchParams, produced: readonly
   if (!routed) throw genericStatus(406, `406: Not Acceptable\n\nAvailable representations: ${produced.join(', ')}`);
   const found = pick(clauses, tables);
   if (found === undefined) {
-    const onlyProtobuf = clauses.every((c) => c.text === 'application/vnd.kubernetes.protobuf');
+    const onlyProtobuf = clauses.every((c) => c.text === 'application/vnd.kubernetes.protobuf' && c.parameters.get('as') !== 'Table');
     const accepted = onlyProtobuf ? objectMediaTypes.slice(0, 2) : objectMediaTypes;
     throw notAcceptable(`only the following media types are accepted: ${accepted.join(', ')}`);
   }

@@ -245,7 +245,12 @@ describe('server-side apply', () => {
       authorizer: { authorize: ({ verb }) => ({ decision: verb === 'create' ? 'no-opinion' : 'allow', reason: '' }) },
     });
     const denied = await guarded.request('PATCH', `${configMaps}/a?fieldManager=one`, config('a', {}), apply);
-    expect(denied.json).toMatchObject({ code: 403, reason: 'Forbidden' });
+    expect(denied.json).toMatchObject({
+      code: 403,
+      reason: 'Forbidden',
+      message: 'configmaps "a" is forbidden: User "admin" cannot create resource "configmaps" in API group "" in the namespace "ns"',
+      details: { name: 'a', kind: 'configmaps' },
+    });
     await guarded.request('POST', configMaps, config('b', {}));
     expect((await guarded.request('PATCH', `${configMaps}/b?fieldManager=one`, config('b', { x: '1' }), apply)).status).toBe(200);
     await guarded.close();

@@ -139,6 +139,8 @@ describe('list', () => {
     expect(third.json.metadata).not.toHaveProperty('continue');
     const pinned = await api.request('GET', `${next}&resourceVersion=5`);
     expect(pinned.json.message).toBe('specifying resource version is not allowed when using continue');
+    const damaged = await api.request('GET', `${configMaps}?continue=damaged&resourceVersion=5`);
+    expect(damaged.json.message).toMatch(/^invalid continue token: continue key is not valid: /);
     await api.request('DELETE', `${configMaps}/bb`);
   });
 
@@ -248,6 +250,9 @@ describe('negotiation', () => {
       'only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf',
     );
     expect((await get('application/vnd.kubernetes.protobuf')).status).toBe(406);
+    expect((await get('application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io')).json.message).toBe(
+      'only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf',
+    );
     const list = await api.request('GET', configMaps, undefined, {
       headers: { accept: 'application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io' },
     });

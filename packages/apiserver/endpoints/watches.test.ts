@@ -150,6 +150,25 @@ describe('watch', () => {
     partial.close();
   });
 
+  it('streams a list as objects or as their metadata, never as tables, and no events as YAML', async () => {
+    await create('a');
+    const asTable = 'application/json;as=Table;v=v1;g=meta.k8s.io';
+    const list = `${configMaps}?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true`;
+    const refused = (path: string, accept: string) => api.request('GET', path, undefined, { headers: { accept } });
+    expect((await refused(list, asTable)).json).toMatchObject({
+      code: 406,
+      reason: 'NotAcceptable',
+      message: 'only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf',
+    });
+    expect((await refused(`${configMaps}?watch=1`, 'application/yaml')).text.replace(/\s+/g, ' ')).toContain(
+      'only the following media types are accepted: application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch',
+    );
+    const watch = await api.watch(list, { headers: { accept: `${asTable},application/json` } });
+    await settle();
+    expect(watch.events.map((event) => event.object.kind)).toEqual(['ConfigMap', 'ConfigMap']);
+    watch.close();
+  });
+
   it('ends a reader that falls too far behind, and keeps one that is only slow', async () => {
     const slow = await api.watch(`${configMaps}?watch=1`);
     const stuck = await api.watch(`${configMaps}?watch=1`);

@@ -113,6 +113,46 @@ describe('create', () => {
     const { json, headers } = await api.request('POST', configMaps, { metadata: { name: 'owned', ownerReferences: [owner, owner] } });
     expect(json.metadata.ownerReferences).toEqual([owner]);
     expect(String(headers.warning)).toContain('duplicate UID(s) observed: u-1');
+    const path = { op: 'add', path: '/metadata/ownerReferences/-', value: owner };
+    const patched = await api.request('PATCH', `${configMaps}/owned`, [path], { contentType: 'application/json-patch+json' });
+    expect(patched.json.metadata.ownerReferences).toEqual([owner]);
+    expect(String(patched.headers.warning)).toContain('contains duplicate entries after mutating admission happens;');
+  });
+});
+
+describe('managedFields', () => {
+  const object = (name: string, managedFields?: readonly object[]) => ({ metadata: { name, managedFields }, data: { k: 'v' } });
+  const mergePatch = { contentType: 'application/merge-patch+json' };
+
+  it.each([
+    ['PUT', (name: string) => api.request('PUT', `${configMaps}/${name}`, object(name, []))],
+    ['PATCH', (name: string) => api.request('PATCH', `${configMaps}/${name}`, { metadata: { managedFields: [] } }, mergePatch)],
+  ])('are forgotten for good by %s of an empty list', async (verb, write) => {
+    const name = `forgotten-by-${verb.toLowerCase()}`;
+    expect((await api.request('POST', configMaps, object(name))).json.metadata.managedFields).toHaveLength(1);
+    expect((await write(name)).json.metadata).not.toHaveProperty('managedFields');
+    const later = await api.request('PATCH', `${configMaps}/${name}`, { data: { k: 'other' } }, mergePatch);
+    expect(later.json.metadata).not.toHaveProperty('managedFields');
+  });
+
+  it('are left out of an object that is too large to store with them, but not by an apply', async () => {
+    const data = Object.fromEntries(
+      Array.from({ length: 9000 }, (_, i) => [`a-key-of-which-managed-fields-repeat-every-letter-${'x'.repeat(30)}-${i}`, '']),
+    );
+    const created = await api.request('POST', configMaps, { metadata: { name: 'large' }, data });
+    expect(created.status).toBe(201);
+    await api.request('POST', configMaps, object('grown'));
+    const put = await api.request('PUT', `${configMaps}/grown`, { metadata: { name: 'grown' }, data });
+    expect(put.status).toBe(200);
+    await api.request('POST', configMaps, object('patched'));
+    const patched = await api.request('PATCH', `${configMaps}/patched`, { data }, mergePatch);
+    expect(patched.status).toBe(200);
+    for (const { json } of [created, put, patched]) expect(json.metadata).not.toHaveProperty('managedFields');
+    const apply = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'large' } };
+    const applied = await api.request('PATCH', `${configMaps}/large?fieldManager=m`, apply, {
+      contentType: 'application/apply-patch+yaml',
+    });
+    expect([applied.status, applied.json.message]).toEqual([500, 'etcdserver: request is too large']);
   });
 });
 

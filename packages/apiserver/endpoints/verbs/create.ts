@@ -3,7 +3,7 @@ import { createObject } from '../../registry/generic/create.ts';
 import { ensureNamespace, wipeSystemMetadata } from '../../registry/generic/system-metadata.ts';
 import type { RequestContext } from '../../request/context.ts';
 import { readObject } from '../decode-body.ts';
-import { trackFields } from '../managed-fields.ts';
+import { storedIfNotTooLarge, trackFields } from '../managed-fields.ts';
 import { negotiateOutput } from '../negotiation.ts';
 import { parseWriteOptions } from '../options/write-options.ts';
 import { dropDuplicateOwners } from '../owner-references.ts';
@@ -27,15 +27,18 @@ export async function createFromBody(context: RequestContext, scope: Scope): Pro
   await tools.admission.admit(admissionAttributes(context, scope, 'CREATE', subject));
   dropDuplicateOwners(object, undefined);
 
-  const stored = await createObject(registry, {
-    object,
-    namespace: storageNamespace(context, scope),
-    context: write,
-    warnings: context.warnings,
-    validate: (final) =>
-      tools.admission.validate(
-        admissionAttributes(context, scope, 'CREATE', { ...subject, name: final.metadata.name ?? '', object: final }),
-      ),
+  const stored = await storedIfNotTooLarge((tracked) => {
+    if (!tracked) delete object.metadata.managedFields;
+    return createObject(registry, {
+      object,
+      namespace: storageNamespace(context, scope),
+      context: write,
+      warnings: context.warnings,
+      validate: (final) =>
+        tools.admission.validate(
+          admissionAttributes(context, scope, 'CREATE', { ...subject, name: final.metadata.name ?? '', object: final }),
+        ),
+    });
   });
   return respondStored(context, scope, 201, stored, format);
 }

@@ -55,10 +55,10 @@ export async function readList(scope: Scope, options: ListOptions, selection: Re
 }
 
 async function continueList(scope: Scope, options: ListOptions, base: StoreListOptions): Promise<StoreListResult> {
+  const position: ListPosition = decodeContinue(options.continue);
   if (options.resourceVersion !== '' && options.resourceVersion !== '0') {
     throw badRequest('specifying resource version is not allowed when using continue');
   }
-  const position: ListPosition = decodeContinue(options.continue);
   const { afterKey } = position;
   if (position.revision < 0) {
     await waitUntilFresh(scope.registry.store, 'latest');

@@ -9,7 +9,7 @@ import type { RequestContext } from '../../request/context.ts';
 import { checkName } from '../check-name.ts';
 import { maxBodyBytes } from '../decode-body.ts';
 import { genericStatus } from '../generic-status.ts';
-import { resetFieldsFor, trackFields } from '../managed-fields.ts';
+import { resetFieldsFor, storedIfNotTooLarge, trackFields } from '../managed-fields.ts';
 import { contentTypeOf, negotiateOutput } from '../negotiation.ts';
 import { type PatchOptions, parsePatchOptions } from '../options/write-options.ts';
 import { dropDuplicateOwners } from '../owner-references.ts';
@@ -54,26 +54,29 @@ export async function patchObject(context: RequestContext, scope: Scope, rules: 
   const request = await readPatchRequest(context);
   const { options } = request;
   const write = writeContextOf(context, scope, options.dryRun);
-  const outcome = await updateObject(registry, {
-    namespace: storageNamespace(context, scope),
-    name,
-    rules,
-    context: write,
-    warnings: context.warnings,
-    forceCreate: request.isApply && subresource === '',
-    change: (current) => patchedObject(context, scope, request, write, current),
-    ...validators(context, scope, options.dryRun),
-  });
+  const attempt = (tracked: boolean) =>
+    updateObject(registry, {
+      namespace: storageNamespace(context, scope),
+      name,
+      rules,
+      context: write,
+      warnings: context.warnings,
+      forceCreate: request.isApply && subresource === '',
+      change: (current) => patchedObject(context, scope, request, write, current, tracked),
+      ...validators(context, scope, options.dryRun),
+    });
+  const outcome = request.isApply ? await attempt(true) : await storedIfNotTooLarge(attempt);
   return respondStored(context, scope, outcome.created ? 201 : 200, outcome.object, format);
 }
 
-/** One round: the patch on the current version, completed, checked against the URL, admitted. */
+/** One round: the patch on the current version, completed, checked against the URL, admitted; without managedFields when not `tracked`. */
 async function patchedObject(
   context: RequestContext,
   scope: Scope,
   request: PatchRequest,
   write: WriteContext,
   current: KubeObject | undefined,
+  tracked: boolean,
 ): Promise<KubeObject> {
   const { name, subresource } = context.info;
   const namespace = storageNamespace(context, scope);
@@ -91,7 +94,7 @@ async function patchedObject(
     warnings: context.warnings,
   };
   const patched = applyPatch(current, request.patch(), options, target);
-  dropDuplicateOwners(patched.object, context.warnings);
+  dropDuplicateOwners(patched.object, context.warnings, true);
   const object = scope.registry.complete(patched.object);
   const { uid } = object.metadata;
   if (current === undefined && uid !== undefined && uid !== '') {
@@ -99,7 +102,9 @@ async function patchedObject(
   }
   ensureNamespace(object, namespace);
   checkName(object, name, namespace);
-  if (!patched.fieldsTracked) {
+  if (!tracked) {
+    delete object.metadata.managedFields;
+  } else if (!patched.fieldsTracked) {
     trackFields(scope, current, object, { manager: options.fieldManager, subresource, now: write.now });
   }
   return admitted(context, scope, object, current, options.dryRun);

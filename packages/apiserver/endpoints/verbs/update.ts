@@ -1,14 +1,13 @@
-import { forbidden } from '@coffer/api/errors/status-error';
 import type { KubeObject } from '@coffer/api/meta/object';
 import { cloneJson } from '@coffer/api/meta/safe-object';
 import type { HttpResponse } from '@coffer/base/http/handler';
 import type { UpdateRules } from '../../registry/generic/strategy.ts';
 import { updateObject } from '../../registry/generic/update.ts';
 import type { RequestContext } from '../../request/context.ts';
-import { authorizeVerb } from '../authorize-verb.ts';
+import { authorizeCreate } from '../authorize-verb.ts';
 import { checkName } from '../check-name.ts';
 import { readObject } from '../decode-body.ts';
-import { trackFields } from '../managed-fields.ts';
+import { storedIfNotTooLarge, trackFields } from '../managed-fields.ts';
 import { negotiateOutput } from '../negotiation.ts';
 import { parseWriteOptions } from '../options/write-options.ts';
 import { dropDuplicateOwners } from '../owner-references.ts';
@@ -28,21 +27,24 @@ export async function updateFromBody(context: RequestContext, scope: Scope, rule
   const body = registry.complete(decoded);
 
   const write = writeContextOf(context, scope, options.dryRun);
-  const outcome = await updateObject(registry, {
-    namespace,
-    name,
-    rules,
-    context: write,
-    warnings: context.warnings,
-    uid: body.metadata.uid === '' ? undefined : body.metadata.uid,
-    change: async (current) => {
-      // Every round starts from the body as it came: the registry and admission change what they are given.
-      const object: KubeObject = cloneJson(body);
-      trackFields(scope, current, object, { manager: options.fieldManager, subresource, now: write.now });
-      return admitted(context, scope, object, current, options.dryRun);
-    },
-    ...validators(context, scope, options.dryRun),
-  });
+  const outcome = await storedIfNotTooLarge((tracked) =>
+    updateObject(registry, {
+      namespace,
+      name,
+      rules,
+      context: write,
+      warnings: context.warnings,
+      uid: body.metadata.uid === '' ? undefined : body.metadata.uid,
+      change: async (current) => {
+        // Every round starts from the body as it came: the registry and admission change what they are given.
+        const object: KubeObject = cloneJson(body);
+        if (tracked) trackFields(scope, current, object, { manager: options.fieldManager, subresource, now: write.now });
+        else delete object.metadata.managedFields;
+        return admitted(context, scope, object, current, options.dryRun);
+      },
+      ...validators(context, scope, options.dryRun),
+    }),
+  );
   return respondStored(context, scope, outcome.created ? 201 : 200, outcome.object, format);
 }
 
@@ -73,10 +75,4 @@ export function validators(context: RequestContext, scope: Scope, dryRun: boolea
     validateUpdate: (object: KubeObject, old: KubeObject) =>
       admission.validate(admissionAttributes(context, scope, 'UPDATE', { name, object, oldObject: old, dryRun })),
   };
-}
-
-/** The request was allowed to update; that it creates is known only now. Throws StatusError 403. */
-async function authorizeCreate(context: RequestContext, scope: Scope): Promise<void> {
-  const { decision, reason } = await authorizeVerb(context, scope, 'create');
-  if (decision !== 'allow') throw forbidden(scope.registry.gr, context.info.name, reason);
 }

@@ -1,10 +1,10 @@
-import { notAcceptable, resourceExpired } from '@coffer/api/errors/status-error';
+import { resourceExpired } from '@coffer/api/errors/status-error';
 import type { HttpResponse, StreamSink } from '@coffer/base/http/handler';
 import { StorageError } from '@coffer/storage/errors';
 import type { RequestContext } from '../../request/context.ts';
 import { toStatusError } from '../errors.ts';
 import { waitUntilFresh, watchRevision } from '../freshness.ts';
-import { listMediaTypes, negotiateOutput } from '../negotiation.ts';
+import { negotiateWatch } from '../negotiation.ts';
 import { type ListOptions, parseListOptions } from '../options/list-options.ts';
 import { parseIncludeObject } from '../representation/table.ts';
 import { type Scope, storageNamespace } from '../scope.ts';
@@ -18,14 +18,11 @@ const defaultTimeoutMs = 30 * 60_000;
 
 /** WATCH: events as lines of JSON, or as WebSocket messages, from the revision the options ask for. */
 export async function watchObjects(context: RequestContext, scope: Scope): Promise<HttpResponse> {
-  const format = negotiateOutput(context.http, context.query, listMediaTypes);
-  if (format.type !== 'json') {
-    throw notAcceptable('only the following media types are accepted: application/json, application/vnd.kubernetes.protobuf');
-  }
   const { registry, tools } = scope;
   const options = parseListOptions(context.query, true);
   const name = context.info.path.includes('/watch/') ? context.info.name : '';
   const selection = selectionOf(registry.kind, storageNamespace(context, scope), name, options);
+  const format = negotiateWatch(context.http, context.query, streamsList(options));
   const include = format.convert?.kind === 'Table' ? parseIncludeObject(context.query) : 'Metadata';
   const plan = await planWatch(scope, options, selection);
   const encoder = createEventEncoder(registry, format, include, () => tools.clock.now());
@@ -63,10 +60,15 @@ async function planWatch(scope: Scope, options: ListOptions, selection: RequestS
     },
     skipUpTo: future ? revision : 0,
     bookmarks: options.allowWatchBookmarks,
-    marksInitialEnd: initialState && options.allowWatchBookmarks,
+    marksInitialEnd: streamsList(options),
     timeoutMs: timeoutMsOf(options, scope.tools.random),
     requestedRevision: revision,
   };
+}
+
+/** A list as a stream: the state first, then a bookmark that says that this was all. */
+function streamsList(options: ListOptions): boolean {
+  return options.sendInitialEvents === true && options.allowWatchBookmarks;
 }
 
 function timeoutMsOf(options: ListOptions, random: () => number): number {
