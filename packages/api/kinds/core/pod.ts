@@ -14,6 +14,7 @@ import { validatePodSpec } from './pod/pod-spec-validation.ts';
 import { podTable } from './pod/pod-table.ts';
 import { validatePodStatusUpdate, validatePodUpdate } from './pod/pod-update-validation.ts';
 import { nameWarnings, podWarnings } from './pod/pod-warnings.ts';
+import { validateProfileAnnotations } from './pod/profile-annotations.ts';
 
 export const pod = defineKind('', 'pods', {
   schema: 'io.k8s.api.core.v1.Pod',
@@ -85,7 +86,7 @@ function validateCreate(object: KubeObject): FieldError[] {
   if ((spec.nodeName ?? '') !== '' && (spec.schedulingGates ?? []).length > 0) {
     errors.push(forbiddenField('spec.nodeName', 'cannot be set until all schedulingGates have been cleared'));
   }
-  return errors;
+  return [...errors, ...validateProfileAnnotations(spec, object.metadata, 'spec')];
 }
 
 function selectableFields(object: KubeObject): Record<string, string> {

@@ -7,12 +7,10 @@ import type { KubeObject } from '../../../meta/object.ts';
 import { getOwn } from '../../../meta/safe-object.ts';
 import { viewAs } from '../../define-kind.ts';
 import { validateDescendingPath } from './paths.ts';
+import { appArmorPrefix, localhostPrefix, seccompContainerPrefix, seccompPod } from './profile-annotations.ts';
 
 const mirror = 'kubernetes.io/config.mirror';
 const deletionCost = 'controller.kubernetes.io/pod-deletion-cost';
-const appArmorPrefix = 'container.apparmor.security.beta.kubernetes.io/';
-const seccompPod = 'seccomp.security.alpha.kubernetes.io/pod';
-const seccompContainerPrefix = 'container.seccomp.security.alpha.kubernetes.io/';
 const path = 'metadata.annotations';
 
 export function validatePodAnnotations(object: KubeObject): FieldError[] {
@@ -36,7 +34,7 @@ export function validatePodAnnotations(object: KubeObject): FieldError[] {
     const container = key.slice(appArmorPrefix.length);
     const profile = getOwn(annotations, key) ?? '';
     if (!names.has(container)) errors.push(invalid(`${path}[${key}]`, container, 'container not found'));
-    if (!['', 'runtime/default', 'unconfined'].includes(profile) && !profile.startsWith('localhost/')) {
+    if (!['', 'runtime/default', 'unconfined'].includes(profile) && !profile.startsWith(localhostPrefix)) {
       errors.push(invalid(`${path}[${key}]`, profile, `invalid AppArmor profile name: ${JSON.stringify(profile)}`));
     }
   }
@@ -63,7 +61,7 @@ export function validateAnnotationUpdates(object: KubeObject, old: KubeObject): 
 
 function validateSeccomp(profile: string, at: string): FieldError[] {
   if (['runtime/default', 'docker/default', 'unconfined'].includes(profile)) return [];
-  if (profile.startsWith('localhost/')) return validateDescendingPath(profile.slice('localhost/'.length), at);
+  if (profile.startsWith(localhostPrefix)) return validateDescendingPath(profile.slice(localhostPrefix.length), at);
   return [invalid(at, profile, 'must be a valid seccomp profile')];
 }
 

@@ -235,3 +235,43 @@ describe('Windows options', () => {
     ]);
   });
 });
+
+describe('the status of a pod', () => {
+  const problems = (status: Fields, spec: Fields = {}): string[] => {
+    const all = { containers: [{ name: 'c', image: 'i' }], ...spec };
+    return statusProblems(pod, { spec: all, status }, { spec: all });
+  };
+
+  it('says as whom its containers run', () => {
+    const run = (linux: Fields): Fields => ({ containerStatuses: [{ name: 'c', user: { linux } }] });
+    expect(problems(run({ uid: 0, gid: 1, supplementalGroups: [2] }))).toEqual([]);
+    const range = 'must be between 0 and 4294967295, inclusive';
+    expect(problems(run({ uid: -1, gid: 2 ** 32, supplementalGroups: [0, -2] }))).toEqual([
+      `status.containerStatuses[0].linux.uid: Invalid value: -1: ${range}`,
+      `status.containerStatuses[0].linux.gid: Invalid value: 4294967296: ${range}`,
+      `status.containerStatuses[0].linux.supplementalGroups[1]: Invalid value: -2: ${range}`,
+    ]);
+    expect(problems(run({ uid: 0, gid: 0 }), { os: { name: 'windows' } })).toEqual([
+      'status.containerStatuses[0].linux: Forbidden: cannot be set for a windows pod',
+    ]);
+  });
+
+  it('names claims of the pod, each once', () => {
+    const spec = { resourceClaims: [{ name: 'a', resourceClaimName: 'x' }] };
+    expect(problems({ resourceClaimStatuses: [{ name: 'a', resourceClaimName: 'x-1' }] }, spec)).toEqual([]);
+    const unknown = problems({ resourceClaimStatuses: [{ name: 'b' }, { name: 'a' }, { name: 'b', resourceClaimName: 'X' }] }, spec);
+    expect(unknown.map((problem) => problem.replace(/ a lowercase.*/, ''))).toEqual([
+      'status.resourceClaimStatuses[0].name: Invalid value: "b": must match the name of an entry in `spec.resourceClaims`',
+      'status.resourceClaimStatuses[2].name: Invalid value: "b": must match the name of an entry in `spec.resourceClaims`',
+      'status.resourceClaimStatuses[2].name: Duplicate value: "b"',
+      'status.resourceClaimStatuses[2].name: Invalid value: "X":',
+    ]);
+  });
+
+  it('has one address of each family', () => {
+    expect(problems({ podIP: '10.0.0.1', podIPs: [{ ip: '10.0.0.1' }, { ip: 'fd00::1' }] })).toEqual([]);
+    expect(problems({ podIP: '10.0.0.1', podIPs: [{ ip: '10.0.0.1' }, { ip: '10.0.0.2' }] })).toEqual([
+      'status.podIPs: Invalid value: [{"IP":"10.0.0.1"},{"IP":"10.0.0.2"}]: may specify no more than one IP for each IP family',
+    ]);
+  });
+});

@@ -1,12 +1,12 @@
 /** What may change in a pod after its creation: images, a shorter deadline, more tolerations, fewer gates; and in its status. */
 
 import type { FieldError } from '../../../errors/field-error.ts';
-import { forbiddenField, invalid, required } from '../../../errors/field-error.ts';
+import { duplicate, forbiddenField, invalid, required } from '../../../errors/field-error.ts';
 import type * as api from '../../../generated/types.ts';
 import type { KubeObject } from '../../../meta/object.ts';
 import { cloneJson, equalJson, getOwn } from '../../../meta/safe-object.ts';
 import { isDualStack, validateIp } from '../../../validation/ip.ts';
-import { dnsSubdomainProblems, inclusiveRangeText, qualifiedNameProblems } from '../../../validation/names.ts';
+import { dnsSubdomainProblems, inclusiveRangeText, qualifiedNameProblems, unixIdProblems } from '../../../validation/names.ts';
 import { immutable, invalidEach } from '../../../validation/object-meta.ts';
 import { viewAs } from '../../define-kind.ts';
 import { mayRestart, restartsAllContainers } from '../../restart-rules.ts';
@@ -193,19 +193,49 @@ export function validatePodStatusUpdate(object: KubeObject, oldObject: KubeObjec
   errors.push(...countedGeneration(status.observedGeneration ?? 0, 'status.observedGeneration'));
   errors.push(...immutable(status.qosClass ?? '', oldStatus.qosClass ?? '', 'status.qosClass'));
   errors.push(...validateTransitions(pod, old));
-  errors.push(
-    ...validateIps(
-      (status.podIPs ?? []).map((entry) => entry.ip ?? ''),
-      'status.podIPs',
-      status.podIPs,
-    ),
-  );
+  errors.push(...validateClaimStatuses(status.resourceClaimStatuses ?? [], pod.spec?.resourceClaims ?? []));
+  const podIps = (status.podIPs ?? []).map((entry) => entry.ip ?? '');
+  errors.push(...validateIps(podIps, 'status.podIPs'));
   const hostIps = (status.hostIPs ?? []).map((entry) => entry.ip ?? '');
   if (hostIps.length > 0 && hostIps[0] !== (status.hostIP ?? '')) {
     errors.push(invalid('status.hostIPs[0].ip', hostIps[0], 'must be equal to `hostIP`'));
   }
-  errors.push(...validateIps(hostIps, 'status.hostIPs', status.hostIPs));
+  errors.push(...validateIps(hostIps, 'status.hostIPs'));
+  for (const list of ['containerStatuses', 'initContainerStatuses', 'ephemeralContainerStatuses'] as const) {
+    errors.push(...validateUsers(status[list] ?? [], pod.spec?.os?.name ?? 'linux', `status.${list}`));
+  }
   return errors;
+}
+
+/** What is reported of a claim is of one that the pod has, and reported once. */
+function validateClaimStatuses(statuses: readonly api.V1PodResourceClaimStatus[], claims: readonly api.V1PodResourceClaim[]): FieldError[] {
+  const seen = new Set<string>();
+  return statuses.flatMap(({ name = '', resourceClaimName }: Partial<api.V1PodResourceClaimStatus>, i) => {
+    const path = `status.resourceClaimStatuses[${i}].name`;
+    const errors: FieldError[] = [];
+    if (!claims.some((claim) => claim.name === name)) {
+      errors.push(invalid(path, name, 'must match the name of an entry in `spec.resourceClaims`'));
+    }
+    if (seen.has(name)) errors.push(duplicate(path, name));
+    seen.add(name);
+    if (resourceClaimName == null) return errors;
+    return [...errors, ...invalidEach(path, resourceClaimName, dnsSubdomainProblems(resourceClaimName))];
+  });
+}
+
+/** Whom the first process of each container runs as. */
+function validateUsers(statuses: readonly api.V1ContainerStatus[], os: string, path: string): FieldError[] {
+  return statuses.flatMap(({ user }, i) => {
+    const at = `${path}[${i}].linux`;
+    if (user?.linux == null) return [];
+    if (os === 'windows') return [forbiddenField(at, 'cannot be set for a windows pod')];
+    const { uid = 0, gid = 0, supplementalGroups = [] } = user.linux as Partial<api.V1LinuxContainerUser>;
+    return [
+      ...invalidEach(`${at}.uid`, uid, unixIdProblems(uid)),
+      ...invalidEach(`${at}.gid`, gid, unixIdProblems(gid)),
+      ...supplementalGroups.flatMap((group, j) => invalidEach(`${at}.supplementalGroups[${j}]`, group, unixIdProblems(group))),
+    ];
+  });
 }
 
 function countedGeneration(generation: number, path: string): FieldError[] {
@@ -234,10 +264,11 @@ function validateTransitions(pod: api.V1Pod, old: api.V1Pod): FieldError[] {
   });
 }
 
-function validateIps(addresses: readonly string[], path: string, shown: unknown): FieldError[] {
+function validateIps(addresses: readonly string[], path: string): FieldError[] {
   const errors = addresses.flatMap((address, i) => validateIp(address, `${path}[${i}]`));
   if (addresses.length < 2) return errors;
   if (addresses.length > 2 || !isDualStack(addresses)) {
+    const shown = addresses.map((address) => ({ IP: address }));
     errors.push(invalid(path, shown, 'may specify no more than one IP for each IP family'));
   }
   return errors;
