@@ -1,3 +1,4 @@
+import type { KubeObject } from '@coffer/api/meta/object';
 import { NODES, PODS, RUNTIME_CLASSES } from '@coffer/client/rest/well-known';
 import { PullError, RuntimeRefusal } from '@coffer/cri/runtime/container-runtime';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -124,6 +125,21 @@ describe('lifecycle', () => {
       's2',
       's1',
     ]);
+  });
+
+  it('lets pods have what somebody advertises in the capacity of the node', async () => {
+    const statusNow = () => (node.node()?.status ?? {}) as { readonly capacity?: object; readonly allocatable?: object };
+    const status = statusNow();
+    node.api.put(NODES, {
+      ...node.node(),
+      status: { ...status, capacity: { ...status.capacity, 'example.com/dongle': '4' } },
+    } as KubeObject);
+    await node.clock.advance(10_000);
+    await node.until(() => expect(statusNow().allocatable).toMatchObject({ 'example.com/dongle': '4', pods: '110' }));
+    expect(statusNow().capacity).toMatchObject({ 'example.com/dongle': '4', pods: '110' });
+    node.api.put(NODES, { ...node.node(), status: { ...statusNow(), capacity: status.capacity } } as KubeObject);
+    await node.clock.advance(10_000);
+    await node.until(() => expect(statusNow().allocatable).toEqual(status.allocatable));
   });
 
   it('ends a pod whose deadline has passed', async () => {

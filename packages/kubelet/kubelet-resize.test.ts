@@ -98,6 +98,15 @@ describe('resize', () => {
     await node.until(() => expect(node.events('p')).toContain('Normal Killing Container c resize requires restart'));
   });
 
+  it('starts it anew without delay when that follows soon after', async () => {
+    node.createPod('p', sized('100m'));
+    await phase('p', 'Running');
+    resize('p', '100m', '32Mi');
+    await node.until(() => expect(first('p')).toMatchObject({ restartCount: 1, state: { running: {} } }));
+    resize('p', '100m', '64Mi');
+    await node.until(() => expect(first('p')).toMatchObject({ restartCount: 2, state: { running: {} } }));
+  });
+
   it('leaves a pod as it is when the node cannot give it more, and says why', async () => {
     node.createPod('p', sized('100m'));
     await phase('p', 'Running');
@@ -125,5 +134,72 @@ describe('resize', () => {
     await node.clock.advance(10_000);
     await node.until(() => expect(condition('PodResizeInProgress')).toBeUndefined());
     expect(updates()).toHaveLength(2);
+  });
+});
+
+describe('resizes that wait for room', () => {
+  const sized = (milliCpu: number, rest: object = {}) => ({
+    containers: [{ name: 'c', image: 'i', command: ['app'], resources: { requests: { cpu: `${milliCpu}m` } }, ...rest }],
+  });
+  const allCpu = () => Number(((node.node()?.status ?? {}) as { allocatable?: { cpu?: string } }).allocatable?.cpu) * 1000;
+  const wants = (name: string, milliCpu: number) => {
+    const pod = node.pod(name);
+    const containers = pod.spec.containers.map((container) => {
+      const limits = container.resources?.limits && { ...container.resources.limits, cpu: `${milliCpu}m` };
+      const requests = { ...container.resources?.requests, cpu: `${milliCpu}m` };
+      return { ...container, resources: { requests, ...(limits === undefined ? {} : { limits }) } };
+    });
+    node.api.put(PODS, { ...pod, metadata: { ...pod.metadata, generation: 2 }, spec: { ...pod.spec, containers } });
+  };
+  const pending = (name: string) => node.pod(name).status.conditions?.find(({ type }) => type === 'PodResizePending')?.reason;
+  const given = (name: string) => first(name)?.allocatedResources?.cpu;
+
+  it('are given by priority, to guaranteed pods first, then by the time they wait', async () => {
+    const most = Math.floor((allCpu() * 2) / 3);
+    const little = Math.floor(allCpu() / 16);
+    const same = { limits: { cpu: `${little}m`, memory: '64Mi' }, requests: { cpu: `${little}m`, memory: '64Mi' } };
+    node.createPod('big', sized(most));
+    node.createPod('prior', { ...sized(little), priority: 1000 });
+    node.createPod('guaranteed', sized(little, { resources: same }));
+    node.createPod('early', sized(little));
+    node.createPod('late', sized(little));
+    for (const name of ['big', 'prior', 'guaranteed', 'early', 'late']) await phase(name, 'Running');
+    for (const name of ['early', 'guaranteed', 'prior', 'late']) {
+      wants(name, most);
+      await node.until(() => expect(pending(name)).toBe('Deferred'));
+    }
+    const order = ['big', 'prior', 'guaranteed', 'early', 'late'];
+    for (const [i, name] of order.slice(1).entries()) {
+      node.api.remove(PODS, 'default', order[i] ?? '');
+      await node.until(() => expect([given(name), pending(name)]).toEqual([`${most}m`, undefined]));
+      for (const other of order.slice(i + 2)) expect([given(other), pending(other)]).toEqual([`${little}m`, 'Deferred']);
+    }
+  });
+
+  it('do not hinder new pods, nor does a pod that was deleted at once', async () => {
+    const half = Math.floor(allCpu() / 2);
+    node.createPod('p', sized(100));
+    node.createPod('other', sized(half));
+    await phase('p', 'Running');
+    await phase('other', 'Running');
+    wants('p', allCpu());
+    await node.until(() => expect(pending('p')).toBe('Deferred'));
+    node.createPod('small', sized(100));
+    await phase('small', 'Running');
+    wants('p', 100);
+    await node.until(() => expect(pending('p')).toBeUndefined());
+    let release: () => void = () => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const stop = node.runtime.stopContainer.bind(node.runtime);
+    node.runtime.stopContainer = async (id, timeoutMs) => {
+      await held;
+      await stop(id, timeoutMs);
+    };
+    node.api.remove(PODS, 'default', 'other');
+    node.createPod('next', sized(half));
+    await phase('next', 'Running');
+    release();
   });
 });

@@ -94,6 +94,7 @@ export class NodeRunner {
   readonly #killer: ContainerKiller;
   readonly #workers: PodWorkers;
   readonly #cleaner: PodCleaner;
+  readonly #resizer: Resizer;
   readonly #agent: NodeAgent;
   readonly #admission: AdmissionDesk;
   readonly #eviction: EvictionManager;
@@ -197,17 +198,16 @@ export class NodeRunner {
         memoryCapacityBytes: machine.memoryBytes,
       },
     });
-    const others = (pod: Pod) =>
-      this.#workers.pods().filter(({ metadata: { uid } }) => uid !== pod.metadata.uid && this.#workers.mayRun(uid));
-    const resizer = new Resizer({
+    this.#resizer = new Resizer({
       runtime,
       memoryCapacityBytes: machine.memoryBytes,
       allocatable: () => nodeAllocatable,
-      others,
+      claims: () => this.#workers.claims(),
+      wake,
       podEvent: this.#podEvent.bind(this),
     });
     const syncer = new PodSyncer({
-      resizer,
+      resizer: this.#resizer,
       nodeName,
       runtime,
       runtimeName: version.name,
@@ -290,7 +290,9 @@ export class NodeRunner {
       logger,
       node: () => this.#agent.node,
       freshNode: () => this.#agent.readNode(),
-      others,
+      // What a pod has been given, which may be less than what it asks for.
+      others: (pod) =>
+        this.#workers.claims().flatMap((claim) => (claim.pod.metadata.uid === pod.metadata.uid ? [] : [claim.resize.given(claim.pod)])),
       allocatable: () => nodeAllocatable,
       allowedUnsafeSysctls: options.allowedUnsafeSysctls,
       pressure: (pod) => this.#eviction.refusal(pod),
@@ -432,6 +434,7 @@ export class NodeRunner {
     if (this.#statics.dropMirror(pod)) return;
     this.#admission.forget(pod.metadata.uid);
     this.#workers.remove(pod);
+    this.#resizer.retryDeferred();
   }
 
   #evict(pod: Pod, message: string, disruption: boolean): void {

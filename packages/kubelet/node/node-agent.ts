@@ -1,18 +1,19 @@
 /**
  * Registers this node and keeps its Node object and Lease current. Promises: registration is retried until it works; the Lease is
- * renewed every 10 s; the status is sent when something in it changed and every 5 minutes anyway.
+ * renewed every 10 s; the status is sent when something in it changed and every 5 minutes anyway. What others advertise in the node's
+ * capacity can be allocated.
  */
 import { isReason } from '@coffer/api/errors/status-error';
 import type { V1Node, V1NodeCondition, V1NodeStatus } from '@coffer/api/generated/types';
 import type { KubeObject } from '@coffer/api/meta/object';
-import { equalJson, isRecord } from '@coffer/api/meta/safe-object';
+import { equalJson, getOwn, isRecord } from '@coffer/api/meta/safe-object';
 import { type BackoffOptions, backoffDelayMs } from '@coffer/base/backoff';
 import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
 import type { ContainerRuntime } from '@coffer/cri/runtime/container-runtime';
 import { type EventRecorder, type KubeletApi, resources } from '../deps.ts';
 import type { PressureCondition } from '../eviction/pressure.ts';
-import { type NodeFacts, nodeLabels, nodeStatus } from './node-status.ts';
+import { extendedResources, type NodeFacts, nodeLabels, nodeStatus } from './node-status.ts';
 
 export interface NodeAgentDeps {
   readonly api: KubeletApi;
@@ -136,15 +137,23 @@ export class NodeAgent {
 
   async #reportStatus(signal: AbortSignal): Promise<void> {
     const { api, clock, facts } = this.#deps;
-    const known = isRecord(this.#node?.status) ? (this.#node.status as V1NodeStatus) : {};
-    const status = await this.#observe(this.#sent?.conditions ?? known.conditions ?? []);
-    const due = clock.now() - this.#sentAtMs >= fullReportMs;
-    if (this.#sent !== undefined && !due && equalJson(withoutHeartbeats(this.#sent), withoutHeartbeats(status))) return;
-    // Addresses merge by type, of which there may be several: the list replaces the old one.
-    const patch = { status: { ...status, addresses: [...(status.addresses ?? []), { $patch: 'replace' }] } };
-    const path = { resource: resources.nodes, namespace: undefined, name: facts.nodeName, subresource: 'status' };
+    const path = { resource: resources.nodes, namespace: undefined, name: facts.nodeName };
     try {
-      this.#node = await api.patch(path, 'application/strategic-merge-patch+json', patch, signal);
+      this.#node = await api.get(path, signal);
+      const known = isRecord(this.#node.status) ? (this.#node.status as V1NodeStatus) : {};
+      const advertised = extendedResources(known.capacity);
+      const observed = await this.#observe(this.#sent?.conditions ?? known.conditions ?? []);
+      const status = { ...observed, allocatable: { ...observed.allocatable, ...advertised } };
+      const withdrawn = Object.keys(extendedResources(known.allocatable)).filter((name) => getOwn(advertised, name) === undefined);
+      const due = clock.now() - this.#sentAtMs >= fullReportMs;
+      const same = this.#sent !== undefined && equalJson(withoutHeartbeats(this.#sent), withoutHeartbeats(status));
+      if (same && !due && withdrawn.length === 0) return;
+      const removed = Object.fromEntries(withdrawn.map((name) => [name, null]));
+      // Addresses merge by type, of which there may be several: the list replaces the old one.
+      const addresses = [...(status.addresses ?? []), { $patch: 'replace' }];
+      const patch = { status: { ...status, allocatable: { ...status.allocatable, ...removed }, addresses } };
+      this.#node = await api.patch({ ...path, subresource: 'status' }, 'application/strategic-merge-patch+json', patch, signal);
+      this.#sent = status;
     } catch (error) {
       if (!isReason(error, 'NotFound')) throw error;
       // Somebody deleted the Node object: a node that is alive comes back.
@@ -152,7 +161,6 @@ export class NodeAgent {
       await this.#registerOnce(signal);
       return;
     }
-    this.#sent = status;
     this.#sentAtMs = clock.now();
   }
 

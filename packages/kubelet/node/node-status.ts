@@ -59,6 +59,16 @@ export function allocatable(facts: NodeFacts): Record<string, string> {
   };
 }
 
+/** Resources that somebody advertises in the node's capacity; this kubelet neither has nor counts them. */
+export function extendedResources(amounts: Readonly<Record<string, string>> | undefined): Record<string, string> {
+  return Object.fromEntries(Object.entries(amounts ?? {}).filter(([name]) => isExtended(name)));
+}
+
+function isExtended(name: string): boolean {
+  const domain = name.includes('/') ? name.slice(0, name.indexOf('/')) : '';
+  return domain !== '' && !/(^|\.)kubernetes\.io$/.test(domain) && !name.startsWith('requests.');
+}
+
 /** `previous` keeps the transition times of conditions that did not change. */
 export function nodeStatus(facts: NodeFacts, seen: NodeObservation, previous: readonly V1NodeCondition[]): V1NodeStatus {
   const { machine } = facts;

@@ -127,8 +127,8 @@ export class ContainerStarter {
     if (kind === 'ephemeral') return;
     const last = latestContainer(cache.get(pod.metadata.uid), container.name);
     if (last?.state !== 'exited') return;
-    // A container whose definition changed begins anew.
-    const key = `${pod.metadata.uid}_${container.name}_${containerHash(container)}`;
+    // A container whose definition or resources changed begins anew.
+    const key = `${pod.metadata.uid}_${container.name}_${containerHash(container)}_${JSON.stringify(container.resources ?? {})}`;
     const sinceMs = last.finishedAtMs ?? last.createdAtMs;
     const remainingMs = backoff.remainingMs(key, sinceMs);
     if (remainingMs > 0) {

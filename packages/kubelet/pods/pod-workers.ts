@@ -10,7 +10,7 @@ import { messageOf } from '../volumes/payloads.ts';
 import type { ContainerKiller } from './container-killer.ts';
 import type { Verdict } from './pod-status.ts';
 import type { PodState, PodSyncer } from './pod-syncer.ts';
-import { ResizeState } from './resizer.ts';
+import { type Claim, ResizeState } from './resizer.ts';
 import { RestartState } from './whole-restart.ts';
 
 export interface PodWorkersDeps {
@@ -114,6 +114,15 @@ export class PodWorkers {
   mayRun(uid: string): boolean {
     const phase = this.#workers.get(uid)?.phase;
     return phase === 'syncing' || phase === 'terminating';
+  }
+
+  /** What takes up room on this node: pods that the API still has and of which something may run. */
+  claims(): readonly Claim[] {
+    return [...this.#workers.values()].flatMap(({ state, phase, removed }) =>
+      removed || (phase !== 'syncing' && phase !== 'terminating')
+        ? []
+        : [{ pod: state.pod, resize: state.resize, ending: phase === 'terminating' }],
+    );
   }
 
   pods(): readonly Pod[] {

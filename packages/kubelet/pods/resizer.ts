@@ -1,11 +1,13 @@
 /**
  * Gives running pods what a resize of their spec asks for. Promises: a pod gets all of it or stays as it is, with the reason in a condition;
- * containers keep running unless their `resizePolicy` says otherwise; what the runtime refuses is tried again.
+ * pods that wait for the same room get it by rank; containers keep running unless their `resizePolicy` says otherwise; what the runtime
+ * refuses is tried again.
  */
 import { quoteGo } from '@coffer/api/errors/field-error';
 import type { V1ResourceRequirements } from '@coffer/api/generated/types';
+import { requestedAmounts } from '@coffer/api/scheduling/resource-amounts';
 import type { ContainerResources, ContainerRuntime } from '@coffer/cri/runtime/container-runtime';
-import { containerResources } from '../resources/pod-resources.ts';
+import { containerResources, qosClassOf } from '../resources/pod-resources.ts';
 import type { RuntimePod } from '../runtime/runtime-cache.ts';
 import type { Container, Pod, PodCondition } from '../types.ts';
 import { messageOf } from '../volumes/payloads.ts';
@@ -22,12 +24,22 @@ import {
 } from './pod-resize.ts';
 import { latestContainer } from './restart-policy.ts';
 
+/** A pod that takes up room on this node. */
+export interface Claim {
+  readonly pod: Pod;
+  readonly resize: ResizeState;
+  /** It is on its way out, and gets nothing more. */
+  readonly ending: boolean;
+}
+
 export interface ResizerDeps {
   readonly runtime: ContainerRuntime;
   readonly memoryCapacityBytes: number;
   readonly allocatable: () => Readonly<Record<string, string>>;
-  /** Pods that run here or are about to, without the one that is asked about. */
-  readonly others: (pod: Pod) => readonly Pod[];
+  /** What pods take up here. */
+  readonly claims: () => readonly Claim[];
+  /** There may be room now for what a pod waits for. */
+  readonly wake: (uid: string) => void;
   readonly podEvent: (pod: Pod, type: 'Normal' | 'Warning', reason: string, message: string) => void;
 }
 
@@ -36,6 +48,8 @@ export class ResizeState {
   /** What the pod has been given; undefined before it was looked at. */
   allocation: Allocation | undefined;
   refusal: ResizeRefusal | undefined;
+  /** Counts up with every pod that begins to wait. */
+  turn = Number.POSITIVE_INFINITY;
   /** A resize has begun and not ended. */
   underWay = false;
   failure: string | undefined;
@@ -69,6 +83,7 @@ const retryMs = 10_000;
 
 export class Resizer {
   readonly #deps: ResizerDeps;
+  #turns = 0;
 
   constructor(deps: ResizerDeps) {
     this.#deps = deps;
@@ -76,7 +91,7 @@ export class Resizer {
 
   /** Decides whether the pod gets what its spec asks for. Returns when to ask again at the latest. */
   allocate(pod: Pod, state: ResizeState, runtime: RuntimePod): number | undefined {
-    const { others, allocatable, podEvent } = this.#deps;
+    const { podEvent } = this.#deps;
     if (state.allocation === undefined) {
       state.allocation = adoptedAllocation(pod);
       for (const { id, name } of runtime.containers) {
@@ -85,22 +100,54 @@ export class Resizer {
       }
     }
     if (state.given(pod) === pod) {
-      state.refusal = undefined;
+      this.#endWait(state);
       return undefined;
     }
-    const refusal = resizeRefusal(pod, others(pod), allocatable());
+    const refusal = this.#refusal(pod, state);
     if (refusal !== undefined) {
       if (refusal.message !== state.refusal?.message) {
         podEvent(pod, 'Warning', `Resize${refusal.reason}`, `Pod resize ${refusal.cause}: ${resizeSummary(pod, refusal.message)}`);
       }
+      if (state.refusal === undefined) state.turn = this.#turns++;
       state.refusal = refusal;
       return retryMs;
     }
-    state.refusal = undefined;
+    this.#endWait(state);
     state.allocation = desiredAllocation(pod);
     state.underWay = true;
     podEvent(pod, 'Normal', 'ResizeStarted', `Pod resize started: ${resizeSummary(pod)}`);
+    this.retryDeferred();
     return undefined;
+  }
+
+  /** Room may have become free: pods that wait for some ask again. */
+  retryDeferred(): void {
+    for (const { pod } of this.#waiting()) this.#deps.wake(pod.metadata.uid);
+  }
+
+  #endWait(state: ResizeState): void {
+    state.refusal = undefined;
+    state.turn = Number.POSITIVE_INFINITY;
+  }
+
+  #waiting(): readonly Claim[] {
+    return this.#deps.claims().filter(({ resize, ending }) => !ending && resize.refusal?.reason === 'Deferred');
+  }
+
+  /** Why the pod cannot have what it asks for; what waits in front of it and fits comes first. */
+  #refusal(pod: Pod, state: ResizeState): ResizeRefusal | undefined {
+    const { claims, allocatable, wake } = this.#deps;
+    const { uid } = pod.metadata;
+    const taken = new Map(claims().map((claim) => [claim.pod.metadata.uid, claim.resize.given(claim.pod)]));
+    const without = (one: string) => [...taken].flatMap(([other, given]) => (other === one ? [] : [given]));
+    const own: Claim = { pod, resize: state, ending: false };
+    const before = this.#waiting().filter((claim) => claim.pod.metadata.uid !== uid && byRank(claim, own) < 0);
+    for (const { pod: earlier } of before.sort(byRank)) {
+      if (resizeRefusal(earlier, without(earlier.metadata.uid), allocatable()) !== undefined) continue;
+      taken.set(earlier.metadata.uid, earlier);
+      wake(earlier.metadata.uid);
+    }
+    return resizeRefusal(pod, without(uid), allocatable());
   }
 
   /** Whether a running container has to be started anew to get what its pod was given. */
@@ -160,6 +207,21 @@ export class Resizer {
     });
     if (problems.length > 0) throw new Error(`cannot decrease memory limits: ${goAggregate(problems)}`);
   }
+}
+
+/** Who gets room first: those that want no more than before, then by priority, guaranteed pods, and who has waited longest. */
+function byRank(a: Claim, b: Claim): number {
+  return (
+    Number(wantsMore(a)) - Number(wantsMore(b)) ||
+    (b.pod.spec.priority ?? 0) - (a.pod.spec.priority ?? 0) ||
+    Number(qosClassOf(b.pod) === 'Guaranteed') - Number(qosClassOf(a.pod) === 'Guaranteed') ||
+    (a.resize.turn < b.resize.turn ? -1 : 1)
+  );
+}
+
+function wantsMore({ pod, resize }: Claim): boolean {
+  const given = requestedAmounts(resize.given(pod));
+  return ['cpu', 'memory'].some((name) => (requestedAmounts(pod).get(name) ?? 0) > (given.get(name) ?? 0));
 }
 
 interface Change {

@@ -177,13 +177,23 @@ export class TestNode {
     const patched = applyStrategicMergePatch(object, patch, struct, table);
     const status = isRecord(patched.status) ? patched.status : {};
     const before = isRecord(object.status) ? object.status : {};
-    const gone = Object.fromEntries(Object.keys(before).flatMap((key) => (key in status ? [] : [[key, null]])));
     const uid = isRecord(patch) && isRecord(patch.metadata) ? { uid: patch.metadata.uid } : {};
     const body = request.path.endsWith('/status')
-      ? { metadata: uid, status: { ...status, ...gone, conditions: mergedList(before.conditions, status.conditions) } }
+      ? { metadata: uid, status: { ...withRemovals(before, status), conditions: mergedList(before.conditions, status.conditions) } }
       : { ...patched, metadata: { labels: patched.metadata.labels } };
     return { ...request, headers: { ...request.headers, 'content-type': 'application/merge-patch+json' }, body: JSON.stringify(body) };
   }
+}
+
+/** As a merge patch: what is not there any more is null. */
+function withRemovals(before: Readonly<Record<string, unknown>>, after: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const patch: Record<string, unknown> = { ...after };
+  for (const [key, value] of Object.entries(before)) {
+    const now = after[key];
+    if (!(key in after)) patch[key] = null;
+    else if (isRecord(value) && isRecord(now)) patch[key] = withRemovals(value, now);
+  }
+  return patch;
 }
 
 /** The fake API merges lists by type: what the real algorithm removed has to be removed there too. */
