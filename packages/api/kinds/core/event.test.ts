@@ -116,6 +116,13 @@ describe('Event of events.k8s.io', () => {
     expect(createProblems(eventsEvent, { ...fresh, eventTime: null })).toEqual(['eventTime: Required value']);
   });
 
+  it('calls its reporter as the version asked for does', () => {
+    const nobody = { ...fresh, reportingController: 'no name' };
+    expect(createProblems(eventsEvent, nobody)[0]).toMatch(/^reportingController: Invalid value: "no name": /);
+    const stored = eventsEvent.toStored?.(written(eventsEvent, nobody));
+    expect(createProblems(event, { ...stored })[0]).toMatch(/^reportingComponent: Invalid value: "no name": /);
+  });
+
   it('changes in its series only', () => {
     const series = { count: 2, lastObservedTime: '2026-01-01T00:09:30.000000Z' };
     expect(updateProblems(eventsEvent, { ...fresh, series }, fresh)).toEqual([]);

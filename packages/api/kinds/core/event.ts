@@ -38,14 +38,14 @@ export const event = defineKind('', 'events', {
   schema: struct,
   nameSyntax: 'path-segment',
   metaChecks: 'generic',
-  validate: validateEvent,
+  validate: (object) => validateEvent(object, 'reportingComponent'),
   updateOrder: ['object'],
   selectableFields: eventFields,
   table: eventTable,
 });
 
-/** The rules of the core group, on the stored form. */
-export function validateEvent(object: KubeObject): FieldError[] {
+/** The rules of the core group, on the stored form. `reporter` is what the version asked for calls the field with the reporter. */
+export function validateEvent(object: KubeObject, reporter: 'reportingComponent' | 'reportingController'): FieldError[] {
   const item = viewAs<CoreV1Event>(object);
   const namespace = object.metadata.namespace ?? '';
   const about = item.involvedObject?.namespace ?? '';
@@ -55,19 +55,19 @@ export function validateEvent(object: KubeObject): FieldError[] {
     if (about === '' ? namespace !== '' && namespace !== 'default' : namespace !== about) errors.push(mismatch);
   } else {
     if (about === '' && namespace !== 'default' && namespace !== 'kube-system') errors.push(mismatch);
-    errors.push(...validateNewEvent(item));
+    errors.push(...validateNewEvent(item, reporter));
   }
   return [...errors, ...invalidEach('namespace', namespace, dnsSubdomainProblems(namespace))];
 }
 
-function validateNewEvent(item: CoreV1Event): FieldError[] {
+function validateNewEvent(item: CoreV1Event, reporter: string): FieldError[] {
   const { reportingComponent = '', reportingInstance = '', action = '', reason = '', message = '' } = item;
   const errors: FieldError[] = [];
   const limited = (field: string, value: string, maxBytes: number): void => {
     if (byteLength(value) > maxBytes) errors.push(invalid(field, '', `can have at most ${maxBytes} characters`));
   };
-  if (reportingComponent === '') errors.push(required('reportingController'));
-  errors.push(...invalidEach('reportingController', reportingComponent, qualifiedNameProblems(reportingComponent)));
+  if (reportingComponent === '') errors.push(required(reporter));
+  errors.push(...invalidEach(reporter, reportingComponent, qualifiedNameProblems(reportingComponent)));
   for (const [field, value] of Object.entries({ reportingInstance, action, reason })) {
     if (value === '') errors.push(required(field));
     limited(field, value, maxLabelBytes);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { cellsOf, createProblems, statusProblems, updateProblems } from '../testing/written-object.ts';
+import { cellsOf, createProblems, statusProblems, updateProblems, written } from '../testing/written-object.ts';
 import { resourceQuota } from './resource-quota.ts';
 
 const problems = (spec: object) => createProblems(resourceQuota, { spec });
@@ -17,6 +17,18 @@ describe('ResourceQuota', () => {
     ]);
   });
 
+  it('says which requests can never be used, when it is made', () => {
+    const warnings = (hard: object, old?: Readonly<Record<string, unknown>>) =>
+      resourceQuota.warnings(written(resourceQuota, { spec: { hard } }), old === undefined ? undefined : written(resourceQuota, old));
+    expect(warnings({ 'requests.cpu': '1', 'limits.cpu': '1', memory: '1Gi', 'requests.ephemeral-storage': '5' })).toEqual([]);
+    const excessive = { cpu: '2', 'limits.cpu': '1500m', 'requests.memory': '2Gi', memory: '1', 'limits.memory': '1Gi' };
+    expect(warnings(excessive)).toEqual([
+      'ResourceQuota cpu (2) should be less than limits.cpu (1500m)',
+      'ResourceQuota requests.memory (2Gi) should be less than limits.memory (1Gi)',
+    ]);
+    expect(warnings(excessive, {})).toEqual([]);
+  });
+
   it('knows which scopes go with which resources and with each other', () => {
     expect(problems({ hard: { pods: '1' }, scopes: ['BestEffort', 'NotBestEffort', 'Mine'] })).toEqual([
       'spec.scopes: Invalid value: ["BestEffort","NotBestEffort","Mine"]: unsupported scope',
@@ -24,6 +36,10 @@ describe('ResourceQuota', () => {
     ]);
     expect(problems({ hard: { cpu: '1', pods: '1' }, scopes: ['BestEffort'] })).toEqual([
       'spec.scopes: Invalid value: ["BestEffort"]: unsupported scope applied to resource',
+    ]);
+    const ofServices = { hard: { services: '1' }, scopeSelector: { matchExpressions: [{ scopeName: 'Terminating', operator: 'Exists' }] } };
+    expect(problems(ofServices)).toEqual([
+      'spec.scopeSelector.matchExpressions: Invalid value: {"MatchExpressions":[{"ScopeName":"Terminating","Operator":"Exists","Values":null}]}: unsupported scope applied to resource',
     ]);
     const selector = (matchExpressions: object[]) => problems({ hard: { pods: '1' }, scopeSelector: { matchExpressions } });
     const at = 'spec.scopeSelector.matchExpressions';

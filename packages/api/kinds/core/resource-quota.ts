@@ -6,7 +6,7 @@ import type { V1ResourceQuota, V1ResourceQuotaSpec, V1ScopedResourceSelectorRequ
 import type { KubeObject } from '../../meta/object.ts';
 import { getOwn } from '../../meta/safe-object.ts';
 import { immutableText } from '../../validation/object-meta.ts';
-import { canonicalQuantity } from '../../validation/quantities.ts';
+import { canonicalQuantity, compareQuantities } from '../../validation/quantities.ts';
 import { defineKind, viewAs } from '../define-kind.ts';
 import { timeSince } from '../human-duration.ts';
 import { ageColumn, column, nameColumn } from '../table-columns.ts';
@@ -37,6 +37,7 @@ export const resourceQuota = defineKind('', 'resourcequotas', {
   validateUpdate: (object, old) => [...validateSpec(specOf(object)), ...keepScopes(specOf(object), specOf(old))],
   updateOrder: ['meta-update', 'update'],
   validateStatusUpdate: validateStatus,
+  warnings: (object, old) => (old === undefined ? requestWarnings(specOf(object).hard) : []),
   hasStatus: true,
   table: {
     columns: [
@@ -67,6 +68,19 @@ function validateSpec(spec: V1ResourceQuotaSpec): FieldError[] {
   return [...validateAmounts(spec.hard, 'spec.hard'), ...validateScopes(spec), ...validateSelector(spec)];
 }
 
+/** Requests may not exceed limits in a pod, so that more of them than of limits cannot be used. */
+function requestWarnings(hard: ResourceList | undefined): string[] {
+  return ['cpu', 'memory', 'storage', 'ephemeral-storage'].flatMap((resource) => {
+    const short = resource === 'cpu' || resource === 'memory' ? [resource] : [];
+    const name = [`requests.${resource}`, ...short].find((candidate) => getOwn(hard, candidate) !== undefined);
+    const request = name === undefined ? undefined : getOwn(hard, name);
+    const limit = getOwn(hard, `limits.${resource}`);
+    if (request === undefined || limit === undefined || compareQuantities(request, limit) <= 0) return [];
+    const amounts = [canonicalQuantity(request), canonicalQuantity(limit)];
+    return [`ResourceQuota ${name} (${amounts[0]}) should be less than limits.${resource} (${amounts[1]})`];
+  });
+}
+
 function validateStatus(object: KubeObject): FieldError[] {
   const { hard, used } = viewAs<V1ResourceQuota>(object).status ?? {};
   return [...validateAmounts(hard, 'status.hard'), ...validateAmounts(used, 'status.used')];
@@ -94,9 +108,11 @@ function validateScopes(spec: V1ResourceQuotaSpec): FieldError[] {
 function validateSelector(spec: V1ResourceQuotaSpec): FieldError[] {
   const path = 'spec.scopeSelector.matchExpressions';
   const requirements = spec.scopeSelector?.matchExpressions ?? [];
+  // As the server's own struct, whose fields are always there.
+  const shown = { MatchExpressions: requirements.map((r) => ({ ScopeName: r.scopeName, Operator: r.operator, Values: r.values ?? null })) };
   const errors = requirements.flatMap((requirement) => [
     ...(scopes.has(requirement.scopeName) ? [] : [invalid(`${path}.scopeName`, requirement.scopeName, 'unsupported scope')]),
-    ...limitedOutside(spec, requirement.scopeName).map(() => invalid(path, spec.scopeSelector, 'unsupported scope applied to resource')),
+    ...limitedOutside(spec, requirement.scopeName).map(() => invalid(path, shown, 'unsupported scope applied to resource')),
     ...validateOperator(requirement, path),
   ]);
   const names = requirements.map(({ scopeName }) => scopeName);

@@ -29,7 +29,7 @@ export const eventsEvent = defineKind(group, 'events', {
   metaChecks: 'generic',
   fromStored: (stored) => rename(stored, `${group}/v1`, new Map(renamed.map(([here, there]) => [there, here]))),
   toStored,
-  validate: (object) => validateEvent(toStored(object)),
+  validate: (object) => validateEvent(toStored(object), 'reportingController'),
   validateCreate,
   validateUpdate,
   updateOrder: ['object', 'meta-update', 'update'],

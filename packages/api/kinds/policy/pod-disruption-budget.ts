@@ -4,6 +4,7 @@ import type { FieldError } from '../../errors/field-error.ts';
 import { invalid, notSupported } from '../../errors/field-error.ts';
 import type { V1PodDisruptionBudget } from '../../generated/types.ts';
 import type { KubeObject } from '../../meta/object.ts';
+import { validateConditions } from '../../validation/conditions.ts';
 import { percentProblems } from '../../validation/names.ts';
 import { invalidEach, nonNegative, validateLabelSelector } from '../../validation/object-meta.ts';
 import { defineKind, viewAs } from '../define-kind.ts';
@@ -21,7 +22,10 @@ export const podDisruptionBudget = defineKind('policy', 'poddisruptionbudgets', 
   updateOrder: ['object'],
   validateStatusUpdate(object) {
     const { status } = viewAs<V1PodDisruptionBudget>(object);
-    return counters.flatMap((field) => nonNegative(status?.[field] ?? 0, `status.${field}`));
+    return [
+      ...validateConditions(status?.conditions ?? [], 'status.conditions'),
+      ...counters.flatMap((field) => nonNegative(status?.[field] ?? 0, `status.${field}`)),
+    ];
   },
   hasStatus: true,
   hasGeneration: true,
@@ -52,7 +56,14 @@ function validate(object: KubeObject): FieldError[] {
   const { minAvailable, maxUnavailable, selector, unhealthyPodEvictionPolicy: policy } = spec;
   const errors: FieldError[] = [];
   if (minAvailable != null && maxUnavailable != null) {
-    errors.push(invalid('spec', spec, 'minAvailable and maxUnavailable cannot be both set'));
+    // As the server's own struct, whose fields are always there.
+    const shown = {
+      MinAvailable: minAvailable,
+      Selector: selector ?? null,
+      MaxUnavailable: maxUnavailable,
+      UnhealthyPodEvictionPolicy: policy ?? null,
+    };
+    errors.push(invalid('spec', shown, 'minAvailable and maxUnavailable cannot be both set'));
   }
   if (minAvailable != null) errors.push(...validateAmount(minAvailable, 'spec.minAvailable'));
   if (maxUnavailable != null) errors.push(...validateAmount(maxUnavailable, 'spec.maxUnavailable'));

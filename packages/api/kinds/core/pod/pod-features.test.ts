@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { formatFieldError } from '../../../errors/field-error.ts';
-import { createProblems, type Fields, statusProblems } from '../../testing/written-object.ts';
+import { createProblems, type Fields, statusProblems, updateProblems } from '../../testing/written-object.ts';
 import { pod } from '../pod.ts';
 import { validatePodResize } from './pod-resize-validation.ts';
 
@@ -272,6 +272,31 @@ describe('the status of a pod', () => {
     expect(problems({ podIP: '10.0.0.1', podIPs: [{ ip: '10.0.0.1' }, { ip: 'fd00::1' }] })).toEqual([]);
     expect(problems({ podIP: '10.0.0.1', podIPs: [{ ip: '10.0.0.1' }, { ip: '10.0.0.2' }] })).toEqual([
       'status.podIPs: Invalid value: [{"IP":"10.0.0.1"},{"IP":"10.0.0.2"}]: may specify no more than one IP for each IP family',
+    ]);
+  });
+});
+
+describe('a pod that is held back by gates', () => {
+  const term = (...values: string[]): Fields => ({ matchExpressions: [{ key: 'zone', operator: 'In', values }] });
+  const held = (...nodeSelectorTerms: Fields[]): Fields => ({
+    spec: {
+      serviceAccountName: 'default',
+      containers: [{ name: 'c', image: 'i' }],
+      schedulingGates: [{ name: 'g' }],
+      affinity: { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms } } },
+    },
+  });
+
+  it('may be narrowed to fewer nodes, term by term', () => {
+    const path = 'spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms';
+    const shown = '{"MatchExpressions":[{"Key":"zone","Operator":"In","Values":["b"]}],"MatchFields":null}';
+    const narrower = { matchExpressions: [...(term('a').matchExpressions as Fields[]), { key: 'disk', operator: 'Exists' }] };
+    expect(updateProblems(pod, held(narrower), held(term('a')))).toEqual([]);
+    expect(updateProblems(pod, held(term('b')), held(term('a')))).toEqual([
+      `${path}[0]: Invalid value: ${shown}: only additions are allowed (no mutations or deletions)`,
+    ]);
+    expect(updateProblems(pod, held(term('b')), held(term('a'), term('b')))).toEqual([
+      `${path}: Invalid value: [${shown}]: no additions/deletions to non-empty NodeSelectorTerms list are allowed`,
     ]);
   });
 });

@@ -12,7 +12,7 @@ import { viewAs } from '../../define-kind.ts';
 import { mayRestart, restartsAllContainers } from '../../restart-rules.ts';
 import { validateAnnotationUpdates } from './pod-annotations.ts';
 import type { Draft } from './pod-defaults.ts';
-import { diffEphemeralContainers, diffPodSpecs } from './pod-diff.ts';
+import { diffEphemeralContainers, diffPodSpecs, inMemoryStruct } from './pod-diff.ts';
 import { validateTolerations } from './scheduling-validation.ts';
 
 const maxInt32 = 2 ** 31 - 1;
@@ -154,7 +154,8 @@ function validateNodeAffinityChange(affinity: api.V1NodeAffinity | undefined, ol
   const terms = affinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms ?? [];
   if (oldTerms.length === 0) return [];
   if (oldTerms.length !== terms.length) {
-    return [invalid(path, terms, 'no additions/deletions to non-empty NodeSelectorTerms list are allowed')];
+    const shown = terms.length === 0 ? null : terms.map((term) => inMemoryStruct(term, 'NodeSelectorTerm'));
+    return [invalid(path, shown, 'no additions/deletions to non-empty NodeSelectorTerms list are allowed')];
   }
   return oldTerms.flatMap((oldTerm, i) => {
     const term = terms[i] ?? {};
@@ -164,7 +165,8 @@ function validateNodeAffinityChange(affinity: api.V1NodeAffinity | undefined, ol
     });
     const empty = (t: api.V1NodeSelectorTerm): boolean => (t.matchExpressions ?? []).length + (t.matchFields ?? []).length === 0;
     if (grown && !(empty(oldTerm) && !empty(term))) return [];
-    return [invalid(`${path}[${i}]`, term, 'only additions are allowed (no mutations or deletions)')];
+    const shown = inMemoryStruct(term, 'NodeSelectorTerm');
+    return [invalid(`${path}[${i}]`, shown, 'only additions are allowed (no mutations or deletions)')];
   });
 }
 
