@@ -18,7 +18,7 @@ export interface DecodeOptions {
   /** What the URL expects; fills in a missing apiVersion and kind. */
   readonly defaultGvk: GroupVersionKind;
   readonly fieldValidation: 'Ignore' | 'Warn' | 'Strict';
-  /** Further group versions whose form of the kind is accepted, e.g. `policy/v1beta1`. */
+  /** Further group versions whose form of the kind is the same and accepted, e.g. `policy/v1beta1`. */
   readonly acceptedApiVersions?: readonly string[];
   readonly table?: BuiltInSchemaTable;
 }
@@ -59,7 +59,10 @@ export function decodeObject(body: Uint8Array, options: DecodeOptions): DecodedO
   const refuse = (reason: string): StatusError =>
     badRequest(`${gvk.kind} in version ${JSON.stringify(gvk.version)} cannot be handled as a ${options.defaultGvk.kind}: ${reason}`);
 
-  const schema = table.kind(gvk.group, gvk.version, gvk.kind);
+  const apiVersion = apiVersionOf(gvk);
+  const isAccepted = gvk.kind === options.defaultGvk.kind && options.acceptedApiVersions?.includes(apiVersion) === true;
+  const { group, version, kind } = isAccepted ? options.defaultGvk : gvk;
+  const schema = table.kind(group, version, kind);
   if (schema === undefined && !isKnownElsewhere(gvk)) throw refuse(notRegistered(gvk));
   if (schema === undefined || !convertible(gvk, options.defaultGvk)) {
     throw refuse(
@@ -70,8 +73,7 @@ export function decodeObject(body: Uint8Array, options: DecodeOptions): DecodedO
   if (strictErrors.length > 0 && options.fieldValidation === 'Strict') {
     throw refuse(`strict decoding error: ${strictErrors.join(', ')}`);
   }
-  const apiVersion = apiVersionOf(gvk);
-  if (apiVersion !== apiVersionOf(options.defaultGvk) && options.acceptedApiVersions?.includes(apiVersion) !== true) {
+  if (apiVersion !== apiVersionOf(options.defaultGvk) && !isAccepted) {
     const expected = apiVersionOf(options.defaultGvk);
     throw badRequest(`the API version in the data (${apiVersion}) does not match the expected API version (${expected})`);
   }

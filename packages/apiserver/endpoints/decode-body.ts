@@ -26,6 +26,7 @@ export async function readObject(
     defaultGvk: expected,
     fieldValidation,
     table: tools.table,
+    ...(expected.acceptedApiVersions === undefined ? {} : { acceptedApiVersions: expected.acceptedApiVersions }),
   });
   addStrictWarnings(context.warnings, strictErrors);
   auditRequestObject(context, object, complete);

@@ -39,6 +39,8 @@ export interface BodyKind {
   readonly group: string;
   readonly version: string;
   readonly kind: string;
+  /** Older group versions that clients may still send it in. */
+  readonly acceptedApiVersions?: readonly string[];
 }
 
 export function bodyKindOf(resource: ResourceInfo, subresource?: SubresourceInfo): BodyKind {

@@ -106,6 +106,33 @@ describe('eviction', () => {
     ]);
   });
 
+  it('takes the older version of its body, and no other', async () => {
+    await runPod(app, true);
+    const post = (apiVersion: string) =>
+      api.request('POST', `/api/v1/namespaces/ns/pods/${app}/eviction?dryRun=All`, {
+        apiVersion,
+        kind: 'Eviction',
+        metadata: { name: app },
+      });
+    expect((await post('policy/v1beta1')).status).toBe(201);
+    expect((await post('policy/v2')).json.message).toContain('no kind "Eviction" is registered for version "policy/v2"');
+  });
+
+  it.each([
+    ['resourceVersion', '1', 'the ResourceVersion in the precondition (1) does not match the ResourceVersion in record ('],
+    ['uid', 'other', 'the UID in the precondition (other) does not match the UID in record ('],
+  ])('leaves pods that are not those meant by their %s', async (field, value, message) => {
+    await runPod(app, true);
+    const metadata = { name: app };
+    const { status: code, json } = await api.request('POST', `/api/v1/namespaces/ns/pods/${app}/eviction`, {
+      metadata,
+      deleteOptions: { preconditions: { [field]: value } },
+    });
+    expect([code, json.message]).toEqual([409, expect.stringContaining(`Operation cannot be fulfilled on Pod "${app}": ${message}`)]);
+    const kept = await api.request('GET', `/api/v1/namespaces/ns/pods/${app}`);
+    expect(kept.json.status.conditions).not.toContainEqual(expect.objectContaining({ type: 'DisruptionTarget' }));
+  });
+
   it('says in the pod why it goes', async () => {
     await runPod(app, true);
     const { json } = await api.request('GET', `/api/v1/namespaces/ns/pods/${app}`);

@@ -19,7 +19,7 @@ export type BudgetAnswer =
   /** No budget, or it has counted the pod out. */
   | { readonly kind: 'granted' }
   /** The pod is not healthy and may go without being counted. */
-  | { readonly kind: 'not-counted' }
+  | { readonly kind: 'not-counted'; readonly budget: string }
   | { readonly kind: 'unsupported'; readonly status: Status };
 
 /** Takes one disruption from the budget of the pod. Throws StatusError 429 when there is none left. */
@@ -37,13 +37,14 @@ export async function askBudget(
     .filter(({ spec }) => spec?.selector !== undefined && selects(spec.selector, labels));
   const [budget] = own;
   if (budget === undefined) return { kind: 'granted' };
+  const name = budget.metadata?.name ?? '';
   if (own.length > 1) return { kind: 'unsupported', status: unsupported };
-  if (!healthy && mayGoUnhealthy(budget)) return { kind: 'not-counted' };
+  if (!healthy && mayGoUnhealthy(budget)) return { kind: 'not-counted', budget: name };
 
   const write = writeContextOf(context, budgets, dryRun);
   await updateObject(budgets.registry, {
     namespace,
-    name: budget.metadata?.name ?? '',
+    name,
     rules: statusRulesFor(budgets.registry.kind),
     context: write,
     warnings: context.warnings,
@@ -81,7 +82,7 @@ function counted(current: KubeObject | undefined, podName: string, now: string):
   const name = metadata?.name ?? '';
   const { disruptionsAllowed = 0, disruptedPods = {}, observedGeneration = 0 } = status ?? {};
   if (observedGeneration < (metadata?.generation ?? 0)) {
-    throw refused(10, `The disruption budget ${name} is still being processed by the server.`);
+    throw stillProcessed(name);
   }
   if (disruptionsAllowed < 0) throw forbidden(resource, name, 'pdb disruptions allowed is negative');
   if (Object.keys(disruptedPods).length > maxUnseen) {
@@ -100,6 +101,11 @@ function reasonOf(name: string, status: V1PodDisruptionBudgetStatus | undefined)
     return `The disruption budget ${name} does not allow evicting pods currently because it failed sync: ${condition.message}`;
   }
   return `The disruption budget ${name} needs ${status?.desiredHealthy ?? 0} healthy pods and has ${status?.currentHealthy ?? 0} currently`;
+}
+
+/** The refusal while the numbers of a budget are not those of what is there now: the client comes again. */
+export function stillProcessed(name: string): StatusError {
+  return refused(10, `The disruption budget ${name} is still being processed by the server.`);
 }
 
 function refused(retryAfterSeconds: number, message: string): StatusError {

@@ -1,11 +1,11 @@
-import { badRequest } from '@coffer/api/errors/status-error';
+import { badRequest, isReason } from '@coffer/api/errors/status-error';
 import type { V1Pod } from '@coffer/api/generated/types';
 import { viewAs } from '@coffer/api/kinds/define-kind';
 import { isPodReady, isPodTerminal } from '@coffer/api/kinds/pod-state';
 import type { KubeObject } from '@coffer/api/meta/object';
 import { cloneJson, isRecord } from '@coffer/api/meta/safe-object';
 import type { HttpResponse } from '@coffer/base/http/handler';
-import { deleteObject } from '../../registry/generic/delete.ts';
+import { checkPreconditions, deleteObject } from '../../registry/generic/delete.ts';
 import { updateObject } from '../../registry/generic/update.ts';
 import type { RequestContext } from '../../request/context.ts';
 import { readObject } from '../decode-body.ts';
@@ -15,10 +15,10 @@ import { deleteOptionsFromBody } from '../options/delete-options.ts';
 import { parseWriteOptions } from '../options/write-options.ts';
 import { respondObject } from '../respond.ts';
 import { admissionAttributes, type Scope, writeContextOf } from '../scope.ts';
-import { askBudget } from './disruption-budgets.ts';
+import { askBudget, stillProcessed } from './disruption-budgets.ts';
 import { statusRulesFor } from './status.ts';
 
-const body = { group: 'policy', version: 'v1', kind: 'Eviction' };
+const body = { group: 'policy', version: 'v1', kind: 'Eviction', acceptedApiVersions: ['policy/v1beta1'] };
 
 /**
  * POST `pods/…/eviction`: deletes the pod, gracefully, when its disruption budget has room. A pod that does not run yet, or any more, is
@@ -38,16 +38,22 @@ export async function evictPod(context: RequestContext, scope: Scope, budgets: S
   await scope.tools.admission.validate(attributes);
 
   const pod = viewAs<V1Pod>(stored.peek());
-  let unhealthy = false;
+  let uncounted: string | undefined;
   if (budgets !== undefined && isDisrupted(pod)) {
     const healthy = isPodReady(pod);
     const answer = await askBudget(context, budgets, pod, { healthy, dryRun: options.dryRun });
     if (answer.kind === 'unsupported') return respondObject(context, 500, answer.status, format);
-    unhealthy = answer.kind === 'not-counted';
+    if (answer.kind === 'not-counted') uncounted = answer.budget;
   }
-  // A pod that was let go because it is not healthy must not have become so.
-  const unchanged = unhealthy && options.preconditions?.resourceVersion === undefined ? String(stored.revision) : undefined;
-  await evict(context, scope, options, unchanged);
+  if (uncounted === undefined || options.preconditions?.resourceVersion !== undefined) await evict(context, scope, options, undefined);
+  else {
+    // A pod that was let go because it is not healthy must not have become so.
+    try {
+      await evict(context, scope, options, String(stored.revision));
+    } catch (error) {
+      throw isReason(error, 'Conflict') ? stillProcessed(uncounted) : error;
+    }
+  }
   return respondObject(context, 201, { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 }, format);
 }
 
@@ -71,9 +77,8 @@ async function evict(context: RequestContext, scope: Scope, options: DeleteOptio
       context: write,
       warnings: context.warnings,
       change: (current) => {
-        const marked = withCondition(current as KubeObject, write.now);
-        if (expected !== undefined) marked.metadata.resourceVersion = expected;
-        return marked;
+        if (current !== undefined && preconditions !== undefined) checkPreconditions(registry, current, preconditions);
+        return withCondition(current as KubeObject, write.now);
       },
       validateCreate: () => {},
       validateUpdate: () => {},

@@ -84,7 +84,7 @@ async function planDeletion(registry: Registry, request: DeleteRequest, current:
   const { options } = request;
   const { strategy } = registry;
   const old = registry.served(current);
-  checkPreconditions(registry, old, options);
+  checkPreconditions(registry, old, options.preconditions ?? {});
   const object = registry.servedCopy(current);
   const nowMs = registry.clock.now();
   const grace = applyGrace(registry, object, options, nowMs);
@@ -103,8 +103,11 @@ async function planDeletion(registry: Registry, request: DeleteRequest, current:
 }
 
 /** Preconditions name the kind, not the resource, as upstream's early check does. */
-function checkPreconditions(registry: Registry, object: KubeObject, options: DeleteOptions): void {
-  const { uid, resourceVersion } = options.preconditions ?? {};
+export function checkPreconditions(
+  registry: Registry,
+  object: KubeObject,
+  { uid, resourceVersion }: NonNullable<DeleteOptions['preconditions']>,
+): void {
   const gr = { group: registry.gr.group, resource: registry.resource.kind };
   const { metadata } = object;
   const name = metadata.name ?? '';
