@@ -111,6 +111,15 @@ describe('node ports', () => {
   });
 });
 
+it('names of elsewhere have no internal traffic policy', async () => {
+  const elsewhere = { type: 'ExternalName', externalName: 'a.b' };
+  const alias = await create('alias-policy', { ...elsewhere, internalTrafficPolicy: 'Local' });
+  expect([alias.status, alias.json.spec.internalTrafficPolicy]).toEqual([201, undefined]);
+  expect((await create('internal', {})).json.spec.internalTrafficPolicy).toBe('Cluster');
+  expect((await patch('internal', elsewhere)).json.spec).not.toHaveProperty('internalTrafficPolicy');
+  expect((await create('unknown-policy', { ...elsewhere, internalTrafficPolicy: 'Far' })).status).toBe(422);
+});
+
 it('every answer about Endpoints says that they are deprecated', async () => {
   const text = '299 - "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"';
   const endpoints = '/api/v1/namespaces/ns/endpoints';

@@ -39,7 +39,7 @@ export async function runEndpointSliceController(deps: LoopDeps, signal: AbortSi
         const wanted =
           service === undefined || !hasSelector(service)
             ? []
-            : familiesOf(service).flatMap((family) => contents(backendsOf(service, pods, family), family, zoneOf));
+            : familiesOf(service).flatMap((family) => contents(service, backendsOf(service, pods, family), family, zoneOf));
         const frame = service === undefined ? undefined : frameOf(service, times.annotation(service, pods));
         if (service === undefined) times.forget(key);
         try {
@@ -72,7 +72,12 @@ function labelsOf(service: V1Service): Record<string, string> {
   };
 }
 
-function contents(backends: readonly Backend[], family: IpFamily, zoneOf: (node: string) => string | undefined): SliceContent[] {
+function contents(
+  service: V1Service,
+  backends: readonly Backend[],
+  family: IpFamily,
+  zoneOf: (node: string) => string | undefined,
+): SliceContent[] {
   const groups = byPorts(backends);
   // A service without endpoints still has a slice that says so.
   if (groups.length === 0) return [{ addressType: family, endpoints: [], ports: [] }];
@@ -87,7 +92,9 @@ function contents(backends: readonly Backend[], family: IpFamily, zoneOf: (node:
     for (let at = 0; at < group.length; at += MAX_ENDPOINTS) {
       chunks.push({
         addressType: family,
-        endpoints: group.slice(at, at + MAX_ENDPOINTS).map((backend) => endpoint(backend, zoneOf)),
+        endpoints: group
+          .slice(at, at + MAX_ENDPOINTS)
+          .map((backend) => withHints(endpoint(backend, zoneOf), service.spec?.trafficDistribution)),
         ports,
       });
     }
@@ -107,4 +114,13 @@ function endpoint(backend: Backend, zoneOf: (node: string) => string | undefined
     ...(nodeName === undefined ? {} : { nodeName }),
     ...(zone === undefined ? {} : { zone }),
   };
+}
+
+/** Tells proxies near which endpoint they should be to use it, where the service asks for that. */
+function withHints(endpoint: V1Endpoint, distribution: string | undefined): V1Endpoint {
+  if (distribution === undefined || endpoint.conditions?.ready !== true) return endpoint;
+  const forZones = endpoint.zone === undefined ? {} : { forZones: [{ name: endpoint.zone }] };
+  const forNodes = endpoint.nodeName === undefined || distribution !== 'PreferSameNode' ? {} : { forNodes: [{ name: endpoint.nodeName }] };
+  const hints = { ...forZones, ...forNodes };
+  return Object.keys(hints).length === 0 ? endpoint : { ...endpoint, hints };
 }

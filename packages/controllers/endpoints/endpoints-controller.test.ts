@@ -1,5 +1,5 @@
 import type { V1EndpointSlice, V1Endpoints } from '@coffer/api/generated/types';
-import { ENDPOINT_SLICES, ENDPOINTS, PODS, SERVICES } from '@coffer/client/rest/well-known';
+import { ENDPOINT_SLICES, ENDPOINTS, NODES, PODS, SERVICES } from '@coffer/client/rest/well-known';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { TestCluster } from '../testing/test-cluster.ts';
 import { runEndpointSliceController } from './endpoint-slice-controller.ts';
@@ -144,6 +144,23 @@ describe('endpoints of services', () => {
     await cluster.settle();
     expect(endpoints()).toBeDefined();
     expect(endpoints()?.subsets ?? []).toEqual([]);
+  });
+
+  it.each([
+    [undefined, undefined],
+    ['PreferClose', { forZones: [{ name: 'z1' }] }],
+    ['PreferSameZone', { forZones: [{ name: 'z1' }] }],
+    ['PreferSameNode', { forZones: [{ name: 'z1' }], forNodes: [{ name: 'n1' }] }],
+  ])('hints at who should use a ready endpoint when traffic is distributed by %s', async (trafficDistribution, hints) => {
+    cluster.api.put(NODES, { metadata: { name: 'n1', labels: { 'topology.kubernetes.io/zone': 'z1' } } });
+    putService({ trafficDistribution });
+    putPod('a', '10.0.0.1');
+    putPod('b', '10.0.0.2', false);
+    await cluster.settle();
+    expect(slices()[0]?.endpoints?.map((endpoint) => [endpoint.zone, endpoint.hints])).toEqual([
+      ['z1', hints],
+      ['z1', undefined],
+    ]);
   });
 
   it('orders ports and addresses of Endpoints as Kubernetes does', async () => {

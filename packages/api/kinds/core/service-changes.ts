@@ -9,7 +9,7 @@ import type { KubeObject } from '../../meta/object.ts';
 import { equalJson } from '../../meta/safe-object.ts';
 import { viewAs } from '../define-kind.ts';
 import type { Draft } from './pod/pod-defaults.ts';
-import { isExternallyAccessible, needsHealthCheck } from './service-validation.ts';
+import { isExternallyAccessible, needsHealthCheck, trafficPolicies } from './service-validation.ts';
 
 type Spec = Draft<V1ServiceSpec>;
 
@@ -17,6 +17,7 @@ type Spec = Draft<V1ServiceSpec>;
 export function prepareServiceCreate(object: KubeObject): void {
   const spec = draftOf(object);
   if ((spec.clusterIP ?? '') !== '' && (spec.clusterIPs ?? []).length === 0) spec.clusterIPs = [spec.clusterIP ?? ''];
+  dropInternalPolicy(spec);
 }
 
 /** A change of a service, in place. */
@@ -26,6 +27,7 @@ export function prepareServiceUpdate(object: KubeObject, old: KubeObject): void 
   keepAllocated(spec, before);
   syncAddresses(spec, before);
   dropUnused(spec, before);
+  dropInternalPolicy(spec);
 }
 
 /** Services of these types get a port on every node. */
@@ -92,6 +94,11 @@ function dropUnused(spec: Spec, before: V1ServiceSpec): void {
     if (same('loadBalancerClass')) delete spec.loadBalancerClass;
   }
   if (isExternallyAccessible(before) && !isExternallyAccessible(spec) && same('externalTrafficPolicy')) delete spec.externalTrafficPolicy;
+}
+
+/** Taken from clients of old and never shown: there is nothing to route. A value that nobody knows is left for the check to find. */
+function dropInternalPolicy(spec: Spec): void {
+  if (!hasAddress(spec) && trafficPolicies.includes(spec.internalTrafficPolicy ?? '')) delete spec.internalTrafficPolicy;
 }
 
 function nodePorts(spec: V1ServiceSpec): number[] {

@@ -14,7 +14,7 @@ import { validatePort } from './pod/handler-validation.ts';
 
 const protocols = ['SCTP', 'TCP', 'UDP'];
 const types = ['ClusterIP', 'ExternalName', 'LoadBalancer', 'NodePort'];
-const trafficPolicies = ['Cluster', 'Local'];
+export const trafficPolicies = ['Cluster', 'Local'];
 const distributions = ['PreferClose', 'PreferSameZone', 'PreferSameNode'];
 const maxAffinitySeconds = 86_400;
 const kubeletPort = 10_250;
