@@ -243,8 +243,18 @@ describe('update', () => {
       spec: { holderIdentity: 'me' },
     });
     expect(lease.status).toBe(201);
-    const blind = await api.request('PUT', '/apis/coordination.k8s.io/v1/namespaces/ns/leases/l', { metadata: { name: 'l' }, spec: {} });
-    expect(blind.json.message).toContain('metadata.resourceVersion: Invalid value: 0: must be specified for an update');
+    const spec = { limits: [{ type: 'Pod' }] };
+    const range = await api.request('PUT', '/api/v1/namespaces/ns/limitranges/r', { metadata: { name: 'r' }, spec });
+    expect(range.status).toBe(201);
+    const runtimes = '/apis/node.k8s.io/v1/runtimeclasses';
+    expect((await api.request('PUT', `${runtimes}/r`, { metadata: { name: 'r' }, handler: 'h' })).status).toBe(201);
+    for (const [url, object] of [
+      ['/apis/coordination.k8s.io/v1/namespaces/ns/leases/l', { metadata: { name: 'l' }, spec: {} }],
+      [`${runtimes}/r`, { metadata: { name: 'r' }, handler: 'h' }],
+    ] as const) {
+      const blind = await api.request('PUT', url, object);
+      expect(blind.json.message).toContain('metadata.resourceVersion: Invalid value: 0: must be specified for an update');
+    }
   });
 });
 

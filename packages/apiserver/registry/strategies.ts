@@ -35,6 +35,7 @@ export function builtInStrategies(deps: StrategyDeps): (group: string, resource:
     'coordination.k8s.io/leases': leaseStrategy,
     'discovery.k8s.io/endpointslices': endpointSliceStrategy,
     'events.k8s.io/events': { allowCreateOnUpdate: true, garbageCollection: 'unsupported' },
+    'node.k8s.io/runtimeclasses': { allowCreateOnUpdate: true, allowUnconditionalUpdate: false },
     'rbac.authorization.k8s.io/clusterrolebindings': { allowCreateOnUpdate: true },
     'rbac.authorization.k8s.io/clusterroles': { allowCreateOnUpdate: true },
     'rbac.authorization.k8s.io/rolebindings': { allowCreateOnUpdate: true },
@@ -72,6 +73,7 @@ const priorityClassStrategy: Strategy = {
 
 /** A LimitRange needs no name of its user's choice. */
 const limitRangeStrategy: Strategy = {
+  allowCreateOnUpdate: true,
   prepareForCreate({ metadata }) {
     if ((metadata.name ?? '') === '') metadata.name = randomUUID();
   },

@@ -1,4 +1,17 @@
-/** Owners known to be gone, so that their thousand dependents do not each ask for them. UIDs never come back. Bounded, oldest forgotten. */
+/** An owner as its dependents name it. */
+export interface OwnerIdentity {
+  readonly group: string;
+  readonly kind: string;
+  /** Empty for owners of the cluster. */
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+}
+
+/**
+ * Owners known to be gone, so that their thousand dependents do not each ask for them. UIDs never come back, but any dependent may name
+ * the UID of a living object with another kind, name or place: only owners named exactly so are gone. Bounded, oldest forgotten.
+ */
 export class AbsentOwners {
   readonly #limit: number;
   readonly #keys = new Set<string>();
@@ -7,15 +20,18 @@ export class AbsentOwners {
     this.#limit = limit;
   }
 
-  /** Gone as seen from this namespace; empty for owners of the cluster. */
-  add(uid: string, namespace: string): void {
-    this.#keys.add(`${uid}\n${namespace}`);
+  add(owner: OwnerIdentity): void {
+    this.#keys.add(keyOf(owner));
     if (this.#keys.size <= this.#limit) return;
     const oldest = this.#keys.values().next();
     if (!oldest.done) this.#keys.delete(oldest.value);
   }
 
-  has(uid: string, namespace: string): boolean {
-    return this.#keys.has(`${uid}\n${namespace}`);
+  has(owner: OwnerIdentity): boolean {
+    return this.#keys.has(keyOf(owner));
   }
+}
+
+function keyOf({ uid, group, kind, namespace, name }: OwnerIdentity): string {
+  return [uid, group, kind, namespace, name].join('\n');
 }

@@ -44,9 +44,14 @@ export class Collector {
     if (node.beingDeleted && !node.deletingDependents) return;
     const resource = this.#resourceOfNode(node);
     if (resource === undefined) return;
+    if (resource.namespaced && node.namespace === '') {
+      // Named by an object of the cluster, which does not say where this one is: other dependents must not suffer from that.
+      this.#deps.graph.remove(node.uid);
+      return;
+    }
     const latest = await this.#look(resource, node.namespace, node.name);
     if (latest === undefined || latest.metadata?.uid !== node.uid) {
-      this.#absent.add(node.uid, node.namespace);
+      this.#absent.add({ ...resource, namespace: node.namespace, name: node.name, uid: node.uid });
       this.#deps.graph.remove(node.uid);
       return;
     }
@@ -112,15 +117,16 @@ export class Collector {
   }
 
   async #ownerState(node: GraphNode, reference: V1OwnerReference): Promise<OwnerState> {
-    if (this.#absent.has(reference.uid, '') || this.#absent.has(reference.uid, node.namespace)) return 'dangling';
     const resource = this.#deps.resourceOf(reference);
     if (resource === undefined) throw new UnknownOwnerKindError(reference);
     // A cluster-wide object cannot have a namespaced owner; nothing says that this one is gone.
     if (resource.namespaced && node.namespace === '') return 'solid';
     const namespace = resource.namespaced ? node.namespace : '';
+    const identity = { ...resource, namespace, name: reference.name, uid: reference.uid };
+    if (this.#absent.has(identity)) return 'dangling';
     const owner = await this.#look(resource, namespace, reference.name);
     if (owner === undefined || owner.metadata?.uid !== reference.uid) {
-      this.#absent.add(reference.uid, namespace);
+      this.#absent.add(identity);
       return 'dangling';
     }
     this.#deps.graph.linkLiving(node, resource, owner.metadata);

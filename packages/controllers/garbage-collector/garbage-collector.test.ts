@@ -165,6 +165,26 @@ describe('garbage collector', () => {
     expect(names(SECRETS)).toEqual([]);
   });
 
+  it('spares true dependents when others name their owner with another kind, name or place', async () => {
+    put(CONFIG_MAPS, 'owner');
+    put(CONFIG_MAPS, 'gone', [{ ref: NODES, name: 'nobody' }]);
+    put(NODES, 'n', [{ ref: CONFIG_MAPS, name: 'owner' }]);
+    put(PODS, 'a', [{ ref: SECRETS, name: 'owner' }]);
+    put(PODS, 'b', [{ ref: CONFIG_MAPS, name: 'other', uid: 'u-owner' }]);
+    put(PODS, 'c', [{ ref: NODES, name: 'owner' }]);
+    await start();
+    put(SECRETS, 's', [{ ref: CONFIG_MAPS, name: 'owner' }]);
+    put(SECRETS, 't', [
+      { ref: CONFIG_MAPS, name: 'gone' },
+      { ref: CONFIG_MAPS, name: 'owner' },
+    ]);
+    await cluster.settle();
+    expect([names(PODS), names(NODES), names(SECRETS)]).toEqual([[], ['n'], ['s', 't']]);
+    await remove(CONFIG_MAPS, 'owner', 'Background');
+    await cluster.settle();
+    expect([names(NODES), names(SECRETS)]).toEqual([['n'], []]);
+  });
+
   it('notices deletions it missed', async () => {
     put(CONFIG_MAPS, 'owner', [{ ref: NODES, name: 'n' }]);
     put(NODES, 'n');

@@ -6,14 +6,16 @@ import { isRecord } from '@coffer/api/meta/safe-object';
 import { ipWarnings } from '@coffer/api/validation/ip';
 
 /**
- * Keeps the owners, which kubelets have corrupted through their status writes, and from the old status what was left out: the class
- * of service (older kubelets drop it) and the generations that were observed.
+ * Keeps the owners, which kubelets have corrupted through their status writes, since when the pod is deleted, and from the old status
+ * what was left out: the class of service (older kubelets drop it) and the generations that were observed.
  */
 export function keepPodFields(object: KubeObject, old: KubeObject): void {
   const { metadata } = object;
-  const { ownerReferences } = old.metadata;
+  const { ownerReferences, deletionTimestamp } = old.metadata;
   if (ownerReferences === undefined) delete metadata.ownerReferences;
   else metadata.ownerReferences = ownerReferences;
+  if (deletionTimestamp === undefined) delete metadata.deletionTimestamp;
+  else metadata.deletionTimestamp = deletionTimestamp;
   const status = statusOf(object);
   const before = statusOf(old);
   const { conditions } = status;

@@ -53,6 +53,9 @@ describe('status', () => {
     expect(second.json.status).toMatchObject({ observedGeneration: 1, qosClass: 'BestEffort' });
     const seen = second.json.status.conditions.map((condition: { observedGeneration?: number }) => condition.observedGeneration);
     expect(seen).toEqual([1, undefined]);
+    const metadata = { deletionTimestamp: '2026-01-01T00:00:00Z' };
+    const alive = await api.request('PATCH', `${pods}/seen/status`, { metadata }, merge);
+    expect([alive.status, alive.json.metadata.deletionTimestamp]).toEqual([200, undefined]);
     const changed = await write({ qosClass: 'Guaranteed' });
     expect([changed.status, changed.json.message]).toEqual([422, expect.stringContaining('status.qosClass: Invalid value: "Guaranteed"')]);
   });
