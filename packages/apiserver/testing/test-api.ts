@@ -58,7 +58,7 @@ export interface TestResponse {
 
 export interface TestApiOptions {
   readonly plugins?: readonly AdmissionPlugin[];
-  /** Asked only when an update turns out to create. */
+  /** Asked where a request comes to more than its own verb. */
   readonly authorizer?: Authorizer;
   readonly nodeApiFor?: (nodeName: string) => NodeApi | undefined;
   /** Where admission counts. */

@@ -137,6 +137,41 @@ describe('exec over WebSocket', () => {
   });
 });
 
+describe('opening a stream with GET', () => {
+  const refusing = (error?: string) =>
+    openTestApi({
+      nodeApiFor: () => echoNode,
+      authorizer: {
+        authorize: ({ verb, subresource }) =>
+          verb === 'create' && ['exec', 'attach', 'portforward'].includes(subresource)
+            ? { decision: 'no-opinion', reason: 'nobody said so', ...(error === undefined ? {} : { error }) }
+            : { decision: 'allow', reason: '' },
+      },
+    });
+
+  it.each(['exec', 'attach', 'portforward'])('needs the permission to create as well (%s)', async (subresource) => {
+    const guarded = await refusing();
+    await guarded.request('POST', '/api/v1/namespaces/ns/pods', {
+      metadata: { name: 'p' },
+      spec: { nodeName: 'n1', containers: [{ name: 'c', image: 'i' }] },
+    });
+    const refused = await guarded.request('GET', `${pod}/${subresource}?command=ls&stdout=1`);
+    expect(refused.json).toMatchObject({ code: 403, message: 'pods "p" is forbidden: nobody said so' });
+    const missing = await guarded.request('GET', `/api/v1/namespaces/ns/pods/none/${subresource}`);
+    expect(missing.status).toBe(403);
+    const created = await guarded.request('POST', `${pod}/${subresource}?command=ls&stdout=1`);
+    expect(created.json).toMatchObject({ message: 'Upgrade request required' });
+    await guarded.close();
+  });
+
+  it('says why the permission could not be checked', async () => {
+    const guarded = await refusing('no webhook');
+    const failed = await guarded.request('GET', `${pod}/exec`);
+    expect(failed.json).toMatchObject({ code: 500, message: 'Internal error occurred: no webhook' });
+    await guarded.close();
+  });
+});
+
 describe('exec without a connection to take over', () => {
   it.each([
     [`${pod}/exec?command=ls&stdout=1`, 'Upgrade request required'],

@@ -1,8 +1,9 @@
-import { badRequest, internalError } from '@coffer/api/errors/status-error';
+import { badRequest, forbidden, internalError } from '@coffer/api/errors/status-error';
 import { type NodeApi, NodeRefusal } from '@coffer/api/node/node-api';
 import { forwardTo } from '@coffer/api/node/process-channels';
 import type { HttpResponse } from '@coffer/base/http/handler';
 import type { RequestContext } from '../../request/context.ts';
+import { authorizeVerb } from '../authorize-verb.ts';
 import type { SubresourceHandler } from '../dispatch.ts';
 import { headerText } from '../negotiation.ts';
 import { boolParameter } from '../options/query.ts';
@@ -29,6 +30,7 @@ async function connectPod(
   deps: ConnectDeps,
 ): Promise<HttpResponse> {
   const { namespace, name } = context.info;
+  await requireCreate(context, scope);
   const pod = scope.registry.served(scope.registry.get(namespace, name));
   const attributes = admissionAttributes(context, scope, 'CONNECT', { name, object: undefined, oldObject: pod, dryRun: false });
   await scope.tools.admission.admit(attributes);
@@ -62,6 +64,15 @@ async function connectPod(
     const run = await node[subresource](ref, options, http.signal);
     return serveExec(http, { kind: subresource, options, run, clock: scope.tools.clock });
   });
+}
+
+/** A WebSocket opens with GET, which readers may send as well: whoever opens a stream must be allowed to create. Throws StatusError 403 or 500. */
+async function requireCreate(context: RequestContext, scope: Scope): Promise<void> {
+  if (context.info.verb === 'create') return;
+  const { decision, reason, error } = await authorizeVerb(context, scope, 'create');
+  if (decision === 'allow') return;
+  if (error !== undefined) throw internalError(error);
+  throw forbidden(scope.registry.gr, context.info.name, reason);
 }
 
 /** What a kubelet refuses reaches the client as it is: clients print the text. */
