@@ -1,6 +1,7 @@
 import { readFile, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StatusError } from '@coffer/api/errors/status-error';
+import type { V1VolumeMount } from '@coffer/api/generated/types';
 import { isRecord } from '@coffer/api/meta/safe-object';
 import { parseQuantity, quantityValue } from '@coffer/api/quantity/quantity';
 import { CONFIG_MAPS, PODS, SECRETS } from '@coffer/client/rest/well-known';
@@ -184,6 +185,47 @@ describe('directories of volumes', () => {
     const allocatable = recordOf(node.node()?.status).allocatable;
     const nodeBytes = Number(quantityValue(parseQuantity(String(recordOf(allocatable).memory))));
     expect(await sizes('open')).toEqual([1, 1024, nodeBytes / 1024 / 1024]);
+  });
+});
+
+describe('recursively read-only mounts', () => {
+  const mount = (mountPath: string, more: object) => ({ name: 'v', mountPath, readOnly: true, ...more });
+  const create = (...mounts: object[]) =>
+    node.createPod('p', {
+      containers: [{ name: 'c', image: 'i', volumeMounts: mounts as V1VolumeMount[] }],
+      volumes: [{ name: 'v', emptyDir: {} }],
+    });
+  const shown = () => node.pod('p').status.containerStatuses?.[0]?.volumeMounts?.map(({ recursiveReadOnly }) => recursiveReadOnly);
+
+  it('are made and shown where the runtime can', async () => {
+    create(
+      mount('/all', { recursiveReadOnly: 'Enabled' }),
+      mount('/may', { recursiveReadOnly: 'IfPossible' }),
+      mount('/one', {}),
+      mount('/none', { readOnly: false }),
+    );
+    await phase('p', 'Running');
+    expect(shown()).toEqual(['Enabled', 'Enabled', 'Disabled', undefined]);
+    const made = node.runtime.find('c')?.config.mounts.filter(({ containerPath }) => /^\/(all|may|one|none)$/.test(containerPath));
+    expect(made?.map(({ recursiveReadOnly }) => recursiveReadOnly)).toEqual([true, true, false, false]);
+    expect(node.node()?.status).toMatchObject({
+      runtimeHandlers: [{ name: '', features: { recursiveReadOnlyMounts: true, userNamespaces: false } }],
+    });
+  });
+
+  it('keep a pod from starting where the runtime cannot, unless they need not be', async () => {
+    node.runtime.handlers = [];
+    await node.crash();
+    await node.boot();
+    create(mount('/may', { recursiveReadOnly: 'IfPossible' }), mount('/all', { recursiveReadOnly: 'Enabled' }));
+    await node.until(() =>
+      expect(node.pod('p').status.containerStatuses?.[0]?.state?.waiting).toEqual({
+        reason: 'CreateContainerConfigError',
+        message:
+          'failed to resolve recursive read-only mode: volume "v" requested recursive read-only mode, but it is not supported by the runtime',
+      }),
+    );
+    expect(shown()).toEqual(['Disabled', 'Disabled']);
   });
 });
 

@@ -54,6 +54,7 @@ import {
 import { MemoryStorage } from './volumes/memory-storage.ts';
 import { createMounter } from './volumes/mounter.ts';
 import { PodDirectories } from './volumes/pod-directories.ts';
+import { mountsRecursivelyReadOnly } from './volumes/recursive-read-only.ts';
 import { TokenManager } from './volumes/token-manager.ts';
 import { VolumeManager } from './volumes/volume-manager.ts';
 
@@ -178,6 +179,7 @@ export class NodeRunner {
     this.#backoff = new StartBackoff(clock, options.crashLoopBackOff);
     const event = this.#containerEvent.bind(this);
     this.#killer = new ContainerKiller({ runtime, cache: this.#cache, clock, logger, event, reachOf });
+    const recursiveReadOnly = (pod: Pod) => mountsRecursivelyReadOnly(pod, this.#agent.handlers);
     const starting = new Limiter(options.parallelStarts);
     const starter = new ContainerStarter({
       starting,
@@ -196,6 +198,7 @@ export class NodeRunner {
         services: this.#services,
         allocatable: () => nodeAllocatable,
         memoryCapacityBytes: machine.memoryBytes,
+        recursiveReadOnly,
       },
     });
     this.#resizer = new Resizer({
@@ -225,6 +228,7 @@ export class NodeRunner {
       hostIps: () => this.#hostIps,
       reachOf,
       objectsFor: (pod) => this.#objectsFor(pod),
+      recursiveReadOnly,
       runtimeHandlerOf: (pod) => runtimeHandlerOf(api, pod),
       podEvent: this.#podEvent.bind(this),
     });

@@ -44,13 +44,19 @@ describe('CRI messages', () => {
     expect(security({ security: { runAsUser: 0 } })).toMatchObject({ runAsUser: { value: 0 } });
   });
 
-  it('carry mounts with their propagation', () => {
+  it('carry mounts with their propagation, and whether what is below is read-only', () => {
     const message = containerMessage(
-      shellContainer('i', '', { mounts: [{ ...bind('/h', '/c', true), propagation: 'bidirectional' }] }),
+      shellContainer('i', '', {
+        mounts: [
+          { ...bind('/h', '/c', true), propagation: 'bidirectional' },
+          { ...bind('/h', '/d', true), recursiveReadOnly: true },
+        ],
+      }),
       podConfig('/logs'),
     );
     expect((message as { mounts: object[] }).mounts).toEqual([
-      { hostPath: '/h', containerPath: '/c', readonly: true, propagation: 'PROPAGATION_BIDIRECTIONAL' },
+      { hostPath: '/h', containerPath: '/c', readonly: true, recursiveReadOnly: false, propagation: 'PROPAGATION_BIDIRECTIONAL' },
+      { hostPath: '/h', containerPath: '/d', readonly: true, recursiveReadOnly: true, propagation: 'PROPAGATION_PRIVATE' },
     ]);
   });
 

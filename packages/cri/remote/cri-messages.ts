@@ -39,10 +39,11 @@ export function containerMessage(config: ContainerConfig, pod: PodSandboxConfig)
     workingDir: config.workingDir,
     envs: config.env.map(({ name, value }) => ({ key: name, value })),
     mounts: [
-      ...config.mounts.map(({ hostPath, containerPath, readOnly, propagation }) => ({
+      ...config.mounts.map(({ hostPath, containerPath, readOnly, recursiveReadOnly, propagation }) => ({
         hostPath,
         containerPath,
         readonly: readOnly,
+        recursiveReadOnly: recursiveReadOnly === true,
         propagation: propagations[propagation],
       })),
       ...(config.imageMounts ?? []).map(({ image, containerPath, subPath }) => ({

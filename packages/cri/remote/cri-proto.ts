@@ -14,8 +14,8 @@ enum Protocol { TCP = 0; UDP = 1; SCTP = 2; }
 message PortMapping { Protocol protocol = 1; int32 container_port = 2; int32 host_port = 3; string host_ip = 4; }
 enum MountPropagation { PROPAGATION_PRIVATE = 0; PROPAGATION_HOST_TO_CONTAINER = 1; PROPAGATION_BIDIRECTIONAL = 2; }
 message Mount {
-  string container_path = 1; string host_path = 2; bool readonly = 3; MountPropagation propagation = 5; ImageSpec image = 9;
-  string image_sub_path = 10;
+  string container_path = 1; string host_path = 2; bool readonly = 3; MountPropagation propagation = 5;
+  bool recursive_read_only = 8; ImageSpec image = 9; string image_sub_path = 10;
 }
 enum NamespaceMode { POD = 0; CONTAINER = 1; NODE = 2; TARGET = 3; }
 message NamespaceOption { NamespaceMode network = 1; NamespaceMode pid = 2; NamespaceMode ipc = 3; string target_id = 4; }
@@ -130,7 +130,9 @@ message RuntimeCondition { string type = 1; bool status = 2; string reason = 3; 
 message RuntimeStatus { repeated RuntimeCondition conditions = 1; }
 message StatusRequest { bool verbose = 1; }
 message RuntimeFeatures { bool supplemental_groups_policy = 1; }
-message StatusResponse { RuntimeStatus status = 1; RuntimeFeatures features = 4; }
+message RuntimeHandlerFeatures { bool recursive_read_only_mounts = 1; }
+message RuntimeHandler { string name = 1; RuntimeHandlerFeatures features = 2; }
+message StatusResponse { RuntimeStatus status = 1; repeated RuntimeHandler runtime_handlers = 3; RuntimeFeatures features = 4; }
 
 message ListContainerStatsRequest {}
 message ContainerAttributes { string id = 1; }

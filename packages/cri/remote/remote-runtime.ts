@@ -123,6 +123,10 @@ class RemoteRuntime implements ContainerRuntime {
       limitations: [],
       runsOnHostFiles: false,
       supplementalGroupsPolicy: (answer.features as CriMessage | null)?.supplementalGroupsPolicy === true,
+      handlers: ((answer.runtimeHandlers ?? []) as CriMessage[]).map(({ name, features }) => ({
+        name: String(name),
+        recursiveReadOnlyMounts: (features as CriMessage | null)?.recursiveReadOnlyMounts === true,
+      })),
     };
   }
 

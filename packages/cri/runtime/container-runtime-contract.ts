@@ -1,6 +1,6 @@
 /** The behaviour every container runtime has in common: one suite that each implementation runs, with real containers. */
 import { mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { ContainerRuntime, ContainerStatus, PodSandboxConfig, RuntimeEvent } from './container-runtime.ts';
 import { bind, type ContainerOverrides, eventually, exited, logLines, logText, podConfig, shellContainer } from './contract-fixtures.ts';
@@ -249,6 +249,16 @@ export function describeContainerRuntime(name: string, skip: string | undefined,
           },
         );
         expect(text).toBe('Read-only\nRead-only\nwritten\n');
+      });
+
+      it('makes a mount read-only with all that is mounted below it, where it says that it can', async () => {
+        const can = (await runtime.status()).handlers.some((handler) => handler.name === '' && handler.recursiveReadOnlyMounts);
+        const file = `shm/${basename(directory)}`;
+        // Shared memory of the machine is a mount of its own.
+        const { text } = await run(`for d in one all; do touch /$d/${file} 2>&1 | grep -o "Read-only" || echo ok; done; rm /one/${file}`, {
+          mounts: [bind('/dev', '/one', true), { ...bind('/dev', '/all', true), recursiveReadOnly: can }],
+        });
+        expect(text).toBe(can ? 'ok\nRead-only\n' : 'ok\nok\n');
       });
 
       it('has a root of its own: what one container writes another does not see', async () => {

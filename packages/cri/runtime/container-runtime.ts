@@ -66,6 +66,15 @@ export interface RuntimeStatus {
   readonly runsOnHostFiles: boolean;
   /** Whether `strictGroups` is obeyed and the user of a container is told. */
   readonly supplementalGroupsPolicy: boolean;
+  /** As far as the runtime tells. */
+  readonly handlers: readonly RuntimeHandler[];
+}
+
+/** One way in which a runtime runs containers; the empty name is that of its own choice. */
+export interface RuntimeHandler {
+  readonly name: string;
+  /** Whether `recursiveReadOnly` mounts are possible. */
+  readonly recursiveReadOnlyMounts: boolean;
 }
 
 export interface PodSandboxConfig {
@@ -142,6 +151,8 @@ export interface Mount {
   readonly hostPath: string;
   readonly containerPath: string;
   readonly readOnly: boolean;
+  /** What is mounted below it is read-only, too. Together with `readOnly` and without propagation only. */
+  readonly recursiveReadOnly?: boolean;
   readonly propagation: 'private' | 'host-to-container' | 'bidirectional';
 }
 

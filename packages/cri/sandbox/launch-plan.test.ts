@@ -51,6 +51,16 @@ describe('containerInstructions', () => {
     expect(targets).toEqual(['/var', '/dev/shm', '/etc/resolv.conf', '/etc/app', '/etc/hostname', '/etc/app/conf.d']);
   });
 
+  it('makes what is mounted below a volume read-only only where it is asked to', () => {
+    const below = containerInstructions(
+      input({ mounts: [bind('/a', '/a', true), { ...bind('/b', '/b', true), recursiveReadOnly: true }] }),
+    ).filter(([name, , target]) => name === 'attach' && (target === '/a' || target === '/b'));
+    expect(below.map(([, , target, , , readOnlyBelow]) => [target, readOnlyBelow])).toEqual([
+      ['/a', 0],
+      ['/b', 1],
+    ]);
+  });
+
   it('lets no device of a volume or of the root be opened, unless privileged', () => {
     const attributes = (overrides: Parameters<typeof shellContainer>[2]) =>
       containerInstructions(input({ mounts: [bind('/a', '/a', true)], ...overrides }))

@@ -81,8 +81,10 @@ export function containerInstructions(input: LaunchInput): Instruction[] {
     ...rootMounts(input),
     ['pivot', paths.root],
     ...deviceLinks(),
-    ...devices.map(({ name, target }): Instruction => ['attach', name, target, mountAttributes.noSuid, mountFlags.private]),
-    ...volumes.map(({ name, target, attributes, propagation }): Instruction => ['attach', name, target, attributes, propagation]),
+    ...devices.map(({ name, target }): Instruction => ['attach', name, target, mountAttributes.noSuid, mountFlags.private, 0]),
+    ...volumes.map(
+      ({ name, target, attributes, propagation, below }): Instruction => ['attach', name, target, attributes, propagation, below ? 1 : 0],
+    ),
     ...(security.privileged || input.unsafeReveal.length > 0 ? [] : procRestrictions(config)),
     ...workingDirectory(config, false),
     ...(security.readOnlyRootFilesystem ? [['readonly_root'] as const] : []),
@@ -163,6 +165,8 @@ interface PlannedMount {
   readonly target: string;
   readonly attributes: number;
   readonly propagation: number;
+  /** Whether what is mounted below is read-only, too, if this is. */
+  readonly below: boolean;
 }
 
 /** The container's volumes and the files every pod gets, parents before children. */
@@ -173,7 +177,7 @@ function mounts(input: LaunchInput): PlannedMount[] {
   const given = new Set(config.mounts.map(({ containerPath }) => normalized(containerPath)));
   const add = (source: string | undefined, target: string, extra: number): void => {
     if (source !== undefined && !given.has(target)) {
-      planned.push({ source, target, attributes: attributes | extra, propagation: mountFlags.private });
+      planned.push({ source, target, attributes: attributes | extra, propagation: mountFlags.private, below: false });
     }
   };
   if (input.plainUser) add('/sys', '/sys', mountAttributes.readOnly);
@@ -188,6 +192,7 @@ function mounts(input: LaunchInput): PlannedMount[] {
       target: normalized(mount.containerPath),
       attributes: attributes | (mount.readOnly ? mountAttributes.readOnly : 0),
       propagation: propagations[mount.propagation],
+      below: mount.recursiveReadOnly === true,
     });
   }
   return planned

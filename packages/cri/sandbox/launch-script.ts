@@ -208,11 +208,11 @@ my %DO = (
     $tree{$name} = { descriptor => $descriptor, directory => -d $path };
     1;
   },
-  # attach NAME PATH ATTRIBUTES PROPAGATION
+  # attach NAME PATH ATTRIBUTES PROPAGATION READ_ONLY_BELOW
   attach => sub {
-    my ($name, $path, $set, $propagation) = @_;
+    my ($name, $path, $set, $propagation, $below) = @_;
     my $from = $tree{$name};
-    set_attributes($from->{descriptor}, $set & 1, 0, 0) == 0 or return undef;
+    set_attributes($from->{descriptor}, $set & 1, 0, $below) == 0 or return undef;
     set_attributes($from->{descriptor}, $set & ~1, $propagation, 1) == 0 or return undef;
     my $done = move_tree($from->{descriptor}, target($path, $from->{directory})) == 0;
     close_descriptor($from->{descriptor});

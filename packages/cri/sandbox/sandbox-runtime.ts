@@ -185,6 +185,7 @@ class SandboxRuntime implements SandboxContainerRuntime {
       ],
       runsOnHostFiles: true,
       supplementalGroupsPolicy: true,
+      handlers: [{ name: '', recursiveReadOnlyMounts: true }],
     };
   }
 

@@ -10,7 +10,7 @@ import { equalJson, getOwn, isRecord } from '@coffer/api/meta/safe-object';
 import { type BackoffOptions, backoffDelayMs } from '@coffer/base/backoff';
 import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
-import type { ContainerRuntime } from '@coffer/cri/runtime/container-runtime';
+import type { ContainerRuntime, RuntimeHandler } from '@coffer/cri/runtime/container-runtime';
 import { type EventRecorder, type KubeletApi, resources } from '../deps.ts';
 import type { PressureCondition } from '../eviction/pressure.ts';
 import { extendedResources, type NodeFacts, nodeLabels, nodeStatus } from './node-status.ts';
@@ -38,6 +38,7 @@ const leaseNamespace = 'kube-node-lease';
 export class NodeAgent {
   readonly #deps: NodeAgentDeps;
   #sent: V1NodeStatus | undefined;
+  #handlers: readonly RuntimeHandler[] = [];
   #sentAtMs = 0;
   #lease: KubeObject | undefined;
   #node: KubeObject | undefined;
@@ -62,6 +63,11 @@ export class NodeAgent {
     const node = await api.get({ resource: resources.nodes, namespace: undefined, name: facts.nodeName });
     this.#node = node;
     return node;
+  }
+
+  /** Handlers of the runtime, as of the last report. */
+  get handlers(): readonly RuntimeHandler[] {
+    return this.#handlers;
   }
 
   /** Records an event about this node. */
@@ -123,6 +129,7 @@ export class NodeAgent {
   async #observe(previous: readonly V1NodeCondition[]): Promise<V1NodeStatus> {
     const { runtime, facts, clock, pressure } = this.#deps;
     const [status, images, short] = await Promise.all([runtime.status(), runtime.listImages().catch(() => []), pressure()]);
+    this.#handlers = status.handlers;
     return nodeStatus(
       facts,
       {

@@ -1,6 +1,6 @@
 /** What the Node object says: labels, capacity, conditions, addresses. Pure; upstream's reasons and messages. */
-import type { V1NodeAddress, V1NodeCondition, V1NodeStatus } from '@coffer/api/generated/types';
-import type { ImageStatus, RuntimeStatus } from '@coffer/cri/runtime/container-runtime';
+import type { V1NodeAddress, V1NodeCondition, V1NodeRuntimeHandler, V1NodeStatus } from '@coffer/api/generated/types';
+import type { ImageStatus, RuntimeHandler, RuntimeStatus } from '@coffer/cri/runtime/container-runtime';
 import type { PressureCondition } from '../eviction/pressure.ts';
 import { rfc3339 } from '../pods/time-format.ts';
 import type { Machine } from './machine.ts';
@@ -93,12 +93,18 @@ export function nodeStatus(facts: NodeFacts, seen: NodeObservation, previous: re
       architecture: machine.architecture,
       swap: { capacity: machine.swapBytes },
     },
+    ...(seen.runtime.handlers.length === 0 ? {} : { runtimeHandlers: seen.runtime.handlers.map(handlerStatus) }),
     ...(seen.runtime.supplementalGroupsPolicy ? { features: { supplementalGroupsPolicy: true } } : {}),
     images: [...seen.images]
       .sort((a, b) => b.sizeBytes - a.sizeBytes)
       .slice(0, maxImages)
       .map((image) => ({ names: [...image.repoDigests, ...image.repoTags].slice(0, 5), sizeBytes: image.sizeBytes })),
   };
+}
+
+/** User namespaces are refused on this node, whatever its runtime could do. */
+function handlerStatus({ name, recursiveReadOnlyMounts }: RuntimeHandler): V1NodeRuntimeHandler {
+  return { name, features: { recursiveReadOnlyMounts, userNamespaces: false } };
 }
 
 function conditions(seen: NodeObservation, previous: readonly V1NodeCondition[]): V1NodeCondition[] {

@@ -16,7 +16,9 @@ import { containerResources } from '../resources/pod-resources.ts';
 import { containerAnnotations, containerHash, containerLabels } from '../runtime/labels.ts';
 import { type Container, type ContainerKind, formatPod, type Pod } from '../types.ts';
 import type { Mounter } from '../volumes/mounter.ts';
+import { messageOf } from '../volumes/payloads.ts';
 import type { PodDirectories } from '../volumes/pod-directories.ts';
+import { isRecursivelyReadOnly } from '../volumes/recursive-read-only.ts';
 import { prepareSubPath, refuseUnsafe, SubPathNotMade } from '../volumes/sub-path.ts';
 import type { VolumeManager } from '../volumes/volume-manager.ts';
 import type { HostIdentity } from './network-identity.ts';
@@ -30,7 +32,11 @@ export interface ContainerConfigDeps {
   readonly services: ServiceLookup;
   readonly allocatable: () => Readonly<Record<string, string>>;
   readonly memoryCapacityBytes: number;
+  /** Whether the pod's mounts can be read-only with what is mounted below them. */
+  readonly recursiveReadOnly: (pod: Pod) => boolean;
 }
+
+type VolumeMount = NonNullable<Container['volumeMounts']>[number];
 
 export interface ContainerConfigRequest {
   readonly pod: Pod;
@@ -109,9 +115,6 @@ async function volumeMounts(
     if (volume === undefined || path === undefined) {
       throw new Error(`cannot find volume ${JSON.stringify(mount.name)} to mount into container ${JSON.stringify(container.name)}`);
     }
-    if (mount.recursiveReadOnly === 'Enabled') {
-      throw new Error(`volume mount ${JSON.stringify(mount.name)}: recursiveReadOnly Enabled is not supported by this runtime`);
-    }
     const subPath = subPathOf(mount, variables);
     let hostPath = path;
     if (subPath !== '') {
@@ -133,6 +136,7 @@ async function volumeMounts(
       containerPath: absolute(mount.mountPath),
       // What the kubelet writes is read-only for containers, whatever the spec says.
       readOnly: mount.readOnly === true || written,
+      recursiveReadOnly: recursiveReadOnly(mount, deps.recursiveReadOnly(pod)),
       propagation:
         mount.mountPropagation === 'Bidirectional'
           ? 'bidirectional'
@@ -142,6 +146,14 @@ async function volumeMounts(
     });
   }
   return mounts;
+}
+
+function recursiveReadOnly(mount: VolumeMount, supported: boolean): boolean {
+  try {
+    return isRecursivelyReadOnly(mount, supported);
+  } catch (error) {
+    throw new Error(`failed to resolve recursive read-only mode: ${messageOf(error)}`, { cause: error });
+  }
 }
 
 /** Image volumes are the runtime's: it mounts the image's files itself, read-only. */
@@ -155,7 +167,7 @@ function imageVolumeMounts(request: ContainerConfigRequest, variables: ReadonlyM
   });
 }
 
-function subPathOf(mount: NonNullable<Container['volumeMounts']>[number], variables: ReadonlyMap<string, string>): string {
+function subPathOf(mount: VolumeMount, variables: ReadonlyMap<string, string>): string {
   const { subPathExpr = '', subPath = '' } = mount;
   return subPathExpr !== '' ? expandStrictly(subPathExpr, variables) : subPath;
 }

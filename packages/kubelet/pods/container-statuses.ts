@@ -2,12 +2,13 @@
  * `status.containerStatuses` and its siblings: what the runtime shows, joined with what the last status said and with why a container
  * could not be started. Pure; upstream's rules and texts.
  */
-import type { V1ContainerState, V1ResourceRequirements, V1VolumeMountStatus } from '@coffer/api/generated/types';
+import type { V1ContainerState, V1ResourceRequirements, V1VolumeMount, V1VolumeMountStatus } from '@coffer/api/generated/types';
 import type { ContainerStatus } from '@coffer/cri/runtime/container-runtime';
 import { factsOf } from '../runtime/labels.ts';
 import type { RuntimePod } from '../runtime/runtime-cache.ts';
 import type { Container, ContainerApiStatus, ContainerKind, Pod } from '../types.ts';
 import { isSidecar } from '../types.ts';
+import { isRecursivelyReadOnly } from '../volumes/recursive-read-only.ts';
 import { latestContainer, shouldBeStarted } from './restart-policy.ts';
 import { rfc3339 } from './time-format.ts';
 
@@ -32,6 +33,8 @@ export interface ContainerStatusInput {
   readonly restarting: ReadonlySet<string>;
   /** What a running container has, by its ID; without an entry what its pod was given. */
   readonly applied: ReadonlyMap<string, V1ResourceRequirements>;
+  /** Whether mounts can be read-only with what is mounted below them. */
+  readonly recursiveReadOnly: boolean;
 }
 
 /** What a container has while it does not have all that its pod was given. No runtime knows of a request for memory. */
@@ -73,17 +76,26 @@ function defaultStatus(input: ContainerStatusInput, container: Container): Draft
     image: container.image ?? '',
     imageID: '',
     started: false,
-    ...volumeMountStatuses(container),
+    ...volumeMountStatuses(container, input.recursiveReadOnly),
   };
 }
 
-function volumeMountStatuses(container: Container): { volumeMounts?: V1VolumeMountStatus[] } {
+function volumeMountStatuses(container: Container, supported: boolean): { volumeMounts?: V1VolumeMountStatus[] } {
   const mounts = (container.volumeMounts ?? []).map((mount) => ({
     name: mount.name,
     mountPath: mount.mountPath,
-    ...(mount.readOnly === true ? { readOnly: true, recursiveReadOnly: 'Disabled' } : {}),
+    ...(mount.readOnly === true ? { readOnly: true, recursiveReadOnly: recursively(mount, supported) ? 'Enabled' : 'Disabled' } : {}),
   }));
   return mounts.length === 0 ? {} : { volumeMounts: mounts };
+}
+
+/** What cannot be is not. */
+function recursively(mount: V1VolumeMount, supported: boolean): boolean {
+  try {
+    return isRecursivelyReadOnly(mount, supported);
+  } catch {
+    return false;
+  }
 }
 
 /** A container that ran and of which the runtime knows nothing any more did end, even though nobody saw how. */
@@ -145,7 +157,7 @@ function runtimeStatus(
     started: false,
     ...(allocated?.requests === undefined ? {} : { allocatedResources: allocated.requests }),
     ...(resources === undefined ? {} : { resources }),
-    ...(container === undefined ? {} : volumeMountStatuses(container)),
+    ...(container === undefined ? {} : volumeMountStatuses(container, input.recursiveReadOnly)),
     ...(status.user === undefined
       ? {}
       : {

@@ -69,6 +69,7 @@ function compute(of: Pod, containers: readonly ContainerStatus[], more: Partial<
     verdict: undefined,
     resize: [],
     restarting: new Set(),
+    recursiveReadOnly: true,
     ...more,
   });
 }

@@ -55,6 +55,8 @@ export interface PodStatusInput {
   readonly restarting: ReadonlySet<string>;
   /** By container ID: what running containers have. */
   readonly applied: ReadonlyMap<string, V1ResourceRequirements>;
+  /** Whether mounts can be read-only with what is mounted below them. */
+  readonly recursiveReadOnly: boolean;
 }
 
 /** Conditions come without times; the status manager adds them. */
@@ -71,6 +73,7 @@ export function computePodStatus(input: PodStatusInput): PodStatus {
     messages: input.messages,
     restarting: input.restarting,
     applied: input.applied,
+    recursiveReadOnly: input.recursiveReadOnly,
   };
   const init = containerStatuses({
     ...common,

@@ -50,6 +50,8 @@ export interface PodSyncerDeps {
   readonly hostIps: () => readonly string[];
   readonly reachOf: (pod: Pod) => PodReach;
   readonly objectsFor: (pod: Pod) => ObjectSource;
+  /** Whether the pod's mounts can be read-only with what is mounted below them. */
+  readonly recursiveReadOnly: (pod: Pod) => boolean;
   /** Handler of the pod's RuntimeClass, empty without one; rejects when the class is not there. */
   readonly runtimeHandlerOf: (pod: Pod) => Promise<string>;
   readonly podEvent: (pod: Pod, type: 'Normal' | 'Warning', reason: string, message: string) => void;
@@ -157,7 +159,7 @@ export class PodSyncer {
   }
 
   #show(state: PodState, progress: 'active' | 'stopped' | 'ended'): PodStatus {
-    const { cache, statuses, probes, hostIps, clock, runtimeName } = this.#deps;
+    const { cache, statuses, probes, hostIps, clock, runtimeName, recursiveReadOnly } = this.#deps;
     const runtime = cache.get(state.uid);
     const status = computePodStatus({
       pod: state.resize.given(state.pod),
@@ -174,6 +176,7 @@ export class PodSyncer {
       resize: state.resize.conditions(),
       applied: state.resize.applied,
       restarting: state.restart.names,
+      recursiveReadOnly: recursiveReadOnly(state.pod),
     });
     return statuses.set(state.pod, status, progress !== 'ended' && state.verdict?.rejected !== true);
   }

@@ -55,6 +55,7 @@ export class FakeRuntime implements ContainerRuntime {
   onPull: (image: string, auth: RegistryAuth | undefined) => void = () => {};
   onCreate: (config: ContainerConfig) => void = () => {};
   limitations: readonly string[] = [];
+  handlers: RuntimeStatus['handlers'] = [{ name: '', recursiveReadOnlyMounts: true }];
   readonly #clock: Clock;
   #next = 0;
   #listeners = new Set<(event: RuntimeEvent) => void>();
@@ -68,7 +69,7 @@ export class FakeRuntime implements ContainerRuntime {
   }
 
   async status(): Promise<RuntimeStatus> {
-    return { ready: true, limitations: this.limitations, runsOnHostFiles: false, supplementalGroupsPolicy: true };
+    return { ready: true, limitations: this.limitations, runsOnHostFiles: false, supplementalGroupsPolicy: true, handlers: this.handlers };
   }
 
   async runPodSandbox(config: PodSandboxConfig): Promise<string> {
