@@ -81,6 +81,21 @@ describe('create', () => {
     expect(json.message).toBe('the namespace of the provided object does not match the namespace sent on the request');
   });
 
+  it.each(['pods/p/eviction', 'pods/p/binding', 'serviceaccounts/default/token'])('refuses it in a body for %s, too', async (path) => {
+    const body = { metadata: { name: path.split('/')[1], namespace: 'other' }, target: { name: 'n' }, spec: {} };
+    const { status, json } = await api.request(
+      'POST',
+      `/api/v1/namespaces/ns/${path}`,
+      path.endsWith('token') ? { ...body, target: undefined } : body,
+    );
+    expect([status, json.message]).toEqual([400, 'the namespace of the provided object does not match the namespace sent on the request']);
+  });
+
+  it('drops a namespace where there are none', async () => {
+    const { status, json } = await api.request('POST', '/api/v1/namespaces', { metadata: { name: 'inside', namespace: 'other' } });
+    expect([status, json.metadata.namespace]).toEqual([201, undefined]);
+  });
+
   it('keeps keys like __proto__ as ordinary data', async () => {
     const { text } = await api.request('POST', configMaps, '{"metadata":{"name":"proto"},"data":{"__proto__":"p","constructor":"c"}}');
     expect(text).toContain('"data":{"__proto__":"p","constructor":"c"}');

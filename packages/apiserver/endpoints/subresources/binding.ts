@@ -6,7 +6,7 @@ import { isRecord, setOwn } from '@coffer/api/meta/safe-object';
 import type { HttpResponse } from '@coffer/base/http/handler';
 import { podSpec } from '../../registry/core/pod-strategy.ts';
 import { checkStoragePreconditions } from '../../registry/generic/preconditions.ts';
-import { rfc3339 } from '../../registry/generic/system-metadata.ts';
+import { ensureNamespace, rfc3339 } from '../../registry/generic/system-metadata.ts';
 import type { RequestContext } from '../../request/context.ts';
 import { readObject } from '../decode-body.ts';
 import { translatingErrors } from '../errors.ts';
@@ -22,6 +22,7 @@ export async function bindPod(context: RequestContext, scope: Scope, urlName: st
   const format = negotiateWithoutTable(context.http, context.query);
   const options = parseWriteOptions(context.http, context.query, 'CreateOptions');
   const object = await readObject(context, scope.tools, body, options.fieldValidation);
+  ensureNamespace(object, context.info.namespace);
   const binding = object as unknown as V1Binding;
   const name = object.metadata.name ?? '';
   if (urlName !== '' && name !== urlName) throw badRequest('name in URL does not match name in Binding object');

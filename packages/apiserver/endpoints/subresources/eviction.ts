@@ -6,6 +6,7 @@ import type { KubeObject } from '@coffer/api/meta/object';
 import { cloneJson, isRecord } from '@coffer/api/meta/safe-object';
 import type { HttpResponse } from '@coffer/base/http/handler';
 import { checkPreconditions, deleteObject } from '../../registry/generic/delete.ts';
+import { ensureNamespace } from '../../registry/generic/system-metadata.ts';
 import { updateObject } from '../../registry/generic/update.ts';
 import type { RequestContext } from '../../request/context.ts';
 import { readObject } from '../decode-body.ts';
@@ -28,6 +29,7 @@ export async function evictPod(context: RequestContext, scope: Scope, budgets: S
   const format = negotiateWithoutTable(context.http, context.query);
   const write = parseWriteOptions(context.http, context.query, 'CreateOptions');
   const object = await readObject(context, scope.tools, body, write.fieldValidation);
+  ensureNamespace(object, context.info.namespace);
   const { name, namespace } = context.info;
   if ((object.metadata.name ?? '') !== name) throw badRequest('name in URL does not match name in Eviction object');
   const requested = deleteOptionsFromBody(isRecord(object.deleteOptions) ? object.deleteOptions : {});

@@ -282,17 +282,12 @@ describe('token', () => {
     expect((await api.request('POST', url, { spec })).json.message).toBe(message);
   });
 
-  it.each([
-    [{ name: 'other', namespace: 'elsewhere' }, 'metadata.name: Invalid value: "other": must match the service account name if specified'],
-    [
-      { name: 'default', namespace: 'elsewhere' },
-      'metadata.namespace: Invalid value: "elsewhere": must match the service account namespace if specified',
-    ],
-  ])('refuses to be for another account: %j', async (metadata, error) => {
-    const { status, json } = await api.request('POST', url, { metadata, spec: {} });
+  it('refuses to be for another account', async () => {
+    const { status, json } = await api.request('POST', url, { metadata: { name: 'other' }, spec: {} });
     expect({ status, message: json.message }).toEqual({
       status: 422,
-      message: `TokenRequest.authentication.k8s.io "default" is invalid: ${error}`,
+      message:
+        'TokenRequest.authentication.k8s.io "default" is invalid: metadata.name: Invalid value: "other": must match the service account name if specified',
     });
   });
 });

@@ -7,7 +7,7 @@ import { type KubeObject, type Mutable, parseApiVersion } from '@coffer/api/meta
 import type { HttpResponse } from '@coffer/base/http/handler';
 import type { StoredObject } from '@coffer/storage/store/store';
 import { podSpec } from '../../registry/core/pod-strategy.ts';
-import { rfc3339 } from '../../registry/generic/system-metadata.ts';
+import { ensureNamespace, rfc3339 } from '../../registry/generic/system-metadata.ts';
 import type { RequestContext } from '../../request/context.ts';
 import { readObject } from '../decode-body.ts';
 import { negotiateWithoutTable } from '../negotiation.ts';
@@ -53,12 +53,13 @@ export async function createToken(context: RequestContext, scope: Scope, issuer:
   const format = negotiateWithoutTable(context.http, context.query);
   const options = parseWriteOptions(context.http, context.query, 'CreateOptions');
   const object = await readObject(context, scope.tools, body, options.fieldValidation);
+  ensureNamespace(object, context.info.namespace);
   const { name, namespace } = context.info;
   const { spec } = object as unknown as Mutable<AuthenticationV1TokenRequest> & { spec?: Mutable<V1TokenRequestSpec> };
   if (spec !== undefined) spec.expirationSeconds ??= defaultSeconds;
   const subject = { name, object, oldObject: undefined, dryRun: options.dryRun };
   await scope.tools.admission.admit(admissionAttributes(context, scope, 'CREATE', subject));
-  refuse(identityErrors(object, name, namespace), name);
+  refuse(identityErrors(object, name), name);
   const now = rfc3339(scope.tools.clock.now());
   const schema = scope.tools.table.struct(schemaName);
   const managedFields = trackUpdate({
@@ -124,15 +125,8 @@ export async function createToken(context: RequestContext, scope: Scope, issuer:
 }
 
 /** Only what is wrong first is reported. */
-function identityErrors(request: KubeObject, name: string, namespace: string): FieldError[] {
-  const { name: ownName = '', namespace: ownNamespace = '' } = request.metadata;
-  if (ownName !== '' && ownName !== name) {
-    return [invalid('metadata.name', ownName, 'must match the service account name if specified')];
-  }
-  if (ownNamespace !== '' && ownNamespace !== namespace) {
-    return [invalid('metadata.namespace', ownNamespace, 'must match the service account namespace if specified')];
-  }
-  return [];
+function identityErrors({ metadata: { name: own = '' } }: KubeObject, name: string): FieldError[] {
+  return own === '' || own === name ? [] : [invalid('metadata.name', own, 'must match the service account name if specified')];
 }
 
 function expirationErrors(seconds: number): FieldError[] {

@@ -20,10 +20,14 @@ export function fillSystemMetadata(object: KubeObject, now: string): void {
   metadata.uid = randomUUID();
 }
 
-/** Takes the request's namespace over into the object; a different one in the object is refused. */
+/** Takes the request's namespace over into the object; a different one in the object is refused, or dropped where there are none. */
 export function ensureNamespace(object: KubeObject, namespace: string): void {
   const own = object.metadata.namespace ?? '';
   if (own === namespace) return;
+  if (namespace === '') {
+    delete object.metadata.namespace;
+    return;
+  }
   if (own !== '') throw badRequest('the namespace of the provided object does not match the namespace sent on the request');
   object.metadata.namespace = namespace;
 }
