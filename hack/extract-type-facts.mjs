@@ -20,7 +20,7 @@ const packages = {
     openapi: 'io.k8s.api.core.v1',
     groupVersion: 'v1',
     kinds:
-      'Binding ConfigMap Endpoints Event LimitRange Namespace Node Pod PodAttachOptions PodExecOptions PodLogOptions PodPortForwardOptions PodProxyOptions PodTemplate ReplicationController ResourceQuota Secret ServiceAccount Service ServiceProxyOptions',
+      'Binding ConfigMap Endpoints Event LimitRange Namespace Node NodeProxyOptions Pod PodAttachOptions PodExecOptions PodLogOptions PodPortForwardOptions PodProxyOptions PodTemplate ReplicationController ResourceQuota Secret ServiceAccount Service ServiceProxyOptions',
   },
   'k8s.io/api/apps/v1': { openapi: 'io.k8s.api.apps.v1', groupVersion: 'apps/v1', kinds: 'Deployment ReplicaSet' },
   'k8s.io/api/autoscaling/v1': { openapi: 'io.k8s.api.autoscaling.v1', groupVersion: 'autoscaling/v1', kinds: 'Scale' },

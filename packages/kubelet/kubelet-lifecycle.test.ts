@@ -461,4 +461,28 @@ describe('logs', () => {
     });
     await expect(node.kubelet.nodeApi.logs({ ...ref, uid: 'other' }, options, out, signal)).rejects.toMatchObject({ code: 404 });
   });
+
+  it('are had by the paths of its port as well, with its lists of pods', async () => {
+    const pod = node.createPod('p', {});
+    await phase('p', 'Running');
+    await node.runtime.log('c', 'hello');
+    const get = async (path: string) => {
+      const request = { method: 'GET', path, headers: {}, body: new Uint8Array(0) };
+      const answer = await node.kubelet.nodeApi.request(request, new AbortController().signal);
+      let text = '';
+      for await (const chunk of answer.body) text += Buffer.from(chunk).toString('utf8');
+      return [answer.status, text] as const;
+    };
+    expect(await get('/healthz')).toEqual([200, 'ok']);
+    expect(await get('/containerLogs/default/p/c')).toEqual([200, 'hello\n']);
+    expect(await get('/containerLogs/default/p/c?previous=true')).toEqual([400, 'previous terminated container "c" in pod "p" not found']);
+    expect(await get('/containerLogs/default/q/c')).toEqual([404, 'pod "q_default" not found']);
+    expect(await get('/run/default/p/c')).toEqual([404, '404 page not found']);
+    expect(await get('/exec/default/p/c?command=ls')).toEqual([400, 'you must specify an Upgrade to SPDY/3.1']);
+    expect(JSON.parse((await get('/pods'))[1])).toMatchObject({ kind: 'PodList', items: [{ metadata: { name: 'p' }, spec: pod.spec }] });
+    const running = { metadata: { name: 'p', namespace: 'default', uid: pod.metadata.uid }, status: {} };
+    expect(JSON.parse((await get('/runningpods/'))[1]).items).toEqual([
+      { ...running, spec: { containers: [{ name: 'c', image: 'busybox', resources: {} }] } },
+    ]);
+  });
 });

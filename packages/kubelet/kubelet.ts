@@ -38,6 +38,8 @@ export interface Kubelet {
   readonly nodeApi: NodeApi;
   /** The pods of this node, as they are known now. */
   pods(): readonly Pod[];
+  /** What runs of them, as the runtime knows it. */
+  runningPods(): readonly object[];
   /** Directories of this machine that no container may see except through its own mounts. */
   readonly privateDirectories: readonly string[];
   /** Versions of the ConfigMaps and Secrets that a pod uses: per mounted volume, and per container as of its start. */
@@ -97,6 +99,7 @@ export async function startKubelet(deps: KubeletDeps, signal: AbortSignal): Prom
   return {
     nodeApi: runner.nodeApi,
     pods: () => runner.pods(),
+    runningPods: () => runner.runningPods(),
     privateDirectories: [deps.rootDir, logsDir],
     sourcesOf: (uid) => runner.sourcesOf(uid),
     metrics: () => runner.metrics(),

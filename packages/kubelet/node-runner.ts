@@ -41,6 +41,7 @@ import { factsOf } from './runtime/labels.ts';
 import { Limiter } from './runtime/limiter.ts';
 import { RuntimeCache } from './runtime/runtime-cache.ts';
 import { runtimeHandlerOf } from './runtime/runtime-handler.ts';
+import { runningPods } from './server/kubelet-pages.ts';
 import { StaticPods } from './static/static-pods.ts';
 import {
   type Container,
@@ -313,6 +314,7 @@ export class NodeRunner {
       directories,
       ownUid: (uid) => this.#statics.ownUid(uid),
       pod: (uid) => this.#workers.pod(uid),
+      pods: () => this.#workers.pods(),
       status: (uid) => this.#statuses.get(uid),
     });
   }
@@ -387,6 +389,10 @@ export class NodeRunner {
 
   pods(): readonly Pod[] {
     return this.#workers.pods();
+  }
+
+  runningPods(): readonly object[] {
+    return runningPods(this.#workers.pods(), this.#cache);
   }
 
   sourcesOf(uid: string): PodSources {

@@ -42,6 +42,7 @@ beforeAll(async () => {
   kubelet = createKubeletServer({
     nodeApi: echoNode,
     pods: () => [{ metadata: pod, spec: { containers: [] }, status: {} } as unknown as Pod],
+    runningPods: () => [{ metadata: pod }],
     nodeName: 'n1',
     api: new ApiClient({ transport: server.transportAs(kubeletUser), clock: systemClock }),
     tls: { keyPem: serving.keyPem, certificatePem: serving.certificatePem, clientAuthorityPem: authority.certificatePem },
@@ -107,6 +108,7 @@ describe('the kubelet’s port', () => {
   const endpoints: readonly (readonly [path: string, upgrade?: string])[] = [
     ['/healthz'],
     ['/pods'],
+    ['/runningpods/'],
     ['/containerLogs/ns/p/c'],
     ['/exec/ns/p/c?command=ls&output=1', 'v4.channel.k8s.io'],
     ['/exec/ns/p/pod-uid/c?command=ls&output=1', 'v4.channel.k8s.io'],
@@ -219,6 +221,21 @@ describe('the API server’s client of a kubelet', () => {
       code: 500,
       message: 'container not found ("gone")',
     });
+  });
+
+  it('has what the kubelet answers to other requests', async () => {
+    const answer = async (method: string, path: string) => {
+      const { status, headers, body } = await reach().request({ method, path, headers: {}, body: new Uint8Array(0) }, signal);
+      let text = '';
+      for await (const chunk of body) text += Buffer.from(chunk).toString('utf8');
+      return [status, headers['content-type'], text];
+    };
+    expect(await answer('GET', '/runningpods/')).toEqual([
+      200,
+      'application/json',
+      JSON.stringify({ kind: 'PodList', apiVersion: 'v1', metadata: {}, items: [{ metadata: pod }] }),
+    ]);
+    expect(await answer('POST', '/run/ns/p/c?cmd=ls')).toEqual([404, 'text/plain; charset=utf-8', '404 page not found']);
   });
 
   it('attaches, and forwards several connections in one session', async () => {

@@ -44,7 +44,8 @@ export async function openKubeletPort(
     }
     const { nodeApi } = kubelet;
     const { nodeName } = flags;
-    const opened = createKubeletServer({ nodeApi, pods: () => kubelet.pods(), nodeName, api, tls, clock: systemClock, logger });
+    const pages = { pods: () => kubelet.pods(), runningPods: () => kubelet.runningPods() };
+    const opened = createKubeletServer({ nodeApi, ...pages, nodeName, api, tls, clock: systemClock, logger });
     await opened.listen(flags.address, flags.port);
     server = opened;
   };

@@ -72,7 +72,7 @@ export const builtInResources: readonly ResourceInfo[] = [
     namespaced: false,
     shortNames: ['no'],
     storagePrefix: 'minions',
-    subresources: [status('Node')],
+    subresources: [{ name: 'proxy', kind: 'NodeProxyOptions', verbs: proxied }, status('Node')],
   }),
   row({
     ...core,

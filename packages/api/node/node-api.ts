@@ -10,6 +10,23 @@ export interface NodeApi {
   attach(pod: PodRef, options: ExecOptions, signal: AbortSignal): Promise<RunProcess>;
   /** Finds the pod, likewise. */
   portForward(pod: PodRef, signal: AbortSignal): Promise<ForwardPort>;
+  /** A request to one of the kubelet's own paths (`/pods`, `/healthz`, …), as its port answers it. Rejects when nobody answers. */
+  request(request: NodeRequest, signal: AbortSignal): Promise<NodeAnswer>;
+}
+
+export interface NodeRequest {
+  readonly method: string;
+  /** With the query. */
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string | readonly string[]>>;
+  readonly body: Uint8Array;
+}
+
+/** The body may be read once. */
+export interface NodeAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | readonly string[]>>;
+  readonly body: AsyncIterable<Uint8Array>;
 }
 
 /** Runs the command until it ends, or stays attached. Never rejects for a command's own failure: that is the result. Called once. */

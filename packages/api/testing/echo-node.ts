@@ -3,7 +3,7 @@ import { type ExecOptions, type ExecResult, type NodeApi, NodeRefusal, type Proc
 /**
  * A node for tests of streams. Commands: `cat` echoes its input (and is what an attachment finds), `size` prints the first terminal
  * size, `broken` cannot be run, anything else prints itself, says `err` and exits with 3. Port 81 is closed, every other one says its
- * number before what it is sent. Container `gone` does not run.
+ * number before what it is sent. Container `gone` does not run. A request is answered with itself, by 201 when it has a body.
  */
 export const echoNode: NodeApi = {
   async logs(_pod, options, out) {
@@ -22,6 +22,17 @@ export const echoNode: NodeApi = {
     if (port === 81) throw new Error('connection refused');
     for await (const chunk of stream.input) await stream.output.write(Buffer.from(`${port}:${Buffer.from(chunk).toString('utf8')}`));
     stream.end();
+  },
+  async request({ method, path, headers, body }) {
+    const text = JSON.stringify({ method, path, headers, body: Buffer.from(body).toString('utf8') });
+    const chunks = (async function* () {
+      yield Buffer.from(text);
+    })();
+    return {
+      status: body.byteLength === 0 ? 200 : 201,
+      headers: { 'content-type': 'application/json', connection: 'close' },
+      body: chunks,
+    };
   },
 };
 

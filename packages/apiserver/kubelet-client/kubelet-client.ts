@@ -6,8 +6,10 @@ import {
   type ExecOptions,
   type ForwardPort,
   type LogOptions,
+  type NodeAnswer,
   type NodeApi,
   NodeRefusal,
+  type NodeRequest,
   type PodRef,
   type RunProcess,
 } from '@coffer/api/node/node-api';
@@ -69,7 +71,9 @@ export class KubeletClient implements NodeApi {
       if (options[name] !== undefined) query.set(name, String(options[name]));
     }
     if (options.stream !== 'All') query.set('stream', options.stream);
-    const answer = await this.#get(pathOf('containerLogs', pod.namespace, pod.name, options.container), query, signal);
+    const path = pathOf('containerLogs', pod.namespace, pod.name, options.container);
+    const target = query.size === 0 ? path : `${path}?${query.toString()}`;
+    const answer = await this.#send({ method: 'GET', path: target, headers: {}, body: new Uint8Array(0) }, signal);
     if (answer.statusCode !== 200) throw await refusalOf(answer);
     for await (const chunk of answer) await out.write(chunk as Buffer);
   }
@@ -92,6 +96,11 @@ export class KubeletClient implements NodeApi {
     };
   }
 
+  async request(request: NodeRequest, signal: AbortSignal): Promise<NodeAnswer> {
+    const answer = await this.#send(request, signal);
+    return { status: answer.statusCode ?? 502, headers: answer.headers as NodeAnswer['headers'], body: answer };
+  }
+
   async #process(kind: 'exec' | 'attach', pod: PodRef, options: ExecOptions, signal: AbortSignal): Promise<RunProcess> {
     const query = new URLSearchParams();
     if (options.stdin) query.set('input', '1');
@@ -108,18 +117,20 @@ export class KubeletClient implements NodeApi {
     };
   }
 
-  #get(path: string, query: URLSearchParams, signal: AbortSignal): Promise<IncomingMessage> {
+  #send({ method, path, headers, body }: NodeRequest, signal: AbortSignal): Promise<IncomingMessage> {
     const { host, port } = this.#options.address;
-    const target = query.size === 0 ? path : `${path}?${query.toString()}`;
-    const what = `Get "https://${host.includes(':') ? `[${host}]` : host}:${port}${target}"`;
+    const verb = method[0] + method.slice(1).toLowerCase();
+    const what = `${verb} "https://${host.includes(':') ? `[${host}]` : host}:${port}${path}"`;
+    const sent = { ...headers, ...(body.byteLength === 0 ? {} : { 'content-length': String(body.byteLength) }) };
     return new Promise((resolve, reject) => {
-      const outgoing = request({ host, port, path: target, agent: this.#agent, signal, timeout: connectTimeoutMs }, (answer) => {
+      const options = { host, port, method, path, headers: sent as Record<string, string>, agent: this.#agent, signal };
+      const outgoing = request({ ...options, timeout: connectTimeoutMs }, (answer) => {
         outgoing.setTimeout(0);
         resolve(answer);
       });
       outgoing.on('timeout', () => outgoing.destroy(new Error(`the kubelet at ${host}:${port} does not answer`)));
       outgoing.on('error', (error) => reject(dialError(what, this.#options.address, error)));
-      outgoing.end();
+      outgoing.end(body);
     });
   }
 

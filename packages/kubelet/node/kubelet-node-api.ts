@@ -1,12 +1,14 @@
-/** Logs and streams for the API server. A pod is meant by its UID; a container that does not run is refused in upstream's words. */
+/** Logs, streams and the kubelet's own paths for the API server. A pod is meant by its UID; a container that does not run is refused in upstream's words. */
 import {
   type ByteSink,
   type ExecOptions,
   type ExecResult,
   type ForwardPort,
   type LogOptions,
+  type NodeAnswer,
   type NodeApi,
   NodeRefusal,
+  type NodeRequest,
   type PodRef,
   type ProcessStreams,
   type RunProcess,
@@ -18,6 +20,7 @@ import { logContainerId } from '../logs/log-target.ts';
 import { readLogs } from '../logs/read-logs.ts';
 import { latestContainer } from '../pods/restart-policy.ts';
 import type { RuntimeCache } from '../runtime/runtime-cache.ts';
+import { answerRequest, runningPods } from '../server/kubelet-pages.ts';
 import { findContainer, type Pod, type PodStatus } from '../types.ts';
 import { messageOf } from '../volumes/payloads.ts';
 import type { PodDirectories } from '../volumes/pod-directories.ts';
@@ -30,6 +33,7 @@ export interface KubeletNodeApiDeps {
   /** UID of the pod that the API knows under that one: another where it is shown as a mirror of a static pod. */
   readonly ownUid: (uid: string) => string;
   readonly pod: (uid: string) => Pod | undefined;
+  readonly pods: () => readonly Pod[];
   readonly status: (uid: string) => PodStatus | undefined;
 }
 
@@ -75,6 +79,11 @@ export class KubeletNodeApi implements NodeApi {
     const sandbox = this.#deps.cache.get(this.#pod(ref).metadata.uid).sandboxes[0];
     if (sandbox?.state !== 'ready') throw new NodeRefusal(500, `pod not found (${JSON.stringify(`${ref.name}_${ref.namespace}`)})`);
     return (port, stream) => this.#deps.runtime.portForward(sandbox.id, port, connectionOf(stream), signal);
+  }
+
+  request({ method, path }: NodeRequest, signal: AbortSignal): Promise<NodeAnswer> {
+    const { pods, cache, clock } = this.#deps;
+    return answerRequest(method, path, { nodeApi: this, pods, runningPods: () => runningPods(pods(), cache), clock }, signal);
   }
 
   #pod(ref: PodRef): Pod {

@@ -11,17 +11,14 @@ import type { Logger } from '@coffer/base/log/logger';
 import { commandStatus } from '@coffer/base/spdy/command-status';
 import { serveCommand, serveForwards } from '@coffer/base/spdy/serve';
 import { acceptUpgrade, spdyProtocols } from '@coffer/base/spdy/upgrade';
-import type { Clock } from '@coffer/base/time/clock';
 import type { ApiClient } from '@coffer/client/rest/api-client';
-import type { Pod } from '../types.ts';
 import { KubeletAccess } from './kubelet-access.ts';
+import { answerRoute, type PagesDeps } from './kubelet-pages.ts';
 import { attributesFor } from './request-attributes.ts';
 import { type Route, routeOf } from './routes.ts';
 
-export interface KubeletServerDeps {
+export interface KubeletServerDeps extends PagesDeps {
   readonly nodeApi: NodeApi;
-  /** The pods of this node. */
-  readonly pods: () => readonly Pod[];
   readonly nodeName: string;
   /** For TokenReview and SubjectAccessReview, as the kubelet's own identity. */
   readonly api: ApiClient;
@@ -31,11 +28,8 @@ export interface KubeletServerDeps {
     /** Whose client certificates count. */
     readonly clientAuthorityPem: string;
   };
-  readonly clock: Clock;
   readonly logger: Logger;
 }
-
-const headersAfterMs = 250;
 
 export interface KubeletServer {
   /** Starts to listen; port 0 picks a free one. */
@@ -46,7 +40,7 @@ export interface KubeletServer {
 
 /**
  * The kubelet's own port, where a kubelet runs in a process of its own: logs, exec, attach and port-forward for API servers, health and
- * the list of pods, under upstream's paths. TLS 1.2 or newer; everybody is authenticated, and authorised by the API server before
+ * lists of pods, under upstream's paths. TLS 1.2 or newer; everybody is authenticated, and authorised by the API server before
  * anything is looked at. What this kubelet does not serve is a 404.
  */
 export function createKubeletServer(deps: KubeletServerDeps): KubeletServer {
@@ -136,46 +130,11 @@ class HttpsKubeletServer implements KubeletServer {
   }
 
   async #answer(route: Route, response: ServerResponse): Promise<void> {
-    switch (route.kind) {
-      case 'health':
-        answer(response, 200, 'ok');
-        return;
-      case 'pods': {
-        const items = this.#deps.pods();
-        response.writeHead(200, { 'content-type': 'application/json' });
-        response.end(JSON.stringify({ kind: 'PodList', apiVersion: 'v1', metadata: {}, items }));
-        return;
-      }
-      case 'logs':
-        await this.#logs(route, response);
-        return;
-      case 'missing':
-        answer(response, 404, route.message);
-        return;
-      default:
-        answer(response, 400, 'you must specify an Upgrade to SPDY/3.1');
-    }
-  }
-
-  async #logs(route: Extract<Route, { kind: 'logs' }>, response: ServerResponse): Promise<void> {
     const gone = new AbortController();
     response.on('close', () => gone.abort(new Error('client closed the connection')));
-    const write = async (chunk: Uint8Array) => {
-      if (!response.headersSent) response.writeHead(200, { 'content-type': 'text/plain' });
-      if (!response.write(chunk)) await drained(response, gone.signal);
-    };
-    // A quiet log has to begin at last; an error must come first to have a status of its own.
-    const cancel = this.#deps.clock.setTimer(headersAfterMs, () => {
-      if (!response.headersSent) response.writeHead(200, { 'content-type': 'text/plain' }).flushHeaders();
-    });
-    try {
-      await this.#deps.nodeApi.logs(route.pod, route.options, { write }, gone.signal);
-    } catch (error) {
-      if (!gone.signal.aborted) throw error;
-    } finally {
-      cancel();
-    }
-    if (!response.headersSent) response.writeHead(200, { 'content-type': 'text/plain' });
+    const { status, headers, body } = await answerRoute(route, this.#deps, gone.signal);
+    response.writeHead(status, headers as Record<string, string>).flushHeaders();
+    for await (const chunk of body) if (!response.write(chunk)) await drained(response, gone.signal);
     response.end();
   }
 

@@ -7,6 +7,7 @@ import type { Pod } from '../types.ts';
 export type Route =
   | { readonly kind: 'health' }
   | { readonly kind: 'pods' }
+  | { readonly kind: 'runningPods' }
   | { readonly kind: 'logs'; readonly pod: PodRef; readonly options: LogOptions }
   | { readonly kind: 'exec' | 'attach'; readonly pod: PodRef; readonly options: ExecOptions }
   | { readonly kind: 'portForward'; readonly pod: PodRef }
@@ -14,7 +15,7 @@ export type Route =
 
 /**
  * Upstream's paths: `/containerLogs/<namespace>/<pod>/<container>`, `/exec/<namespace>/<pod>[/<uid>]/<container>`, `/attach/…` likewise,
- * `/portForward/<namespace>/<pod>[/<uid>]`, `/pods`, `/healthz`. Undefined for every other path or method.
+ * `/portForward/<namespace>/<pod>[/<uid>]`, `/pods`, `/runningpods/`, `/healthz`. Undefined for every other path or method.
  */
 export function routeOf(method: string, path: string, query: URLSearchParams, pods: readonly Pod[]): Route | undefined {
   const [verb = '', ...parts] = path
@@ -28,6 +29,8 @@ export function routeOf(method: string, path: string, query: URLSearchParams, po
       return isRead && parts.length <= 1 ? { kind: 'health' } : undefined;
     case 'pods':
       return isRead && parts.length === 0 ? { kind: 'pods' } : undefined;
+    case 'runningpods':
+      return isRead && parts.length === 0 ? { kind: 'runningPods' } : undefined;
     case 'containerLogs':
       return isRead && parts.length === 3
         ? withPod(pods, parts, '', (pod) => ({ kind: 'logs', pod, options: logOptions(query, parts[2] ?? '') }))

@@ -10,6 +10,7 @@ import { bindPod } from './binding.ts';
 import { ephemeralContainersRules } from './ephemeral-containers.ts';
 import { evictPod } from './eviction.ts';
 import { finalizeRules } from './finalize.ts';
+import { nodeProxyHandlers } from './node-proxy.ts';
 import { type ConnectDeps, podConnectHandlers } from './pod-connect.ts';
 import { podLogs } from './pod-log.ts';
 import { podProxyHandlers } from './pod-proxy.ts';
@@ -70,9 +71,20 @@ function handlersFor(scope: Scope, subresource: string, deps: SubresourceDeps): 
     case 'portforward':
       return podConnectHandlers(subresource, connect);
     case 'proxy':
-      return scope.resource.resource === 'services' ? serviceProxyHandlers(connect, deps.scopes) : podProxyHandlers(connect);
+      return proxyHandlers(scope.resource.resource, connect, deps.scopes);
     default:
       return undefined;
+  }
+}
+
+function proxyHandlers(resource: string, connect: ConnectDeps, scopes: SubresourceDeps['scopes']): Handlers {
+  switch (resource) {
+    case 'nodes':
+      return nodeProxyHandlers(connect);
+    case 'services':
+      return serviceProxyHandlers(connect, scopes);
+    default:
+      return podProxyHandlers(connect);
   }
 }
 

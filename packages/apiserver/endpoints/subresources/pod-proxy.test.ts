@@ -115,6 +115,41 @@ describe('the proxy to services', () => {
   });
 });
 
+describe('the proxy to nodes', () => {
+  const nodes = (path: string, method = 'GET', body?: string) =>
+    api.request(method, `/api/v1/nodes/${path}`, body, { headers: { authorization: 'secret', 'x-mine': 'yes' } });
+
+  beforeAll(async () => {
+    await api.request('POST', '/api/v1/nodes', { metadata: { name: 'n' } });
+    const status = { daemonEndpoints: { kubeletEndpoint: { Port: 4000 } } };
+    await api.request('POST', '/api/v1/nodes', { metadata: { name: 'own' }, status });
+  });
+
+  it('asks the kubelet, whatever the method, by its name with or without the port', async () => {
+    for (const name of ['n', 'n:10250', 'https:n:', 'own:4000']) {
+      const got = await nodes(`${name}/proxy/pods?a=%20b`);
+      const seen = got.json as { readonly headers: Readonly<Record<string, string>> };
+      expect([got.status, seen]).toMatchObject([200, { method: 'GET', path: '/pods?a=%20b' }]);
+      expect([seen.headers['x-mine'], seen.headers.authorization, got.headers.connection]).toEqual(['yes', undefined, undefined]);
+    }
+    expect(await nodes('n/proxy/run', 'POST', 'text')).toMatchObject({ status: 201, json: { method: 'POST', path: '/run', body: 'text' } });
+  });
+
+  it('leads to the root of the kubelet with a slash', async () => {
+    expect(await nodes('n/proxy?a=b')).toMatchObject({ status: 301, headers: { location: '/api/v1/nodes/n/proxy/?a=b' } });
+  });
+
+  it.each([
+    ['none/proxy/pods', 404, 'nodes "none" not found'],
+    ['ftp:n:80/proxy/pods', 400, 'invalid node request "ftp:n:80"'],
+    ['n:22/proxy/', 400, 'the proxy reaches the kubelet of node "n" at port 10250, not port 22'],
+    ['own:10250/proxy/', 400, 'the proxy reaches the kubelet of node "own" at port 4000, not port 10250'],
+  ])('answers for itself what cannot be passed on: %s', async (path, status, message) => {
+    const got = await nodes(path);
+    expect([got.status, (got.json as { message: string }).message]).toEqual([status, message]);
+  });
+});
+
 describe('the proxy to pods', () => {
   it('leads the links of a page through itself', async () => {
     const got = await ask('GET', 'p/proxy/page');

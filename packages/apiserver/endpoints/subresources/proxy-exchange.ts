@@ -9,7 +9,7 @@ import { ForwardedStream } from '../streaming/forwarded-stream.ts';
 import { rewriteLinks } from './html-links.ts';
 import { type ConnectDeps, nodeOf, podRefOf } from './pod-container.ts';
 
-const maxBodyBytes = 3 * 1024 * 1024;
+export const maxBodyBytes = 3 * 1024 * 1024;
 const maxPageBytes = 3 * 1024 * 1024;
 
 export interface ProxyTarget {
@@ -58,13 +58,21 @@ export async function carryToPod(
     return await exchange(http, { ...to, forward, address, path: `${path || '/'}${query}`, body, base });
   } catch (error) {
     if (http.signal.aborted) throw error;
-    const message = `error trying to reach service: ${error instanceof Error ? error.message : String(error)}`;
-    throw new StatusError(503, 'ServiceUnavailable', message);
+    throw unreachable(error);
   }
 }
 
+export function unreachable(error: unknown): StatusError {
+  const message = `error trying to reach service: ${error instanceof Error ? error.message : String(error)}`;
+  return new StatusError(503, 'ServiceUnavailable', message);
+}
+
 /** The part of the URL behind `proxy`, just as it came; `base` is what is before it, `proxy` included. */
-function splitUrl(url: string, resource: string, name: string): { readonly base: string; readonly path: string; readonly query: string } {
+export function splitUrl(
+  url: string,
+  resource: string,
+  name: string,
+): { readonly base: string; readonly path: string; readonly query: string } {
   const at = url.indexOf('?');
   const whole = at < 0 ? url : url.slice(0, at);
   const marks = [name, encodeURIComponent(name)].map((text) => `/${resource}/${text}/proxy`);
@@ -136,9 +144,9 @@ function answerTo(request: ClientRequest, body: Uint8Array): Promise<IncomingMes
   });
 }
 
-async function copyTo(sink: StreamSink, answer: IncomingMessage): Promise<void> {
+export async function copyTo(sink: StreamSink, answer: AsyncIterable<Uint8Array>): Promise<void> {
   sink.flush();
-  for await (const chunk of answer) if (!sink.write(chunk as Uint8Array)) await sink.drained();
+  for await (const chunk of answer) if (!sink.write(chunk)) await sink.drained();
 }
 
 /** As `copyTo`, with the links of a page led through the proxy; a page that is too long goes as it is. */
@@ -165,11 +173,20 @@ function relocated(location: string, host: string, base: string): string {
 }
 
 const everyHop = ['connection', 'keep-alive', 'proxy-authenticate', 'proxy-authorization', 'te', 'trailer', 'transfer-encoding', 'upgrade'];
-const requestOnly: ReadonlySet<string> = new Set([...everyHop, 'authorization', 'host', 'content-length', 'expect', 'x-forwarded-for']);
-const responseOnly: ReadonlySet<string> = new Set(everyHop);
+/** Not for whom a request is passed on to. */
+export const requestOnly: ReadonlySet<string> = new Set([
+  ...everyHop,
+  'authorization',
+  'host',
+  'content-length',
+  'expect',
+  'x-forwarded-for',
+]);
+/** Not for whom an answer is passed on to. */
+export const responseOnly: ReadonlySet<string> = new Set(everyHop);
 
 /** Headers that are meant for the other end: neither of this hop only, nor what tells this server who calls. */
-function passedOn(headers: HttpRequest['headers'], dropped: ReadonlySet<string>): Record<string, string | readonly string[]> {
+export function passedOn(headers: HttpRequest['headers'], dropped: ReadonlySet<string>): Record<string, string | readonly string[]> {
   const named = String(headers.connection ?? '')
     .toLowerCase()
     .split(',')
