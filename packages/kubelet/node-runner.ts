@@ -148,6 +148,7 @@ export class NodeRunner {
       hostIps: () => this.#hostIps,
       allocatable: () => nodeAllocatable,
       umask: machine.umask,
+      givesFilesAway: process.getuid?.() === 0,
       onRefreshError: (pod, error) => this.#podEvent(pod, 'Warning', 'FailedMount', error.message),
     });
     this.#statics = new StaticPods({

@@ -59,6 +59,30 @@ const web = {
   },
 };
 
+/** Reads its token and writes into memory. */
+const scratch = (name: string, runAsUser: number) => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name, namespace: 'default' },
+  spec: {
+    securityContext: { runAsUser },
+    restartPolicy: 'Never',
+    containers: [
+      {
+        name: 'c',
+        image: 'busybox',
+        command: [
+          'sh',
+          '-c',
+          'test -s /run/secrets/kubernetes.io/serviceaccount/token && echo the token is here > /m/note; stat -fc %T /m; cat /m/note',
+        ],
+        volumeMounts: [{ name: 'm', mountPath: '/m' }],
+      },
+    ],
+    volumes: [{ name: 'm', emptyDir: { medium: 'Memory' } }],
+  },
+});
+
 describe.skipIf(skip)('the sandbox runtime of a plain user', () => {
   const see = async (user: PlainUser, tool = ''): Promise<Record<string, unknown>> => {
     const script = await bundleScript(new URL('../support/sandbox-plain-user.ts', import.meta.url));
@@ -136,10 +160,17 @@ describe.skipIf(skip)('the sandbox runtime of a plain user', () => {
           containers: [{ name: 'c', image: 'node', command: [process.execPath, '-e', podApiClient] }],
         },
       });
+      await apply(scratch('scratch', 0), scratch('other', 1000));
       const before = await ready();
       expect(new Set(before.map(({ status }) => status.podIP)).size).toBe(2);
       const said = await eventually('an answer of the API', async () => (await coffer.kubectl(['logs', 'reader'])).stdout || undefined);
       expect(JSON.parse(said)).toMatchObject({ allowed: 200, refused: 403, text: expect.stringContaining('hello from the API') });
+
+      const notes = async () => (await coffer.kubectl(['logs', 'scratch'])).stdout;
+      await eventually('the notes of user 0', async () => (await notes()) === 'tmpfs\nthe token is here\n');
+      const reason = '-o=jsonpath={.status.containerStatuses[0].state.waiting.reason}';
+      const refused = async () => (await coffer.kubectl(['get', 'pod', 'other', reason])).stdout;
+      await eventually('the reason of the refusal', async () => (await refused()) === 'NeedsRoot');
 
       const [first, second] = before.map(({ metadata }) => metadata.name);
       expect(await throughPortForward(coffer, `${second}`, 8081)).toBe('local');

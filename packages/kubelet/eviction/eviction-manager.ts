@@ -2,6 +2,7 @@
  * Evicts pods: those that keep more on disk than they may, and where the node runs short of something, one after the other until it does
  * not. Looks every 10 seconds; also answers whether a new pod may come, and which conditions the Node object shows.
  */
+import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { diskUsageBytes } from '@coffer/base/files/disk-usage';
 import type { Logger } from '@coffer/base/log/logger';
@@ -122,11 +123,15 @@ export class EvictionManager {
       containers.set(status.name, { memoryBytes: found.memoryWorkingSetBytes, diskBytes: found.writableLayerBytes + logs });
     }
     const emptyDirs = new Map<string, number>();
+    const memoryDirs = new Map<string, number>();
     for (const volume of pod.spec.volumes ?? []) {
-      if (volume.emptyDir === undefined || (volume.emptyDir.medium ?? '') !== '') continue;
-      emptyDirs.set(volume.name, await diskUsageBytes(directories.volume(uid, volume)));
+      if (volume.emptyDir === undefined) continue;
+      const sizes = (volume.emptyDir.medium ?? '') === '' ? emptyDirs : memoryDirs;
+      // In memory a volume may be somewhere else, with a link to it at its usual path.
+      const path = directories.volume(uid, volume);
+      sizes.set(volume.name, await diskUsageBytes(await realpath(path).catch(() => path)));
     }
-    return { containers, emptyDirs };
+    return { containers, emptyDirs, memoryDirs };
   }
 }
 

@@ -13,13 +13,16 @@ function pod(
   return { metadata: { name, namespace: 'default', uid: name, annotations }, spec: { containers, volumes, priority }, status: {} };
 }
 
-function usage(disk: Record<string, number>, emptyDirs: Record<string, number> = {}, memory: Record<string, number> = {}): PodUsage {
+type Sizes = Record<string, number>;
+
+function usage(disk: Sizes, emptyDirs: Sizes = {}, memory: Sizes = {}, memoryDirs: Sizes = {}): PodUsage {
   const names = new Set([...Object.keys(disk), ...Object.keys(memory)]);
   return {
     containers: new Map(
       [...names].map((name) => [name, { diskBytes: (disk[name] ?? 0) * mebibyte, memoryBytes: (memory[name] ?? 0) * mebibyte }]),
     ),
     emptyDirs: new Map(Object.entries(emptyDirs).map(([name, size]) => [name, size * mebibyte])),
+    memoryDirs: new Map(Object.entries(memoryDirs).map(([name, size]) => [name, size * mebibyte])),
   };
 }
 
@@ -45,6 +48,18 @@ describe('storageViolation', () => {
       pod: pod('p', { containers: [limited('a', '1Mi'), limited('b', '9Mi')] }),
       usage: usage({ a: 2, b: 1 }),
       expected: 'Container a exceeded its local ephemeral storage limit "1Mi". ',
+    },
+    {
+      name: 'an emptyDir in memory above its limit',
+      pod: pod('p', { volumes: [{ name: 'v', emptyDir: { medium: 'Memory', sizeLimit: '2Mi' } }] }),
+      usage: usage({}, {}, {}, { v: 3 }),
+      expected: 'Usage of EmptyDir volume "v" exceeds the limit "2Mi". ',
+    },
+    {
+      name: 'volumes in memory do not count for the pod as a whole',
+      pod: pod('p', { containers: [limited('a', '3Mi')], volumes: [{ name: 'v', emptyDir: { medium: 'Memory' } }] }),
+      usage: usage({ a: 2 }, {}, {}, { v: 2 }),
+      expected: undefined,
     },
     {
       name: 'volumes count for the pod as a whole',

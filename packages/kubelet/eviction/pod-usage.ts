@@ -16,6 +16,8 @@ export interface PodUsage {
   readonly containers: ReadonlyMap<string, ContainerUsage>;
   /** Of emptyDir volumes on disk, by volume. */
   readonly emptyDirs: ReadonlyMap<string, number>;
+  /** Of emptyDir volumes in memory, by volume: they count for their own limit only. */
+  readonly memoryDirs: ReadonlyMap<string, number>;
 }
 
 const storage = 'ephemeral-storage';
@@ -40,7 +42,7 @@ export function limitsStorage(pod: Pod): boolean {
 export function storageViolation(pod: Pod, usage: PodUsage): string | undefined {
   for (const { name, emptyDir } of pod.spec.volumes ?? []) {
     const limit = positive(emptyDir?.sizeLimit);
-    const used = usage.emptyDirs.get(name);
+    const used = usage.emptyDirs.get(name) ?? usage.memoryDirs.get(name);
     if (limit !== undefined && used !== undefined && used > limit.value) {
       return `Usage of EmptyDir volume ${JSON.stringify(name)} exceeds the limit ${JSON.stringify(limit.text)}. `;
     }

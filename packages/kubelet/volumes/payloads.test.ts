@@ -19,7 +19,7 @@ function object(name: string, fields: object): KubeObject {
   return { apiVersion: 'v1', kind: 'X', metadata: { name, namespace: 'ns', uid: `uid-${name}`, resourceVersion: '5' }, ...fields };
 }
 
-function context(of: Pod = pod): PayloadContext {
+function context(of: Pod = pod, givesFilesAway = true): PayloadContext {
   const find = (resource: string) => async (name: string) => {
     const found = objects[name];
     if (found === undefined) throw notFound({ group: '', resource }, name);
@@ -30,6 +30,7 @@ function context(of: Pod = pod): PayloadContext {
     podIps: [],
     hostIps: [],
     allocatable: { cpu: '4' },
+    givesFilesAway,
     objects: { configMap: find('configmap'), secret: find('secret') },
     serviceAccountToken: async ({ audience }) => `token for ${audience ?? 'the API'}`,
   };
@@ -100,6 +101,8 @@ describe('volumePayload', () => {
     const payload = await volumePayload({ name: 'v', ...volume }, context(user));
     expect(payload.files.get('token')).toMatchObject({ mode: 0o600, uid: 1000 });
     expect(await files(volume)).toEqual({ token: '644 token for the API' });
+    const kept = await volumePayload({ name: 'v', ...volume }, context(user, false));
+    expect(kept.files.get('token')).toMatchObject({ mode: 0o600, uid: undefined });
   });
 
   it.each([

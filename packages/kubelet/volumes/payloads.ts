@@ -16,6 +16,8 @@ import type { FileProjection } from './atomic-writer.ts';
 export interface PayloadContext extends FieldContext {
   readonly objects: ObjectSource;
   readonly allocatable: Readonly<Record<string, string>>;
+  /** Whether files can be given to other users than the one that writes them. */
+  readonly givesFilesAway: boolean;
   /** A token for the pod's service account, kept fresh by the caller. */
   readonly serviceAccountToken: (projection: V1ServiceAccountTokenProjection) => Promise<string>;
 }
@@ -150,7 +152,11 @@ class PayloadBuilder {
     const uid = commonUser(this.#context.pod);
     const group = this.#context.pod.spec.securityContext?.fsGroup;
     const mode = uid !== undefined || group !== undefined ? 0o600 : (defaultMode ?? defaultFileMode);
-    this.#files.set(cleanPath(projection.path), { data: Buffer.from(token, 'utf8'), mode, uid });
+    this.#files.set(cleanPath(projection.path), {
+      data: Buffer.from(token, 'utf8'),
+      mode,
+      uid: this.#context.givesFilesAway ? uid : undefined,
+    });
   }
 }
 

@@ -2,7 +2,8 @@
  * The volumes of the pods on this node. Promises: `mount` resolves only when every volume that a container mounts is there and holds
  * data not older than the pod's binding; `refresh` brings the files of a running pod up to date, one writer per pod at a time, many
  * pods in parallel; a refresh that fails leaves the files as they are. All but configMap volumes and emptyDirs on the
- * default medium are in memory only.
+ * default medium are in memory only. Where the kubelet cannot give files away, they belong to the user that it runs as: the only one
+ * that containers can be then, and their runtime refuses those that ask for another user or group.
  */
 import { chmod, mkdir, readdir, rm, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -40,6 +41,8 @@ export interface VolumeManagerDeps {
   readonly allocatable: () => Readonly<Record<string, string>>;
   /** File mode bits that this process may not set when it makes something; undefined where that is not known. */
   readonly umask: number | undefined;
+  /** Whether this process may give files to other users and groups. */
+  readonly givesFilesAway: boolean;
   /** A volume of a running pod could not be refreshed. */
   readonly onRefreshError: (pod: Pod, error: VolumeError) => void;
   /** Called when a refresh changed files, with the volume's sources: the moment a reader sees the new set. */
@@ -235,8 +238,7 @@ export class VolumeManager {
     }
     const path = directories.volume(uid, volume);
     if (volume.emptyDir !== undefined) {
-      await this.#mountEmptyDir(state.pod, volume, path);
-      state.paths.set(volume.name, path);
+      state.paths.set(volume.name, await this.#mountEmptyDir(state.pod, volume, path));
       return;
     }
     const inMemory = livesInMemory(volume);
@@ -261,20 +263,27 @@ export class VolumeManager {
     return real;
   }
 
-  async #mountEmptyDir(pod: Pod, volume: Volume, path: string): Promise<void> {
+  /** Resolves to the directory itself. */
+  async #mountEmptyDir(pod: Pod, volume: Volume, path: string): Promise<string> {
     const { mounter } = this.#deps;
-    await makeVolumeDirectory(path, directoryMode);
-    if (volume.emptyDir?.medium === 'Memory') {
-      if (!mounter.canMount) throw new Error('emptyDir with medium Memory needs root to mount a tmpfs');
-      if (!(await mounter.isMountPoint(path))) {
-        const sizeBytes = memoryVolumeBytes(pod, volume, this.#deps.allocatable());
-        await mounter.mountTmpfs(path, { sizeBytes, mode: memoryDirectoryMode });
-      }
-    } else if (volume.emptyDir?.medium !== undefined && volume.emptyDir.medium !== '') {
-      throw new Error(`unknown storage medium ${JSON.stringify(volume.emptyDir.medium)}`);
+    const medium = volume.emptyDir?.medium ?? '';
+    if (medium !== '' && medium !== 'Memory') throw new Error(`unknown storage medium ${JSON.stringify(medium)}`);
+    // Without a file system of its own, a volume in memory has no limit but the one that evicts its pod.
+    const shared = medium === 'Memory' && !mounter.canMount;
+    const directory = shared ? await this.#memoryDirectory(pod.metadata.uid, volume) : path;
+    await makeVolumeDirectory(directory, shared ? memoryDirectoryMode : directoryMode);
+    if (medium === 'Memory' && !shared && !(await mounter.isMountPoint(path))) {
+      const sizeBytes = memoryVolumeBytes(pod, volume, this.#deps.allocatable());
+      await mounter.mountTmpfs(path, { sizeBytes, mode: memoryDirectoryMode });
     }
-    const group = pod.spec.securityContext?.fsGroup;
-    if (group !== undefined) await setDirectoryGroup(path, group, false);
+    const group = this.#groupOf(pod);
+    if (group !== undefined) await setDirectoryGroup(directory, group, false);
+    return directory;
+  }
+
+  /** The group that the pod's volumes are given to. */
+  #groupOf(pod: Pod): number | undefined {
+    return this.#deps.givesFilesAway ? pod.spec.securityContext?.fsGroup : undefined;
   }
 
   /** Readers that opened the old set may finish with it; then it goes. */
@@ -290,17 +299,18 @@ export class VolumeManager {
   async #project(state: PodVolumes, volume: Volume, directory = state.paths.get(volume.name)): Promise<boolean> {
     if (directory === undefined) return false;
     const { pod } = state;
-    const { clock, objectsFor, token, podIps, hostIps, allocatable } = this.#deps;
+    const { clock, objectsFor, token, podIps, hostIps, allocatable, givesFilesAway } = this.#deps;
     const payload = await volumePayload(volume, {
       pod,
       objects: objectsFor(pod),
       podIps: podIps(pod.metadata.uid),
       hostIps: hostIps(),
       allocatable: allocatable(),
+      givesFilesAway,
       serviceAccountToken: (projection) => token(pod, projection),
     });
     if (state.removed) return false;
-    const group = pod.spec.securityContext?.fsGroup;
+    const group = this.#groupOf(pod);
     const memory = state.written.get(volume.name) ?? {};
     state.written.set(volume.name, memory);
     const options: AtomicWriterOptions = {
