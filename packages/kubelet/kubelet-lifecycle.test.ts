@@ -444,7 +444,6 @@ describe('logs', () => {
       limitBytes: undefined,
       sinceSeconds: undefined,
       sinceTime: undefined,
-      stream: 'All',
     } as const;
     const out = {
       write: async (chunk: Uint8Array) => {

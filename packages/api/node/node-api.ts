@@ -62,7 +62,6 @@ export interface LogOptions {
   readonly sinceSeconds: number | undefined;
   /** RFC 3339. */
   readonly sinceTime: string | undefined;
-  readonly stream: 'All' | 'Stdout' | 'Stderr';
 }
 
 export interface ExecOptions {

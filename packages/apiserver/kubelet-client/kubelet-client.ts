@@ -70,7 +70,6 @@ export class KubeletClient implements NodeApi {
     for (const name of ['tailLines', 'limitBytes', 'sinceSeconds', 'sinceTime'] as const) {
       if (options[name] !== undefined) query.set(name, String(options[name]));
     }
-    if (options.stream !== 'All') query.set('stream', options.stream);
     const path = pathOf('containerLogs', pod.namespace, pod.name, options.container);
     const target = query.size === 0 ? path : `${path}?${query.toString()}`;
     const answer = await this.#send({ method: 'GET', path: target, headers: {}, body: new Uint8Array(0) }, signal);

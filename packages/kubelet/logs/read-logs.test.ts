@@ -16,7 +16,6 @@ const everything: LogOptions = {
   limitBytes: undefined,
   sinceSeconds: undefined,
   sinceTime: undefined,
-  stream: 'All',
 };
 
 let dir = '';
@@ -59,8 +58,6 @@ describe('readLogs', () => {
     [{ tailLines: 100 }, 'one\nerr\nsplit line\n\nfive\n'],
     [{ limitBytes: 6 }, 'one\ner'],
     [{ sinceTime: '2026-01-01T00:00:04Z' }, '\nfive\n'],
-    [{ stream: 'Stderr' }, 'err\n'],
-    [{ stream: 'Stdout', tailLines: 1 }, 'five\n'],
     [{ timestamps: true, tailLines: 1 }, '2026-01-01T00:00:05.000000000Z five\n'],
     [{ timestamps: true, sinceTime: '2026-01-01T00:00:03Z', limitBytes: 42 }, '2026-01-01T00:00:03.000000000Z split line\n'],
   ])('%j', async (options, expected) => {

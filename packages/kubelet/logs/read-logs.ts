@@ -160,8 +160,6 @@ class LineWriter {
   #line(bytes: Uint8Array): void {
     const line = parseLogLine(bytes);
     if (line === undefined) return;
-    const wanted = this.#options.stream;
-    if (wanted !== 'All' && wanted.toLowerCase() !== line.stream) return;
     if (this.#sinceMs !== undefined && Date.parse(line.time) < this.#sinceMs) return;
     const goesOn = this.#inLine[line.stream];
     this.#inLine[line.stream] = !line.complete;

@@ -81,8 +81,6 @@ function execOptions(query: URLSearchParams, container: string): ExecOptions {
 }
 
 function logOptions(query: URLSearchParams, container: string): LogOptions {
-  const stream = query.get('stream') ?? 'All';
-  if (stream !== 'All' && stream !== 'Stdout' && stream !== 'Stderr') throw badRequest(`unknown stream ${JSON.stringify(stream)}`);
   return {
     container,
     follow: isSet(query, 'follow'),
@@ -92,7 +90,6 @@ function logOptions(query: URLSearchParams, container: string): LogOptions {
     limitBytes: wholeNumber(query, 'limitBytes'),
     sinceSeconds: wholeNumber(query, 'sinceSeconds'),
     sinceTime: query.get('sinceTime') || undefined,
-    stream,
   };
 }
 

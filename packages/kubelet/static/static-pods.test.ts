@@ -120,7 +120,7 @@ describe('static pods', () => {
   it('have logs under the UID of their mirror', async () => {
     await node.until(() => expect(node.pod('web-node-1').status.phase).toBe('Running'));
     const { name, namespace, uid } = node.pod('web-node-1').metadata;
-    const options = { container: 'c', follow: false, previous: false, timestamps: false, stream: 'All' } as const;
+    const options = { container: 'c', follow: false, previous: false, timestamps: false } as const;
     const none = { tailLines: undefined, limitBytes: undefined, sinceSeconds: undefined, sinceTime: undefined };
     const out: string[] = [];
     const sink = { write: async (chunk: Uint8Array) => void out.push(Buffer.from(chunk).toString()) };

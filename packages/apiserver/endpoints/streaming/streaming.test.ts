@@ -292,6 +292,7 @@ describe('log', () => {
   it.each([
     ['tailLines=-1', 'PodLogOptions "p" is invalid: tailLines: Invalid value: -1: must be greater than or equal to 0'],
     ['limitBytes=0', 'PodLogOptions "p" is invalid: limitBytes: Invalid value: 0: must be greater than 0'],
+    ['stream=All', 'PodLogOptions "p" is invalid: stream: Forbidden: may not be specified'],
     ['container=x', 'container x is not valid for pod p'],
     ['previous=1', 'previous terminated container "c" in pod "p" not found'],
     ['tailLines=x', 'strconv.ParseInt: parsing "x": invalid syntax'],

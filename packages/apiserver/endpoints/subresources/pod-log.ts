@@ -1,4 +1,4 @@
-import { type FieldError, forbiddenField, invalid, notSupported } from '@coffer/api/errors/field-error';
+import { type FieldError, forbiddenField, invalid } from '@coffer/api/errors/field-error';
 import { badRequest, internalError, invalidObject, StatusError } from '@coffer/api/errors/status-error';
 import { type ByteSink, type LogOptions, NodeRefusal } from '@coffer/api/node/node-api';
 import type { HttpRequest, HttpResponse, StreamSink } from '@coffer/base/http/handler';
@@ -109,7 +109,6 @@ function parseLogOptions(query: URLSearchParams, podName: string): LogOptions {
   const limitBytes = intParameter(query, 'limitBytes');
   const sinceSeconds = intParameter(query, 'sinceSeconds');
   const sinceTime = query.get('sinceTime') || undefined;
-  const stream = query.get('stream') ?? 'All';
   if (sinceTime !== undefined && Number.isNaN(Date.parse(sinceTime))) {
     throw badRequest(
       `parsing time ${JSON.stringify(sinceTime)} as "2006-01-02T15:04:05Z07:00": cannot parse ${JSON.stringify(sinceTime)} as "2006"`,
@@ -123,10 +122,8 @@ function parseLogOptions(query: URLSearchParams, podName: string): LogOptions {
   } else if (sinceSeconds !== undefined && sinceSeconds < 1) {
     errors.push(invalid('sinceSeconds', sinceSeconds, 'must be greater than 0'));
   }
-  if (!isStream(stream)) errors.push(notSupported('stream', stream, ['All', 'Stderr', 'Stdout']));
-  if (isStream(stream) && stream !== 'All' && tailLines !== undefined) {
-    errors.push(forbiddenField('', '`tailLines` and specific `stream` are mutually exclusive for now'));
-  }
+  // PodLogsQuerySplitStreams is off in Kubernetes 1.36.
+  if (query.has('stream')) errors.push(forbiddenField('stream', 'may not be specified'));
   if (errors.length > 0) throw invalidObject({ group: '', kind: 'PodLogOptions' }, podName, errors);
   return {
     container: query.get('container') ?? '',
@@ -137,10 +134,5 @@ function parseLogOptions(query: URLSearchParams, podName: string): LogOptions {
     limitBytes,
     sinceSeconds,
     sinceTime,
-    stream: isStream(stream) ? stream : 'All',
   };
-}
-
-function isStream(text: string): text is LogOptions['stream'] {
-  return text === 'All' || text === 'Stdout' || text === 'Stderr';
 }

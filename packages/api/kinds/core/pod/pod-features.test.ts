@@ -256,6 +256,32 @@ describe('the status of a pod', () => {
     ]);
   });
 
+  it('says how what a container asked for does', () => {
+    const resources = { requests: { cpu: '1' }, claims: [{ name: 'a' }, { name: 'b', request: 'r' }] };
+    const spec = { containers: [{ name: 'c', image: 'i', resources }], initContainers: [{ name: 'first', image: 'i' }] };
+    const device = (resourceID: string, health: string) => ({ resourceID, health });
+    const report = (name: string, ...allocatedResourcesStatus: Fields[]): Fields => ({ name, allocatedResourcesStatus });
+    const fine = [
+      { name: 'cpu', resources: [device('1', 'Healthy'), device('2', 'Unknown')] },
+      { name: 'claim:a', resources: [device('1', 'Unhealthy')] },
+      { name: 'claim:b/r' },
+    ];
+    expect(problems({ containerStatuses: [report('c', ...fine), report('gone', { name: 'gpu' })] }, spec)).toEqual([]);
+    const wrong = {
+      containerStatuses: [report('c', { name: 'claim:b', resources: [device('1', 'Sick'), device('1', 'Healthy')] })],
+      initContainerStatuses: [report('first', { name: 'cpu' })],
+      ephemeralContainerStatuses: [report('debug'), report('other', { name: 'cpu' })],
+    };
+    const at = 'status.containerStatuses[0].allocatedResourcesStatus[0]';
+    expect(problems(wrong, spec)).toEqual([
+      `${at}.name: Invalid value: "claim:b": must match one of the container's resource claims in a format 'claim:<claimName>/<request>' or 'claim:<claimName>' if request is empty`,
+      `${at}.resources[0].health: Unsupported value: "Sick": supported values: "Healthy", "Unhealthy", "Unknown"`,
+      `${at}.resources[1].resourceID: Duplicate value: "1"`,
+      `status.initContainerStatuses[0].allocatedResourcesStatus[0].name: Invalid value: "cpu": must match one of the container's resource requests`,
+      'status.ephemeralContainerStatuses[1].allocatedResourcesStatus: Forbidden: must not be specified in container status',
+    ]);
+  });
+
   it('names claims of the pod, each once', () => {
     const spec = { resourceClaims: [{ name: 'a', resourceClaimName: 'x' }] };
     expect(problems({ resourceClaimStatuses: [{ name: 'a', resourceClaimName: 'x-1' }] }, spec)).toEqual([]);

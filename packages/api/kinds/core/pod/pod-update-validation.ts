@@ -1,7 +1,7 @@
 /** What may change in a pod after its creation: images, a shorter deadline, more tolerations, fewer gates; and in its status. */
 
 import type { FieldError } from '../../../errors/field-error.ts';
-import { duplicate, forbiddenField, invalid, required } from '../../../errors/field-error.ts';
+import { duplicate, forbiddenField, invalid, notSupported, required } from '../../../errors/field-error.ts';
 import type * as api from '../../../generated/types.ts';
 import type { KubeObject } from '../../../meta/object.ts';
 import { cloneJson, equalJson, getOwn } from '../../../meta/safe-object.ts';
@@ -206,6 +206,13 @@ export function validatePodStatusUpdate(object: KubeObject, oldObject: KubeObjec
   for (const list of ['containerStatuses', 'initContainerStatuses', 'ephemeralContainerStatuses'] as const) {
     errors.push(...validateUsers(status[list] ?? [], pod.spec?.os?.name ?? 'linux', `status.${list}`));
   }
+  errors.push(...validateHealth(status.containerStatuses ?? [], pod.spec?.containers ?? [], 'status.containerStatuses'));
+  errors.push(...validateHealth(status.initContainerStatuses ?? [], pod.spec?.initContainers ?? [], 'status.initContainerStatuses'));
+  (status.ephemeralContainerStatuses ?? []).forEach(({ allocatedResourcesStatus = [] }, i) => {
+    if (allocatedResourcesStatus.length === 0) return;
+    const path = `status.ephemeralContainerStatuses[${i}].allocatedResourcesStatus`;
+    errors.push(forbiddenField(path, 'must not be specified in container status'));
+  });
   return errors;
 }
 
@@ -237,6 +244,43 @@ function validateUsers(statuses: readonly api.V1ContainerStatus[], os: string, p
       ...invalidEach(`${at}.gid`, gid, unixIdProblems(gid)),
       ...supplementalGroups.flatMap((group, j) => invalidEach(`${at}.supplementalGroups[${j}]`, group, unixIdProblems(group))),
     ];
+  });
+}
+
+/** How the resources do that containers were given. */
+function validateHealth(statuses: readonly api.V1ContainerStatus[], containers: readonly api.V1Container[], path: string): FieldError[] {
+  return statuses.flatMap(({ name, allocatedResourcesStatus = [] }, i) => {
+    const container = containers.find((one) => one.name === name);
+    return allocatedResourcesStatus.flatMap((status: Partial<api.V1ResourceStatus>, j) => {
+      const at = `${path}[${i}].allocatedResourcesStatus[${j}]`;
+      return [
+        ...validateRequested(status.name ?? '', container, `${at}.name`),
+        ...validateDevices(status.resources ?? [], `${at}.resources`),
+      ];
+    });
+  });
+}
+
+/** A status may be of a container that has gone meanwhile. */
+function validateRequested(name: string, container: api.V1Container | undefined, path: string): FieldError[] {
+  if (container === undefined) return [];
+  const { requests = {}, claims = [] } = container.resources ?? {};
+  if (!name.startsWith('claim:')) {
+    return Object.hasOwn(requests, name) ? [] : [invalid(path, name, "must match one of the container's resource requests")];
+  }
+  if (claims.some((claim) => name === `claim:${claim.name}${(claim.request ?? '') === '' ? '' : `/${claim.request}`}`)) return [];
+  const forms = "'claim:<claimName>/<request>' or 'claim:<claimName>' if request is empty";
+  return [invalid(path, name, `must match one of the container's resource claims in a format ${forms}`)];
+}
+
+function validateDevices(devices: readonly api.V1ResourceHealth[], path: string): FieldError[] {
+  const seen = new Set<string>();
+  return devices.flatMap(({ resourceID = '', health = '' }: Partial<api.V1ResourceHealth>, k) => {
+    const known = ['Healthy', 'Unhealthy', 'Unknown'];
+    const errors = known.includes(health) ? [] : [notSupported(`${path}[${k}].health`, health, known)];
+    if (seen.has(resourceID)) errors.push(duplicate(`${path}[${k}].resourceID`, resourceID));
+    seen.add(resourceID);
+    return errors;
   });
 }
 
