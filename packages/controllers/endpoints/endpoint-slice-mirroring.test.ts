@@ -78,6 +78,17 @@ describe('endpoint slice mirroring', () => {
     ]);
   });
 
+  it('puts the ports of one address together', async () => {
+    putService();
+    putEndpoints([
+      { addresses: [{ ip: '10.0.0.1' }], ports: [{ name: 'port1', port: 80 }] },
+      { addresses: [{ ip: '10.0.0.1' }], ports: [{ name: 'port2', port: 90 }] },
+    ]);
+    await cluster.settle();
+    const ports = slices().map((slice) => (slice.ports as { port: number }[]).map(({ port }) => port).toSorted((a, b) => a - b));
+    expect(ports).toEqual([[80, 90]]);
+  });
+
   it('leaves alone what selects pods, has no service or does not want it', async () => {
     putEndpoints([{ addresses: [{ ip: '10.0.0.1' }], ports: [{ port: 80 }] }]);
     await cluster.settle();

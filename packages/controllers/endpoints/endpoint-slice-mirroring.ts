@@ -12,6 +12,7 @@ import { controllerReference } from '../common/controller-ref.ts';
 import type { LoopDeps } from '../common/loop-deps.ts';
 import { isNamespaceTerminating } from '../common/namespace-terminating.ts';
 import { reconcileSlices, type SliceContent, type SliceFrame } from './reconcile-slices.ts';
+import { repackSubsets } from './repack-subsets.ts';
 import { LAST_CHANGE } from './trigger-times.ts';
 
 const WORKERS = 5;
@@ -78,7 +79,7 @@ function frameOf(original: V1Endpoints): SliceFrame {
 /** One slice for each set of ports and kind of address; subsets with the same ports come together. */
 function contentsOf(original: V1Endpoints): SliceContent[] {
   const contents = new Map<string, SliceContent & { readonly endpoints: V1Endpoint[] }>();
-  for (const { addresses = [], notReadyAddresses = [], ports = [] } of original.subsets ?? []) {
+  for (const { addresses = [], notReadyAddresses = [], ports = [] } of repackSubsets(original.subsets ?? [])) {
     const all = [
       ...addresses.map((address) => [address, true] as const),
       ...notReadyAddresses.map((address) => [address, false] as const),

@@ -163,6 +163,26 @@ describe('endpoints of services', () => {
     ]);
   });
 
+  it('puts ports together that the same pods offer', async () => {
+    const port = (name: string, targetPort: string | number) => ({ name, port: 80, targetPort, protocol: 'TCP' });
+    putService({ ports: [port('all', 81), port('named', 'web'), port('more', 82)] });
+    putPod('a', '10.0.0.1');
+    putPod('b', '10.0.0.2');
+    const bare = cluster.api.find(PODS, 'default', 'b');
+    cluster.api.put(PODS, { ...bare, spec: { nodeName: 'n1', containers: [{ name: 'c', image: 'i' }] } });
+    await cluster.settle();
+    const told = endpoints()?.subsets?.map(({ ports, addresses }) => [
+      ports?.map(({ name = '' }) => name).toSorted((a, b) => a.localeCompare(b)),
+      addresses?.map(({ ip }) => ip),
+    ]);
+    expect(told).toHaveLength(2);
+    expect(told).toContainEqual([
+      ['all', 'more'],
+      ['10.0.0.1', '10.0.0.2'],
+    ]);
+    expect(told).toContainEqual([['named'], ['10.0.0.1']]);
+  });
+
   it('orders ports and addresses of Endpoints as Kubernetes does', async () => {
     const port = (name: string, number: number, protocol: string) => ({ name, port: number, targetPort: number, protocol });
     putService({ ports: [port('dns', 53, 'UDP'), port('metrics', 9153, 'TCP'), port('dns-tcp', 53, 'TCP')] });

@@ -7,9 +7,9 @@ import { keyOf, nameOf, namespaceOf, splitKey } from '@coffer/client/rest/api-ob
 import { ENDPOINTS } from '@coffer/client/rest/well-known';
 import type { LoopDeps } from '../common/loop-deps.ts';
 import { isNamespaceTerminating } from '../common/namespace-terminating.ts';
-import { portOrder } from './port-order.ts';
+import { repackSubsets } from './repack-subsets.ts';
 import type { Backend } from './service-backends.ts';
-import { backendsOf, byPorts, familiesOf, hasSelector } from './service-backends.ts';
+import { backendsOf, familiesOf, hasSelector } from './service-backends.ts';
 import { runServiceLoop } from './service-loop.ts';
 import { LAST_CHANGE, TriggerTimes } from './trigger-times.ts';
 
@@ -93,29 +93,18 @@ function endpointsOf(service: V1Service, all: readonly Backend[], times: Readonl
       labels: { ...service.metadata?.labels, ...headless, [MANAGED_BY]: MANAGER },
       ...(Object.keys(annotations).length === 0 ? {} : { annotations }),
     },
-    ...(backends.length === 0 ? {} : { subsets: byPorts(backends).map(subset) }),
+    ...(backends.length === 0 ? {} : { subsets: repackSubsets(backends.map(subset)) }),
   };
 }
 
-function subset(group: readonly Backend[]): V1EndpointSubset {
-  const byAddress = [...group].sort((a, b) => compare(a.ip, b.ip) || compare(a.pod.metadata?.uid ?? '', b.pod.metadata?.uid ?? ''));
-  const ready = byAddress.filter((backend) => backend.ready).map(address);
-  const notReady = byAddress.filter((backend) => !backend.ready).map(address);
-  const ports = [...(group[0]?.ports ?? [])].sort(portOrder).map(({ name, port, protocol, appProtocol }) => ({
+function subset(backend: Backend): V1EndpointSubset {
+  const ports = backend.ports.map(({ name, port, protocol, appProtocol }) => ({
     ...(name === '' ? {} : { name }),
     port,
     protocol,
     ...(appProtocol === undefined ? {} : { appProtocol }),
   }));
-  return {
-    ...(ready.length === 0 ? {} : { addresses: ready }),
-    ...(notReady.length === 0 ? {} : { notReadyAddresses: notReady }),
-    ...(ports.length === 0 ? {} : { ports }),
-  };
-}
-
-function compare(a: string, b: string): number {
-  return a === b ? 0 : a < b ? -1 : 1;
+  return backend.ready ? { addresses: [address(backend)], ports } : { notReadyAddresses: [address(backend)], ports };
 }
 
 function address(backend: Backend): V1EndpointAddress {
