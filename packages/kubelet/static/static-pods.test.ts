@@ -105,15 +105,19 @@ describe('static pods', () => {
     expect(node.runtime.calls.some((call) => call.startsWith('stopContainer'))).toBe(false);
   });
 
-  it('wait until the last pod of their name has gone', async () => {
+  it('wait until the last pod of their name has gone, which is shown so long', async () => {
     await node.until(() => expect(node.pod('web-node-1').status.phase).toBe('Running'));
+    const { uid } = node.pod('web-node-1').metadata;
     const { stopping, letGo } = holdStops();
     await writeFile(join(dir, 'web.yaml'), manifest('two'));
     await node.until(() => expect(stopping).toEqual([30_000]));
-    await node.until(() => expect(node.hasPod('web-node-1')).toBe(false));
+    expect(node.pod('web-node-1')).toMatchObject({ metadata: { uid }, status: { phase: 'Running' } });
     expect([...node.runtime.containers.values()].map(({ config }) => config.image)).toEqual(['one']);
     letGo();
-    await node.until(() => expect(node.pod('web-node-1').status.phase).toBe('Running'));
+    await node.until(() => {
+      expect(node.pod('web-node-1').metadata.uid).not.toBe(uid);
+      expect(node.pod('web-node-1').status.phase).toBe('Running');
+    });
     expect(node.runtime.find('c')?.config.image).toBe('two');
   });
 

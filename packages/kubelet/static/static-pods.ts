@@ -1,8 +1,8 @@
 /**
  * Static pods: manifests in a directory of this machine, run without the API and shown there as mirror pods. Promises: a file that
  * appears, changes or goes is followed (at once where the file system tells, else within 20 s); of one name there is only one pod at a
- * time: the next starts when the last one has gone. A mirror that is missing or shows another version is replaced; deleting a mirror does
- * not touch the pod. A bad manifest is logged and leaves the others alone.
+ * time: the next starts when the last one has gone. A mirror is there until its pod has gone; one that is missing or shows another version
+ * is replaced; deleting a mirror does not touch the pod. A bad manifest is logged and leaves the others alone.
  */
 import { watch } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
@@ -12,7 +12,7 @@ import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
 import { type KubeletApi, resources } from '../deps.ts';
 import type { Pod } from '../types.ts';
-import { mirrorHash, mirrorOf, staticPodFromManifest } from './static-pod-manifest.ts';
+import { isStaticPod, mirrorHash, mirrorOf, staticPodFromManifest } from './static-pod-manifest.ts';
 
 export interface StaticPodsDeps {
   readonly directory: string | undefined;
@@ -85,7 +85,7 @@ export class StaticPods {
 
   /** UID of a pod in the API: its own, or that of its mirror. */
   apiUid(pod: Pod): string | undefined {
-    if (!this.#isStatic(pod)) return pod.metadata.uid;
+    if (!isStaticPod(pod)) return pod.metadata.uid;
     const mirror = this.#mirrors.get(keyOf(pod));
     return mirror !== undefined && mirrorHash(mirror) === pod.metadata.uid ? mirror.metadata.uid : undefined;
   }
@@ -98,7 +98,7 @@ export class StaticPods {
 
   /** Whether there is a manifest of exactly this pod: one that has to go will run again. */
   wants(pod: Pod): boolean {
-    return this.#isStatic(pod);
+    return this.#byKey(keyOf(pod))?.metadata.uid === pod.metadata.uid;
   }
 
   /** A pod has gone: nothing stands in the way of the next one of its name. */
@@ -106,6 +106,8 @@ export class StaticPods {
     const key = keyOf(pod);
     if (this.#running.get(key)?.metadata.uid !== pod.metadata.uid) return;
     this.#running.delete(key);
+    const mirror = this.#mirrors.get(key);
+    if (mirror !== undefined) await this.#delete(mirror);
     const next = this.#byKey(key);
     if (next !== undefined) await this.#start(next);
   }
@@ -115,7 +117,7 @@ export class StaticPods {
     const hash = mirrorHash(mirror);
     if (hash === undefined) return false;
     this.#mirrors.set(keyOf(mirror), mirror);
-    if (mirror.metadata.deletionTimestamp !== undefined || this.#byKey(keyOf(mirror))?.metadata.uid !== hash) void this.#delete(mirror);
+    if (!this.#isRight(mirror)) void this.#delete(mirror);
     else this.#deps.onMirror(hash, mirror);
     return true;
   }
@@ -162,6 +164,8 @@ export class StaticPods {
       if (known?.pod !== undefined) this.#remove(known.pod);
       if (pod !== undefined) await this.#start(pod);
     }
+    // What could not be done when it was due.
+    for (const mirror of this.#mirrors.values()) if (!this.#isRight(mirror)) await this.#delete(mirror);
     for (const { pod } of this.#files.values()) if (pod !== undefined && !this.#mirrors.has(keyOf(pod))) await this.#create(pod);
   }
 
@@ -183,8 +187,6 @@ export class StaticPods {
 
   #remove(pod: Pod): void {
     if (this.#running.get(keyOf(pod))?.metadata.uid === pod.metadata.uid) this.#deps.onRemoved(pod);
-    const mirror = this.#mirrors.get(keyOf(pod));
-    if (mirror !== undefined) void this.#delete(mirror);
   }
 
   async #create(pod: Pod): Promise<void> {
@@ -207,8 +209,10 @@ export class StaticPods {
     }
   }
 
-  #isStatic(pod: Pod): boolean {
-    return this.#byKey(keyOf(pod))?.metadata.uid === pod.metadata.uid;
+  /** Whether it shows the pod that runs, or is about to. */
+  #isRight(mirror: Pod): boolean {
+    const shown = this.#running.get(keyOf(mirror)) ?? this.#byKey(keyOf(mirror));
+    return mirror.metadata.deletionTimestamp === undefined && shown?.metadata.uid === mirrorHash(mirror);
   }
 
   #byKey(key: string): Pod | undefined {
