@@ -17,12 +17,13 @@ export interface CertificateRequest {
   /** Subject alternative names; IP addresses and DNS names mixed. */
   readonly names?: readonly string[];
   readonly validityMs: number;
-  /** Start of the validity, ms since the epoch; five minutes are subtracted for clock skew. */
+  /** Now, ms since the epoch. Validity starts five minutes earlier for clock skew; of a validity of eight hours or more these are part. */
   readonly nowMs: number;
 }
 
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 const clockSkewMs = 5 * 60_000;
+const shortMs = 8 * 3_600_000;
 
 x509.cryptoProvider.set(webcrypto);
 
@@ -72,7 +73,7 @@ export async function signPublicKey(
     subject: [...organizations.map((o) => ({ O: [o] })), { CN: [request.commonName] }],
     issuer: issuer.subject,
     notBefore: new Date(request.nowMs - clockSkewMs),
-    notAfter: new Date(request.nowMs + request.validityMs),
+    notAfter: new Date(Math.min(endMs(request), issuer.notAfter.getTime())),
     signingAlgorithm: algorithm,
     publicKey: publicKey,
     signingKey: await importPrivateKey(authority.keyPem),
@@ -85,6 +86,10 @@ export async function signPublicKey(
     ],
   });
   return `${certificate.toString('pem')}\n`;
+}
+
+function endMs({ nowMs, validityMs }: CertificateRequest): number {
+  return nowMs + validityMs - (validityMs < shortMs ? 0 : clockSkewMs);
 }
 
 async function generateKeys(): Promise<webcrypto.CryptoKeyPair> {
