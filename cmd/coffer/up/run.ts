@@ -1,4 +1,3 @@
-import type { NodeApi } from '@coffer/api/node/node-api';
 import { makePrivateDirectory } from '@coffer/base/files/atomic-file';
 import { createPinoLogger } from '@coffer/base/log/pino-logger';
 import { systemClock } from '@coffer/base/time/clock';
@@ -15,7 +14,8 @@ import { closeGraceMs, startServer } from '../wire/server.ts';
 import type { UpFlags } from './command.ts';
 
 /**
- * `coffer up`: store → API server → listener → loops → node, in one process; then waits for a signal. SIGTERM leaves pods
+ * `coffer up`: store → API server → listener → loops → node, in one process; then waits for a signal. Requests for pods of the node
+ * that come before it has started wait for it. SIGTERM leaves pods
  * running; SIGINT (Ctrl-C) and `coffer down` (SIGUSR2) stop them first, unless `--keep`.
  */
 export async function runUp(flags: UpFlags): Promise<void> {
@@ -25,13 +25,17 @@ export async function runUp(flags: UpFlags): Promise<void> {
   await makePrivateDirectory(paths.root);
   const stopping = new AbortController();
   let node: RunningNode | undefined;
+  let settled: (node: RunningNode | undefined) => void = () => {};
+  const ownNode = new Promise<RunningNode | undefined>((resolve) => {
+    settled = resolve;
+  });
   const ended = waitForSignal(flags.keep, stopping.signal);
   const opening = openRuntime(flags, paths, logger);
   const starting = startServer(flags, {
     paths,
     logger,
     podGateway: opening.then((chosen) => ('runtime' in chosen ? chosen.podGateway : undefined)),
-    nodeApiFor: (name): NodeApi | undefined => (name === flags.nodeName ? node?.kubelet.nodeApi : undefined),
+    nodeApiFor: async (name) => (name === flags.nodeName ? (await ownNode)?.kubelet.nodeApi : undefined),
     onFatal: stopOnFatal(stopping, logger),
   });
   const server = await startedBefore(ended, starting);
@@ -50,6 +54,7 @@ export async function runUp(flags: UpFlags): Promise<void> {
       : { onHostNetwork: front.advertised ?? front.local, inPodNetworks: front.forPods };
     node = await startNode({ flags, rootDir: paths.kubelet, runtime: chosen.runtime, transport, logger, apiServer }, stopping.signal);
   }
+  settled(node);
   const nodeSummary = node?.summary ?? `no node: ${'unavailable' in chosen ? chosen.unavailable : ''}`;
   process.stdout.write(`coffer is ready in ${Math.round(process.uptime() * 1000)} ms: ${front.url}, ${nodeSummary}\n`);
   process.stdout.write(`${server.encryptionSummary}\n`);

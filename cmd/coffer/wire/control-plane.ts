@@ -1,6 +1,5 @@
 import { builtInCatalog, type Catalog } from '@coffer/api/catalog/catalog';
 import { builtInKind } from '@coffer/api/kinds/index';
-import type { NodeApi } from '@coffer/api/node/node-api';
 import { builtInSchemaTable } from '@coffer/api/schema/schema-table';
 import { builtInAdmission } from '@coffer/apiserver/admission/built-in';
 import { certificatePlugins } from '@coffer/apiserver/admission/certificates/certificate-plugins';
@@ -18,6 +17,7 @@ import { reconcileBootstrapPolicy } from '@coffer/apiserver/authorization/rbac/r
 import { createApiHandler } from '@coffer/apiserver/endpoints/create-api-handler';
 import type { ReviewHandler } from '@coffer/apiserver/endpoints/dispatch';
 import { reviewHandler } from '@coffer/apiserver/endpoints/review-handler';
+import type { NodeLookup } from '@coffer/apiserver/endpoints/subresources/reach-node';
 import { withImpersonation } from '@coffer/apiserver/filters/with-impersonation';
 import { InFlightLimiter } from '@coffer/apiserver/filters/with-max-in-flight';
 import { type HealthCheck, HealthChecks } from '@coffer/apiserver/health/health-checks';
@@ -68,7 +68,7 @@ export interface ControlPlaneOptions {
   readonly requestTimeoutMs: number;
   /** `host:port` clients reach this server at; shown by `/api`. */
   readonly serverAddress: string;
-  readonly nodeApiFor: (nodeName: string) => NodeApi | undefined;
+  readonly nodeApiFor: NodeLookup;
   /** Called when every object is loaded, before anything is read or written on behalf of anybody. */
   readonly onLoaded?: () => Promise<void>;
   /** Metrics of parts that are not wired here. */
@@ -175,7 +175,7 @@ export async function wireControlPlane(options: ControlPlaneOptions): Promise<Co
     admission,
     authorizer,
     clock,
-    nodeApiFor: (name) => options.nodeApiFor(name) ?? kubelets.for(name),
+    nodeApiFor: async (name) => (await options.nodeApiFor(name)) ?? kubelets.for(name),
     tokenIssuer: authentication.tokenIssuer,
     reviews: reviewHandlers(authorizer, authentication.tokens, authentication.apiAudiences),
     onWatchEvents: metrics.countWatchEvents,

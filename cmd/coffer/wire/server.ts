@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import type { NodeApi } from '@coffer/api/node/node-api';
+import type { NodeLookup } from '@coffer/apiserver/endpoints/subresources/reach-node';
 import type { HealthCheck } from '@coffer/apiserver/health/health-checks';
 import { type ClusterKeys, loadOrCreateClusterKeys } from '@coffer/apiserver/pki/cluster-keys';
 import { storageEndpoints } from '@coffer/apiserver/server/storage-endpoints';
@@ -30,7 +30,7 @@ export interface ServerEnvironment {
   readonly logger: Logger;
   /** Where pods reach this machine, once it is known. */
   readonly podGateway: Promise<PodGateway | undefined>;
-  readonly nodeApiFor: (nodeName: string) => NodeApi | undefined;
+  readonly nodeApiFor: NodeLookup;
   /** Called when the server cannot go on. */
   readonly onFatal: (error: Error) => void;
 }

@@ -3,7 +3,6 @@ import type { ResourceInfo } from '@coffer/api/catalog/resource';
 import { canonicalize } from '@coffer/api/codec/canonicalize';
 import type { ConvertObject } from '@coffer/api/managedfields/ownership';
 import { apiVersionOf, type KubeObject } from '@coffer/api/meta/object';
-import type { NodeApi } from '@coffer/api/node/node-api';
 import type { BuiltInSchemaTable } from '@coffer/api/schema/schema-table';
 import type { HttpResponse } from '@coffer/base/http/handler';
 import type { Clock } from '@coffer/base/time/clock';
@@ -16,6 +15,7 @@ import type { RequestContext } from '../request/context.ts';
 import { Dispatcher, type ReviewHandler } from './dispatch.ts';
 import type { EndpointTools, Scope } from './scope.ts';
 import { subresourceHandlers } from './subresources/handlers.ts';
+import type { NodeLookup } from './subresources/reach-node.ts';
 import type { TokenIssuer } from './subresources/token.ts';
 
 /** Everything the resource endpoints need from outside. */
@@ -30,7 +30,7 @@ export interface ApiHandlerDeps {
   readonly authorizer: Authorizer;
   readonly clock: Clock;
   /** The kubelet of a node, for logs and streams; undefined when the node cannot be reached. */
-  readonly nodeApiFor: (nodeName: string) => NodeApi | undefined;
+  readonly nodeApiFor: NodeLookup;
   readonly tokenIssuer: TokenIssuer;
   /** Kinds that are answered and never stored, by `group/resource`. */
   readonly reviews: ReadonlyMap<string, ReviewHandler>;

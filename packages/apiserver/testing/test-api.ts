@@ -1,7 +1,6 @@
 import { builtInCatalog } from '@coffer/api/catalog/catalog';
 import { builtInKind } from '@coffer/api/kinds/index';
 import type { KubeObject } from '@coffer/api/meta/object';
-import type { NodeApi } from '@coffer/api/node/node-api';
 import { builtInSchemaTable } from '@coffer/api/schema/schema-table';
 import { BodyTooLargeError, type HttpRequest, type HttpResponse, type StreamSink, type UserInfo } from '@coffer/base/http/handler';
 import { silentLogger } from '@coffer/base/log/logger';
@@ -17,6 +16,7 @@ import { resourceQuotaAdmission } from '../admission/plugins/resource-quota.ts';
 import type { Authorizer } from '../authorization/authorizer.ts';
 import { createApiHandler } from '../endpoints/create-api-handler.ts';
 import { errorResponse } from '../endpoints/errors.ts';
+import type { NodeLookup } from '../endpoints/subresources/reach-node.ts';
 import { createPodSecurityMetrics } from '../metrics/pod-security-metrics.ts';
 import { serviceStrategy } from '../registry/core/service-strategy.ts';
 import { openResourceStores, type ResourceStores } from '../registry/open-stores.ts';
@@ -60,7 +60,7 @@ export interface TestApiOptions {
   readonly plugins?: readonly AdmissionPlugin[];
   /** Asked where a request comes to more than its own verb. */
   readonly authorizer?: Authorizer;
-  readonly nodeApiFor?: (nodeName: string) => NodeApi | undefined;
+  readonly nodeApiFor?: NodeLookup;
   /** Where admission counts. */
   readonly metrics?: Registry;
 }

@@ -1,4 +1,3 @@
-import type { NodeApi } from '@coffer/api/node/node-api';
 import type { UpdateRules } from '../../registry/generic/strategy.ts';
 import type { SubresourceHandler } from '../dispatch.ts';
 import type { Scope } from '../scope.ts';
@@ -11,9 +10,10 @@ import { ephemeralContainersRules } from './ephemeral-containers.ts';
 import { evictPod } from './eviction.ts';
 import { finalizeRules } from './finalize.ts';
 import { nodeProxyHandlers } from './node-proxy.ts';
-import { type ConnectDeps, podConnectHandlers } from './pod-connect.ts';
+import { podConnectHandlers } from './pod-connect.ts';
 import { podLogs } from './pod-log.ts';
 import { podProxyHandlers } from './pod-proxy.ts';
+import type { ConnectDeps, NodeLookup } from './reach-node.ts';
 import { resizeRules } from './resize.ts';
 import { scaleHandlers } from './scale.ts';
 import { serviceProxyHandlers } from './service-proxy.ts';
@@ -23,7 +23,7 @@ import { createToken, type TokenIssuer } from './token.ts';
 export interface SubresourceDeps {
   /** By `group/version/resource`. */
   readonly scopes: ReadonlyMap<string, Scope>;
-  readonly nodeApiFor: (nodeName: string) => NodeApi | undefined;
+  readonly nodeApiFor: NodeLookup;
   readonly tokenIssuer: TokenIssuer;
 }
 

@@ -1,11 +1,10 @@
-import { badRequest, internalError } from '@coffer/api/errors/status-error';
+import { badRequest } from '@coffer/api/errors/status-error';
 import type { V1Node } from '@coffer/api/generated/types';
 import { viewAs } from '@coffer/api/kinds/define-kind';
 import type { HttpHeaders, HttpResponse } from '@coffer/base/http/handler';
 import type { RequestContext } from '../../request/context.ts';
 import type { SubresourceHandler } from '../dispatch.ts';
 import type { Scope } from '../scope.ts';
-import type { ConnectDeps } from './pod-container.ts';
 import { admitConnect, forEveryMethod } from './pod-proxy.ts';
 import {
   copyTo,
@@ -18,6 +17,7 @@ import {
   splitUrl,
   unreachable,
 } from './proxy-exchange.ts';
+import { type ConnectDeps, reachNode } from './reach-node.ts';
 
 /**
  * `nodes/…/proxy/…`: a request to the kubelet of a node, which answers to this server whatever it serves. The name may say more:
@@ -44,8 +44,7 @@ async function proxyToNode(context: RequestContext, scope: Scope, deps: ConnectD
   const redirect = redirectToSlash(context);
   if (redirect !== undefined) return redirect;
   if (http.upgrade !== undefined) throw badRequest('the proxy does not upgrade connections');
-  const kubelet = deps.nodeApiFor(name);
-  if (kubelet === undefined) throw internalError(`node ${JSON.stringify(name)} cannot be reached`);
+  const kubelet = await reachNode(deps, name);
   const { path, query } = splitUrl(http.url, info.resource, info.name);
   const body = await http.readBody(maxBodyBytes);
   const request = { method: http.method, path: `${path}${query}`, headers: passedOn(http.headers, requestOnly), body };

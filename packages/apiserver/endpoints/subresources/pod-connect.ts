@@ -1,5 +1,5 @@
 import { badRequest, forbidden, internalError } from '@coffer/api/errors/status-error';
-import { type NodeApi, NodeRefusal } from '@coffer/api/node/node-api';
+import { NodeRefusal } from '@coffer/api/node/node-api';
 import { forwardTo } from '@coffer/api/node/process-channels';
 import type { HttpResponse } from '@coffer/base/http/handler';
 import type { RequestContext } from '../../request/context.ts';
@@ -10,9 +10,8 @@ import { boolParameter } from '../options/query.ts';
 import { admissionAttributes, type Scope } from '../scope.ts';
 import { serveExec } from '../streaming/exec.ts';
 import { servePortForward } from '../streaming/port-forward.ts';
-import { type ConnectDeps, containerOf, nodeOf, podRefOf } from './pod-container.ts';
-
-export type { ConnectDeps } from './pod-container.ts';
+import { containerOf, nodeOf, podRefOf } from './pod-container.ts';
+import { type ConnectDeps, reachNode } from './reach-node.ts';
 
 /** GET and POST of `pods/…/exec|attach|portforward`: a stream between the client and the pod's node. */
 export function podConnectHandlers(
@@ -39,12 +38,12 @@ async function connectPod(
   const { http, query } = context;
   const ref = podRefOf(pod);
   if (subresource === 'portforward') {
-    const node = reach(deps, nodeOf(pod));
+    const node = await reachNode(deps, nodeOf(pod));
     requireUpgrade(context);
     return passingRefusals(async () => servePortForward(http, query, forwardTo(ref, await node.portForward(ref, http.signal))));
   }
   const container = containerOf(pod, query.get('container') ?? '');
-  const node = reach(deps, nodeOf(pod));
+  const node = await reachNode(deps, nodeOf(pod));
   const tty = boolParameter(query, 'tty') ?? false;
   const options = {
     container,
@@ -83,12 +82,6 @@ async function passingRefusals(serve: () => Promise<HttpResponse>): Promise<Http
     if (!(error instanceof NodeRefusal)) throw error;
     return { kind: 'full', status: error.code, headers: { 'content-type': 'text/plain; charset=utf-8' }, body: error.message };
   }
-}
-
-function reach(deps: ConnectDeps, nodeName: string): NodeApi {
-  const node = deps.nodeApiFor(nodeName);
-  if (node === undefined) throw internalError(`node ${JSON.stringify(nodeName)} cannot be reached`);
-  return node;
 }
 
 function requireUpgrade(context: RequestContext): void {

@@ -1,7 +1,7 @@
 import { badRequest } from '@coffer/api/errors/status-error';
 import type { V1PodSpec } from '@coffer/api/generated/types';
 import type { KubeObject } from '@coffer/api/meta/object';
-import type { NodeApi, PodRef } from '@coffer/api/node/node-api';
+import type { PodRef } from '@coffer/api/node/node-api';
 import { podSpec } from '../../registry/core/pod-strategy.ts';
 
 /** The container a log or stream request means: the one it names, or the only one. Throws StatusError 400. */
@@ -36,9 +36,4 @@ export function nodeOf(pod: KubeObject): string {
   const { nodeName } = podSpec(pod);
   if (nodeName === undefined || nodeName === '') throw badRequest(`pod ${pod.metadata.name ?? ''} does not have a host assigned`);
   return nodeName;
-}
-
-export interface ConnectDeps {
-  /** undefined when the node is not known or cannot be reached. */
-  readonly nodeApiFor: (nodeName: string) => NodeApi | undefined;
 }

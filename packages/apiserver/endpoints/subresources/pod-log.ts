@@ -8,7 +8,8 @@ import { boolParameter, intParameter } from '../options/query.ts';
 import type { Scope } from '../scope.ts';
 import { chooseProtocol, isWebSocketUpgrade } from '../streaming/web-socket.ts';
 import { serveWebSocketStream } from '../streaming/web-socket-sink.ts';
-import { type ConnectDeps, containerOf, podRefOf } from './pod-container.ts';
+import { containerOf, podRefOf } from './pod-container.ts';
+import { type ConnectDeps, reachNode } from './reach-node.ts';
 
 /** How long a quiet log may take before the answer starts: an error must come first to have a status of its own. */
 const headersAfterMs = 250;
@@ -22,8 +23,7 @@ export async function podLogs(context: RequestContext, scope: Scope, deps: Conne
   const container = containerOf(pod, options.container);
   const nodeName = podSpec(pod).nodeName ?? '';
   if (nodeName === '') return { kind: 'full', status: 204, headers: {}, body: '' };
-  const node = deps.nodeApiFor(nodeName);
-  if (node === undefined) throw internalError(`node ${JSON.stringify(nodeName)} cannot be reached`);
+  const node = await reachNode(deps, nodeName);
 
   const relay = new LogRelay();
   const gone = new AbortController();

@@ -5,8 +5,8 @@ import { podSpec } from '../../registry/core/pod-strategy.ts';
 import type { RequestContext } from '../../request/context.ts';
 import type { SubresourceHandler } from '../dispatch.ts';
 import { admissionAttributes, type Scope } from '../scope.ts';
-import type { ConnectDeps } from './pod-container.ts';
 import { carryToPod, parseTarget, portNumber, redirectToSlash } from './proxy-exchange.ts';
+import type { ConnectDeps } from './reach-node.ts';
 
 /**
  * `pods/…/proxy/…`: an HTTP request to a port of a pod, carried to its node as a port-forward. The name may say more:

@@ -1,13 +1,14 @@
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
 import { connect as tlsConnect } from 'node:tls';
-import { badRequest, internalError, StatusError } from '@coffer/api/errors/status-error';
+import { badRequest, StatusError } from '@coffer/api/errors/status-error';
 import type { KubeObject } from '@coffer/api/meta/object';
 import type { ForwardPort } from '@coffer/api/node/node-api';
 import type { HttpHeaders, HttpRequest, HttpResponse, StreamSink } from '@coffer/base/http/handler';
 import type { RequestContext } from '../../request/context.ts';
 import { ForwardedStream } from '../streaming/forwarded-stream.ts';
 import { rewriteLinks } from './html-links.ts';
-import { type ConnectDeps, nodeOf, podRefOf } from './pod-container.ts';
+import { nodeOf, podRefOf } from './pod-container.ts';
+import { type ConnectDeps, reachNode } from './reach-node.ts';
 
 export const maxBodyBytes = 3 * 1024 * 1024;
 const maxPageBytes = 3 * 1024 * 1024;
@@ -47,9 +48,7 @@ export async function carryToPod(
   to: { readonly port: number; readonly secure: boolean },
 ): Promise<HttpResponse> {
   if (http.upgrade !== undefined) throw badRequest('the proxy does not upgrade connections');
-  const nodeName = nodeOf(pod);
-  const node = deps.nodeApiFor(nodeName);
-  if (node === undefined) throw internalError(`node ${JSON.stringify(nodeName)} cannot be reached`);
+  const node = await reachNode(deps, nodeOf(pod));
   const body = await http.readBody(maxBodyBytes);
   const { path, query, base } = splitUrl(http.url, info.resource, info.name);
   const address = ((pod.status as { readonly podIP?: string } | undefined)?.podIP ?? '') || (pod.metadata.name ?? '');

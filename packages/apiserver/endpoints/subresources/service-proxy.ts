@@ -6,9 +6,9 @@ import type { HttpResponse } from '@coffer/base/http/handler';
 import type { RequestContext } from '../../request/context.ts';
 import type { SubresourceHandler } from '../dispatch.ts';
 import type { Scope } from '../scope.ts';
-import type { ConnectDeps } from './pod-container.ts';
 import { admitConnect, forEveryMethod } from './pod-proxy.ts';
 import { carryToPod, parseTarget, redirectToSlash } from './proxy-exchange.ts';
+import type { ConnectDeps } from './reach-node.ts';
 
 type Scopes = ReadonlyMap<string, Scope>;
 
