@@ -3,6 +3,7 @@
  * the fakes under `testing/`.
  */
 import type { KubeObject } from '@coffer/api/meta/object';
+import type { Pod } from './types.ts';
 
 /** A resource as it appears in a URL. The kubelet touches no other than those of `resources` below. */
 export interface ResourcePath {
@@ -85,4 +86,10 @@ export interface EventTarget {
 /** Writes events, best effort: counting repeats, never blocking, never throwing. Messages hold no Secret values. */
 export interface EventRecorder {
   event(target: EventTarget, type: 'Normal' | 'Warning', reason: string, message: string): void;
+}
+
+/** A pod as events are about it. */
+export function eventTarget(pod: Pod): EventTarget {
+  const { name, namespace, uid, resourceVersion } = pod.metadata;
+  return { apiVersion: 'v1', kind: 'Pod', namespace, name, uid, ...(resourceVersion === undefined ? {} : { resourceVersion }) };
 }

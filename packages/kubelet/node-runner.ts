@@ -7,7 +7,7 @@ import { podReferences } from '@coffer/api/node/pod-references';
 import type { Logger } from '@coffer/base/log/logger';
 import type { Clock } from '@coffer/base/time/clock';
 import type { ContainerRuntime } from '@coffer/cri/runtime/container-runtime';
-import { type EventRecorder, type EventTarget, type KubeletApi, type ObjectWatch, resources } from './deps.ts';
+import { type EventRecorder, eventTarget, type KubeletApi, type ObjectWatch, resources } from './deps.ts';
 import { WatchedServices } from './env/watched-services.ts';
 import { EvictionManager } from './eviction/eviction-manager.ts';
 import type { NodeResources } from './eviction/node-resources.ts';
@@ -492,9 +492,4 @@ export class NodeRunner {
   #containerEvent(pod: Pod, kind: ContainerKind, container: Container, type: 'Normal' | 'Warning', reason: string, message: string): void {
     this.#deps.events.event({ ...eventTarget(pod), fieldPath: containerFieldPath(kind, container.name) }, type, reason, message);
   }
-}
-
-function eventTarget(pod: Pod): EventTarget {
-  const { name, namespace, uid, resourceVersion } = pod.metadata;
-  return { apiVersion: 'v1', kind: 'Pod', namespace, name, uid, ...(resourceVersion === undefined ? {} : { resourceVersion }) };
 }

@@ -7,12 +7,12 @@ import { isReason } from '@coffer/api/errors/status-error';
 import type { V1Pod, V1PodDisruptionBudget, V1PodDisruptionBudgetStatus } from '@coffer/api/generated/types';
 import { disruptionCondition } from '@coffer/api/kinds/policy/disruption-condition';
 import { equalJson } from '@coffer/api/meta/safe-object';
-import { fromLabelSelector } from '@coffer/api/selectors/labels';
 import type { Informer } from '@coffer/client/informer/informer';
 import { keyOf, nameOf, namespaceOf } from '@coffer/client/rest/api-object';
 import { apiTime, parseApiTime } from '@coffer/client/rest/api-time';
 import { POD_DISRUPTION_BUDGETS, PODS } from '@coffer/client/rest/well-known';
 import { WorkQueue } from '@coffer/client/workqueue/work-queue';
+import { selectsPod } from '../common/disruption-budgets.ts';
 import type { LoopDeps } from '../common/loop-deps.ts';
 import { isPodReady } from '../common/pods.ts';
 import { type Expectation, expectedPods } from './expected-pods.ts';
@@ -37,7 +37,7 @@ export async function runDisruptionController(deps: LoopDeps, signal: AbortSigna
   await pods.whenSynced(signal);
   const queue = new WorkQueue(deps.clock);
   const selecting = (pod: V1Pod) => {
-    for (const budget of budgets.list()) if (selects(budget, pod)) queue.add(keyOf(budget));
+    for (const budget of budgets.list()) if (selectsPod(budget, pod)) queue.add(keyOf(budget));
   };
   budgets.addHandler({ onAdd: (budget) => queue.add(keyOf(budget)), onUpdate: (_old, budget) => queue.add(keyOf(budget)) });
   pods.addHandler({
@@ -78,7 +78,7 @@ async function sync(key: string, running: Running): Promise<void> {
 async function statusOf(budget: V1PodDisruptionBudget, key: string, running: Running): Promise<V1PodDisruptionBudgetStatus> {
   const { deps, pods, queue } = running;
   const nowMs = deps.clock.now();
-  const own = pods.byIndex(BY_NAMESPACE, namespaceOf(budget)).filter((pod) => selects(budget, pod));
+  const own = pods.byIndex(BY_NAMESPACE, namespaceOf(budget)).filter((pod) => selectsPod(budget, pod));
   if (own.length === 0) deps.events.record(budget, 'Normal', 'NoPods', 'No matching pods found');
   const { expected, desired } = await expectation(budget, own, running);
   const disrupted = stillDisrupted(budget, own, nowMs);
@@ -121,12 +121,6 @@ function stillDisrupted(budget: V1PodDisruptionBudget, own: readonly V1Pod[], no
     return (parseApiTime(time) ?? 0) + EVICTION_TIMEOUT_MS < nowMs ? [] : [[nameOf(pod), time]];
   });
   return Object.fromEntries(entries);
-}
-
-/** A budget without a selector selects nothing; an empty selector selects every pod of the namespace. */
-function selects(budget: V1PodDisruptionBudget, pod: V1Pod): boolean {
-  if (budget.spec?.selector === undefined || namespaceOf(budget) !== namespaceOf(pod)) return false;
-  return fromLabelSelector(budget.spec.selector).matches(pod.metadata?.labels);
 }
 
 function numbersOf(status: V1PodDisruptionBudgetStatus | undefined): V1PodDisruptionBudgetStatus {

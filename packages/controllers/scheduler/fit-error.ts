@@ -1,21 +1,27 @@
 /** The message of a pod that fits nowhere. */
-import type { V1Pod } from '@coffer/api/generated/types';
 import type { FilterResult } from './filters.ts';
 
 export const NO_NODES = 'no nodes available to schedule pods';
 
-/** Counts the reasons over all nodes. `perNode` has one entry per node; `wholePod` is a reason that no node could help. */
-export function fitMessage(pod: V1Pod, perNode: readonly FilterResult[], wholePod?: string): string {
-  const available = `0/${perNode.length} nodes are available`;
-  const texts = wholePod ?? histogram(perNode.flatMap((result) => result.reasons));
-  const preemption = perNode.map((result) =>
-    result.resolvable && wholePod === undefined
-      ? 'No preemption victims found for incoming pod'
-      : 'Preemption is not helpful for scheduling',
-  );
-  const second =
-    pod.spec?.preemptionPolicy === 'Never' ? 'not eligible due to preemptionPolicy=Never.' : `${available}: ${histogram(preemption)}.`;
-  return `${available}: ${texts}. no new claims to deallocate, preemption: ${second}`;
+export const NOT_HELPFUL = 'Preemption is not helpful for scheduling';
+export const NEVER_PREEMPTS = 'not eligible due to preemptionPolicy=Never.';
+export const VICTIMS_ENDING = 'not eligible due to a terminating pod on the nominated node.';
+
+/**
+ * Counts the reasons over all nodes. `perNode` has one entry per node, or is a reason that no node could help. `preemption` says why no pods
+ * can go for this one: the same for all nodes, or what each node says; undefined when some do.
+ */
+export function fitMessage(
+  nodes: number,
+  perNode: readonly FilterResult[] | string,
+  preemption: string | readonly (readonly string[])[] | undefined,
+): string {
+  const available = `0/${nodes} nodes are available`;
+  const texts = typeof perNode === 'string' ? perNode : histogram(perNode.flatMap((result) => result.reasons));
+  const first = `${available}: ${texts}.`;
+  if (preemption === undefined) return first;
+  const second = typeof preemption === 'string' ? preemption : `${available}: ${histogram(preemption.flat())}.`;
+  return `${first} no new claims to deallocate, preemption: ${second}`;
 }
 
 function histogram(reasons: readonly string[]): string {

@@ -2,24 +2,27 @@
  * Gives pods without a node one that is ready and has room. Decisions are made one pod at a time on the scheduler's own picture of the
  * cluster, in which a chosen pod counts at once; bindings are written in parallel. Identity: `system:kube-scheduler`.
  *
- * Not supported: preemption of running pods, volumes that need binding, dynamic resource claims; a pod that needs them stays pending and
- * its condition says why.
+ * A pod that fits nowhere takes the place of pods of lower priority, which are deleted; until they have gone, nothing less important gets it.
+ *
+ * Not supported: volumes that need binding, dynamic resource claims; a pod that needs them stays pending and its condition says why.
  */
 
 import { isReason } from '@coffer/api/errors/status-error';
-import type { V1Namespace, V1Node, V1Pod } from '@coffer/api/generated/types';
+import type { V1Namespace, V1Node, V1Pod, V1PodDisruptionBudget } from '@coffer/api/generated/types';
 import { equalJson } from '@coffer/api/meta/safe-object';
 import type { UserInfo } from '@coffer/base/http/handler';
 import { SeriesRecorder } from '@coffer/client/events/series-recorder';
 import { keyOf, nameOf, namespaceOf, uidOf } from '@coffer/client/rest/api-object';
 import { apiTime } from '@coffer/client/rest/api-time';
-import { NAMESPACES, NODES, PODS } from '@coffer/client/rest/well-known';
+import { NAMESPACES, NODES, POD_DISRUPTION_BUDGETS, PODS } from '@coffer/client/rest/well-known';
 import type { LoopDeps } from '../common/loop-deps.ts';
 import { podCondition } from '../common/pods.ts';
 import type { FilterResult } from './filters.ts';
 import { NodeFilters } from './filters.ts';
-import { fitMessage, NO_NODES } from './fit-error.ts';
+import { fitMessage, NEVER_PREEMPTS, NO_NODES, NOT_HELPFUL, VICTIMS_ENDING } from './fit-error.ts';
 import { NodeState } from './node-state.ts';
+import { Nominations } from './nominations.ts';
+import { choosePreemption, type Preemption, priorityOf } from './preemption.ts';
 import { SchedulingQueue } from './scheduling-queue.ts';
 import type { Candidate } from './scoring.ts';
 import { bestNode } from './scoring.ts';
@@ -47,7 +50,9 @@ class Scheduler {
   readonly #nodes = new Map<string, NodeState>();
   /** Node of every pod that has or will have one, by key. */
   readonly #places = new Map<string, { readonly node: string; readonly uid: string; readonly assumed: boolean }>();
+  readonly #nominations = new Nominations();
   #namespaceOf: (name: string) => V1Namespace | undefined = () => undefined;
+  #budgets: () => readonly V1PodDisruptionBudget[] = () => [];
   #draining = false;
   #ready = false;
 
@@ -67,6 +72,7 @@ class Scheduler {
     const nodes = informers.informer(NODES);
     const pods = informers.informer(PODS, { fieldSelector: 'status.phase!=Succeeded,status.phase!=Failed' });
     const namespaces = informers.informer(NAMESPACES);
+    const budgets = informers.informer(POD_DISRUPTION_BUDGETS);
     nodes.addHandler({
       onAdd: (node) => this.#nodeChanged(undefined, node),
       onUpdate: (old, node) => this.#nodeChanged(old, node),
@@ -78,6 +84,7 @@ class Scheduler {
       onDelete: (pod) => this.#podDeleted(pod),
     });
     this.#namespaceOf = (name) => namespaces.get(name);
+    this.#budgets = () => budgets.list();
     await informers.whenSynced(this.#signal).catch(() => undefined);
     this.#ready = true;
     this.#drainSoon();
@@ -116,7 +123,10 @@ class Scheduler {
   #podAdded(pod: V1Pod): void {
     const node = pod.spec?.nodeName ?? '';
     if (node !== '') this.#place(pod, node, false);
-    else if (this.#isOurs(pod)) this.#queue.add(pod);
+    else if (this.#isOurs(pod)) {
+      this.#nominations.observe(undefined, pod);
+      this.#queue.add(pod);
+    }
   }
 
   #podUpdated(old: V1Pod, pod: V1Pod): void {
@@ -128,7 +138,9 @@ class Scheduler {
       if (freed) this.#queue.clusterChanged();
     } else if (!this.#isOurs(pod)) {
       this.#queue.remove(keyOf(pod));
+      this.#nominations.remove(keyOf(pod));
     } else if (this.#places.get(keyOf(pod))?.assumed !== true) {
+      this.#nominations.observe(old, pod);
       // A change of the status alone is mostly our own report.
       const same = equalJson(old.spec, pod.spec) && equalJson(old.metadata?.labels, pod.metadata?.labels);
       if (same) this.#queue.add(pod);
@@ -138,6 +150,7 @@ class Scheduler {
 
   #podDeleted(pod: V1Pod): void {
     this.#queue.remove(keyOf(pod));
+    this.#nominations.remove(keyOf(pod));
     if (this.#places.has(keyOf(pod))) {
       this.#unplace(keyOf(pod));
       this.#queue.clusterChanged();
@@ -155,6 +168,7 @@ class Scheduler {
   #place(pod: V1Pod, node: string, assumed: boolean): void {
     const key = keyOf(pod);
     const known = this.#places.get(key);
+    this.#nominations.remove(key);
     if (known !== undefined && known.node !== node) this.#unplace(key);
     this.#places.set(key, { node, uid: uidOf(pod), assumed });
     this.#state(node).addPod(pod);
@@ -198,31 +212,128 @@ class Scheduler {
       return;
     }
     const claim = pod.spec?.volumes?.find((volume) => volume.persistentVolumeClaim !== undefined)?.persistentVolumeClaim;
-    const nothing: FilterResult = { reasons: [], resolvable: false };
     if (claim !== undefined) {
-      this.#reject(
-        pod,
-        fitMessage(
-          pod,
-          known.map(() => nothing),
-          `persistentvolumeclaim "${claim.claimName}" not found`,
-        ),
-      );
+      const text = `persistentvolumeclaim "${claim.claimName}" not found`;
+      const preemption = neverPreempts(pod) ? NEVER_PREEMPTS : known.map(() => [NOT_HELPFUL]);
+      this.#reject(pod, fitMessage(known.length, text, preemption));
       return;
     }
     const filters = new NodeFilters(pod, { nodes: known, namespace: this.#namespaceOf });
     const candidates: Candidate[] = [];
-    const failures: FilterResult[] = [];
+    const failures: Failure[] = [];
     for (const state of known) {
       const { node } = state;
       if (node === undefined) continue;
-      const failure = filters.check(state, node);
-      if (failure === undefined) candidates.push({ state, node });
-      else failures.push(failure);
+      const result = filters.check(state, node) ?? this.#besideNominated(pod, state, known);
+      if (result === undefined) candidates.push({ state, node });
+      else failures.push({ state, result });
     }
-    const best = bestNode(pod, candidates);
-    if (best === undefined) this.#reject(pod, fitMessage(pod, failures));
+    const wanted = this.#nominations.get(pod)?.node;
+    const best = candidates.find(({ state }) => state.name === wanted) ?? bestNode(pod, candidates);
+    if (best === undefined) this.#preempt(pod, failures, known);
     else void this.#bind(pod, best.state.name);
+  }
+
+  /** Whether the pod fits when the pods that go before it have what is being made free for them. */
+  #besideNominated(pod: V1Pod, state: NodeState, known: readonly NodeState[]): FilterResult | undefined {
+    const nominated = this.#nominations.before(pod, state.name);
+    if (nominated.length === 0 || state.node === undefined) return undefined;
+    for (const other of nominated) state.addPod(other);
+    try {
+      return new NodeFilters(pod, { nodes: known, namespace: this.#namespaceOf }).check(state, state.node);
+    } finally {
+      for (const other of nominated) state.removePod(keyOf(other));
+    }
+  }
+
+  /** The pod fits nowhere: less important ones go for it, or it has to wait. */
+  #preempt(pod: V1Pod, failures: readonly Failure[], known: readonly NodeState[]): void {
+    const results = failures.map(({ result }) => result);
+    const reject = (preemption: Parameters<typeof fitMessage>[2], nominated?: string) =>
+      this.#reject(pod, fitMessage(failures.length, results, preemption), nominated);
+    if (neverPreempts(pod)) {
+      reject(NEVER_PREEMPTS);
+      return;
+    }
+    const helpful = failures.filter(({ result }) => result.resolvable).map(({ state }) => state);
+    if (helpful.some((state) => this.#victimsLeave(pod, state))) {
+      reject(VICTIMS_ENDING);
+      return;
+    }
+    const context = { nodes: known, namespace: this.#namespaceOf };
+    const fits = (state: NodeState): FilterResult | undefined =>
+      state.node && (new NodeFilters(pod, context).check(state, state.node) ?? this.#besideNominated(pod, state, known));
+    const chosen = choosePreemption({ pod, states: helpful, fits, budgets: this.#budgets() });
+    if ('failures' in chosen) {
+      this.#nominations.remove(keyOf(pod));
+      reject(
+        failures.map(({ state }) => chosen.failures.get(state.name) ?? [NOT_HELPFUL]),
+        '',
+      );
+      return;
+    }
+    this.#nominations.set(pod, chosen.node, new Set(chosen.victims.map(uidOf)));
+    reject(undefined, chosen.node);
+    void this.#makeRoom(pod, chosen);
+  }
+
+  /** Room is being made there for the pod already. */
+  #victimsLeave(pod: V1Pod, state: NodeState): boolean {
+    const nomination = this.#nominations.get(pod);
+    if (nomination?.node !== state.name) return false;
+    return [...state.pods.values()].some((other) => {
+      const ending = other.metadata?.deletionTimestamp !== undefined && podCondition(other, 'DisruptionTarget')?.reason === PREEMPTED;
+      return priorityOf(other) < priorityOf(pod) && (ending || nomination.victims.has(uidOf(other)));
+    });
+  }
+
+  async #makeRoom(pod: V1Pod, { node, victims }: Preemption): Promise<void> {
+    for (const other of this.#nominations.behind(pod, node)) {
+      this.#nominations.remove(keyOf(other));
+      const patch = { metadata: { uid: uidOf(other) }, status: { nominatedNodeName: null } };
+      await this.#patchStatus(other, patch).catch((error: unknown) =>
+        this.#complain(other, 'the nomination of a pod could not be ended', error),
+      );
+    }
+    await Promise.all(
+      victims.map((victim) =>
+        this.#remove(pod, victim, node).catch((error: unknown) => {
+          this.#complain(victim, 'a pod could not be removed for a more important one', error);
+          // What stays is not waited for: the next attempt decides anew.
+          this.#nominations.remove(keyOf(pod));
+          this.#queue.clusterChanged();
+        }),
+      ),
+    );
+  }
+
+  async #remove(pod: V1Pod, victim: V1Pod, node: string): Promise<void> {
+    if (victim.metadata?.deletionTimestamp !== undefined) return;
+    const condition = {
+      type: 'DisruptionTarget',
+      status: 'True',
+      reason: PREEMPTED,
+      message: `${SCHEDULER_NAME}: preempting to accommodate a higher priority pod`,
+      lastTransitionTime: apiTime(this.#deps.clock.now()),
+      ...observedGeneration(victim),
+    };
+    try {
+      await this.#patchStatus(victim, { metadata: { uid: uidOf(victim) }, status: { conditions: [condition] } });
+      const scope = { namespace: namespaceOf(victim), signal: this.#signal, body: { preconditions: { uid: uidOf(victim) } } };
+      await this.#deps.api.resource(PODS).delete(nameOf(victim), scope);
+    } catch (error) {
+      if (!isReason(error, 'NotFound') && !isReason(error, 'Conflict')) throw error;
+    }
+    this.#record(victim, 'Normal', 'Preempted', 'Preempting', `Preempted by pod ${uidOf(pod)} on node ${node}`);
+  }
+
+  async #patchStatus(pod: V1Pod, patch: object): Promise<void> {
+    const scope = { namespace: namespaceOf(pod), subresource: 'status', signal: this.#signal };
+    await this.#deps.api.resource(PODS).patch(nameOf(pod), 'strategic', patch, scope);
+  }
+
+  #complain(pod: V1Pod, message: string, error: unknown): void {
+    if (!this.#signal.aborted && !isReason(error, 'NotFound')) this.#deps.logger.warn(message, { pod: keyOf(pod), err: error });
   }
 
   async #bind(pod: V1Pod, node: string): Promise<void> {
@@ -254,20 +365,19 @@ class Scheduler {
     }
   }
 
-  #reject(pod: V1Pod, message: string): void {
+  /** `nominated` is the node where room is made for the pod, `''` that there is none any more. */
+  #reject(pod: V1Pod, message: string, nominated?: string): void {
     this.#record(pod, 'Warning', 'FailedScheduling', 'Scheduling', message);
     this.#queue.failed(keyOf(pod), { retrySoon: false });
-    this.#writeCondition(pod, message).catch((error: unknown) => {
-      if (!this.#signal.aborted && !isReason(error, 'NotFound')) {
-        this.#deps.logger.warn('the condition of a pod could not be written', { pod: keyOf(pod), err: error });
-      }
+    this.#writeCondition(pod, message, nominated).catch((error: unknown) => {
+      this.#complain(pod, 'the condition of a pod could not be written', error);
     });
   }
 
-  async #writeCondition(pod: V1Pod, message: string): Promise<void> {
+  async #writeCondition(pod: V1Pod, message: string, nominated: string | undefined): Promise<void> {
     const current = podCondition(pod, 'PodScheduled');
-    if (current?.status === 'False' && current.reason === 'Unschedulable' && current.message === message) return;
-    const generation = pod.metadata?.generation;
+    const renamed = nominated !== undefined && nominated !== (pod.status?.nominatedNodeName ?? '');
+    if (!renamed && current?.status === 'False' && current.reason === 'Unschedulable' && current.message === message) return;
     const condition = {
       type: 'PodScheduled',
       status: 'False',
@@ -275,11 +385,10 @@ class Scheduler {
       message,
       lastProbeTime: null,
       lastTransitionTime: current?.status === 'False' ? current.lastTransitionTime : apiTime(this.#deps.clock.now()),
-      ...(generation === undefined ? {} : { observedGeneration: generation }),
+      ...observedGeneration(pod),
     };
-    const patch = { metadata: { uid: uidOf(pod) }, status: { conditions: [condition] } };
-    const scope = { namespace: namespaceOf(pod), subresource: 'status', signal: this.#signal };
-    await this.#deps.api.resource(PODS).patch(nameOf(pod), 'strategic', patch, scope);
+    const status = { conditions: [condition], ...(renamed ? { nominatedNodeName: nominated || null } : {}) };
+    await this.#patchStatus(pod, { metadata: { uid: uidOf(pod) }, status });
   }
 
   #record(pod: V1Pod, type: 'Normal' | 'Warning', reason: string, action: string, note: string): void {
@@ -293,4 +402,20 @@ class Scheduler {
     };
     this.#events.record({ regarding, type, reason, action, note });
   }
+}
+
+interface Failure {
+  readonly state: NodeState;
+  readonly result: FilterResult;
+}
+
+const PREEMPTED = 'PreemptionByScheduler';
+
+function neverPreempts(pod: V1Pod): boolean {
+  return pod.spec?.preemptionPolicy === 'Never';
+}
+
+function observedGeneration(pod: V1Pod): { readonly observedGeneration?: number } {
+  const generation = pod.metadata?.generation;
+  return generation === undefined ? {} : { observedGeneration: generation };
 }
