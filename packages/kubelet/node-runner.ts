@@ -148,7 +148,6 @@ export class NodeRunner {
       hostIps: () => this.#hostIps,
       allocatable: () => nodeAllocatable,
       umask: machine.umask,
-      givesFilesAway: process.getuid?.() === 0,
       onRefreshError: (pod, error) => this.#podEvent(pod, 'Warning', 'FailedMount', error.message),
     });
     this.#statics = new StaticPods({

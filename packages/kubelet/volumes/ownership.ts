@@ -1,9 +1,14 @@
-/** `fsGroup`: group ownership and group permissions of a volume's files, as upstream sets them. */
+/** Whom a volume's files belong to. `fsGroup`: group ownership and group permissions, as upstream sets them. */
 import { chmod, lchown, lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
 const setgid = 0o2000;
 const unchanged = 4_294_967_295;
+
+/** Whether this process may give files to other users and groups. */
+export function givesFilesAway(): boolean {
+  return process.getuid?.() === 0;
+}
 
 /** Gives `path` and everything below to the group. Read-only volumes get group read, others read and write; directories setgid too. */
 export async function setGroupOwnership(path: string, group: number, readOnly: boolean): Promise<void> {

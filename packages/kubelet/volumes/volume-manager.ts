@@ -22,7 +22,7 @@ import { checkHostPath } from './host-path.ts';
 import type { MemoryStorage } from './memory-storage.ts';
 import type { Mounter } from './mounter.ts';
 import { makeNestedMountPoints } from './nested-mounts.ts';
-import { setDirectoryGroup, setGroupOwnership } from './ownership.ts';
+import { givesFilesAway, setDirectoryGroup, setGroupOwnership } from './ownership.ts';
 import { isProjectedKind, livesInMemory, messageOf, volumePayload } from './payloads.ts';
 import { type PodDirectories, pluginDirectory } from './pod-directories.ts';
 import { removeSubPaths } from './sub-path.ts';
@@ -41,8 +41,6 @@ export interface VolumeManagerDeps {
   readonly allocatable: () => Readonly<Record<string, string>>;
   /** File mode bits that this process may not set when it makes something; undefined where that is not known. */
   readonly umask: number | undefined;
-  /** Whether this process may give files to other users and groups. */
-  readonly givesFilesAway: boolean;
   /** A volume of a running pod could not be refreshed. */
   readonly onRefreshError: (pod: Pod, error: VolumeError) => void;
   /** Called when a refresh changed files, with the volume's sources: the moment a reader sees the new set. */
@@ -283,7 +281,7 @@ export class VolumeManager {
 
   /** The group that the pod's volumes are given to. */
   #groupOf(pod: Pod): number | undefined {
-    return this.#deps.givesFilesAway ? pod.spec.securityContext?.fsGroup : undefined;
+    return givesFilesAway() ? pod.spec.securityContext?.fsGroup : undefined;
   }
 
   /** Readers that opened the old set may finish with it; then it goes. */
@@ -299,14 +297,14 @@ export class VolumeManager {
   async #project(state: PodVolumes, volume: Volume, directory = state.paths.get(volume.name)): Promise<boolean> {
     if (directory === undefined) return false;
     const { pod } = state;
-    const { clock, objectsFor, token, podIps, hostIps, allocatable, givesFilesAway } = this.#deps;
+    const { clock, objectsFor, token, podIps, hostIps, allocatable } = this.#deps;
     const payload = await volumePayload(volume, {
       pod,
       objects: objectsFor(pod),
       podIps: podIps(pod.metadata.uid),
       hostIps: hostIps(),
       allocatable: allocatable(),
-      givesFilesAway,
+      givesFilesAway: givesFilesAway(),
       serviceAccountToken: (projection) => token(pod, projection),
     });
     if (state.removed) return false;
