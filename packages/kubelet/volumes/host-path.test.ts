@@ -55,7 +55,7 @@ describe('checkHostPath', () => {
   });
 
   it('says what it cannot name', async () => {
-    execFileSync('mkfifo', [at('pipe')]);
+    execFileSync('sh', ['-c', 'mkfifo "$0"', at('pipe')]);
     await expect(checkHostPath(at('pipe'), 'File')).rejects.toThrow('is not a file, unable to determine its type: only recognise file');
   });
 
