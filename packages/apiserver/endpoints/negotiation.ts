@@ -150,10 +150,10 @@ function conversionOf(parameters: ReadonlyMap<string, string>): Conversion | und
   return { kind, version };
 }
 
-/** `?pretty=…` decides; without it, browsers and the usual command line tools get indented JSON. */
+/** `?pretty=…` decides; without it or its value, browsers and the usual command line tools get indented JSON. */
 function wantsPretty(http: HttpRequest, query: URLSearchParams): boolean {
-  const asked = query.size > 0 ? query.get('pretty') : null;
-  if (asked !== null) return asked === '' || /^(1|t|true)$/i.test(asked);
+  const asked = query.size > 0 ? (query.get('pretty') ?? '') : '';
+  if (asked !== '') return /^(1|t|true)$/i.test(asked);
   const agent = headerText(http, 'user-agent');
   return agent.startsWith('curl') || agent.startsWith('Wget') || agent.startsWith('Mozilla/5.0');
 }

@@ -44,6 +44,7 @@ describe('get', () => {
     expect(yaml.headers['content-type']).toBe('application/yaml');
     const pretty = await api.request('GET', `${configMaps}/a?pretty=true`);
     expect(pretty.text).toContain('\n  "kind": "ConfigMap"');
+    expect((await api.request('GET', `${configMaps}/a?pretty`)).text).toMatch(/^\{"kind":"ConfigMap"/);
     const partial = await api.request('GET', `${configMaps}/a`, undefined, {
       headers: { accept: 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1' },
     });

@@ -250,6 +250,16 @@ describe('update', () => {
     expect(none.json.message).toBe('the name of the object (named based on URL) was undeterminable: name must be provided');
   });
 
+  it('calls a manager by its user agent, as far as there is room', async () => {
+    const managers: unknown[] = [];
+    for (const agent of ['Mozilla/5.0 (X11)', Buffer.from('\u{1F354}'.repeat(60)).toString('latin1')]) {
+      const headers = { 'user-agent': agent };
+      const { json } = await api.request('POST', configMaps, { metadata: { generateName: 'agent-' }, data: { k: 'v' } }, { headers });
+      managers.push(json.metadata.managedFields[0].manager);
+    }
+    expect(managers).toEqual(['Mozilla', '\u{1F354}'.repeat(32)]);
+  });
+
   it('creates missing objects of the kinds that allow it', async () => {
     const missing = await api.request('PUT', `${configMaps}/missing`, { metadata: { name: 'missing' } });
     expect(missing.status).toBe(404);

@@ -79,9 +79,11 @@ function managerOfAgent(http: HttpRequest): string {
   const slash = agent.indexOf('/');
   const name = slash < 0 ? agent : agent.slice(0, slash);
   if (/^[\x20-\x7e]{1,128}$/.test(name)) return name;
+  // Headers come as one character for each byte.
+  const text = Buffer.from(name, 'latin1').toString();
   let manager = '';
   let bytes = 0;
-  for (const char of name) {
+  for (const char of text) {
     if (!/[\p{L}\p{M}\p{N}\p{P}\p{S} ]/u.test(char)) continue;
     bytes += Buffer.byteLength(char);
     if (bytes > maxManagerBytes) break;
