@@ -72,6 +72,9 @@ describe('disruption controller', () => {
     await cluster.settle();
     expect(status()).toMatchObject({ currentHealthy: 2, disruptionsAllowed: 1 });
     expect(status()).not.toHaveProperty('disruptedPods');
+    expect(cluster.events().filter((event) => event.includes('NotDeleted'))).toEqual([
+      expect.stringContaining("Warning NotDeleted: Pod was expected by PDB default/default to be deleted but it wasn't"),
+    ]);
   });
 
   it('allows nothing while it cannot count', async () => {
@@ -125,6 +128,20 @@ describe('disruption controller', () => {
     expect(cluster.events()[0]).toContain(
       'Warning UnmanagedPods: Pods selected by this PodDisruptionBudget (selector: &LabelSelector{MatchLabels:map[string]string{app: web,},' +
         'MatchExpressions:[]LabelSelectorRequirement{LabelSelectorRequirement{Key:x,Operator:NotIn,Values:[a b],},},}) were found to be unmanaged.',
+    );
+  });
+
+  it('warns of pods that several budgets are about', async () => {
+    putBudget({ minAvailable: 1 });
+    cluster.api.put(POD_DISRUPTION_BUDGETS, {
+      metadata: { name: 'c', namespace: 'default', uid: 'c' },
+      spec: { minAvailable: 1, selector: {} },
+    });
+    await cluster.settle();
+    putPod('a', true);
+    await cluster.settle();
+    expect(cluster.events().join('\n')).toContain(
+      'Warning MultiplePodDisruptionBudgets: Pod "default"/"a" matches multiple PodDisruptionBudgets.  Chose "b" arbitrarily.',
     );
   });
 

@@ -37,7 +37,11 @@ export async function runDisruptionController(deps: LoopDeps, signal: AbortSigna
   await pods.whenSynced(signal);
   const queue = new WorkQueue(deps.clock);
   const selecting = (pod: V1Pod) => {
-    for (const budget of budgets.list()) if (selectsPod(budget, pod)) queue.add(keyOf(budget));
+    const found = budgets.list().filter((budget) => selectsPod(budget, pod));
+    for (const budget of found) queue.add(keyOf(budget));
+    const [first, second] = found;
+    if (first !== undefined && second !== undefined)
+      deps.events.record(pod, 'Warning', 'MultiplePodDisruptionBudgets', several(pod, first));
   };
   budgets.addHandler({ onAdd: (budget) => queue.add(keyOf(budget)), onUpdate: (_old, budget) => queue.add(keyOf(budget)) });
   pods.addHandler({
@@ -81,7 +85,12 @@ async function statusOf(budget: V1PodDisruptionBudget, key: string, running: Run
   const own = pods.byIndex(BY_NAMESPACE, namespaceOf(budget)).filter((pod) => selectsPod(budget, pod));
   if (own.length === 0) deps.events.record(budget, 'Normal', 'NoPods', 'No matching pods found');
   const { expected, desired } = await expectation(budget, own, running);
-  const disrupted = stillDisrupted(budget, own, nowMs);
+  const disrupted = stillDisrupted(budget, own, nowMs, (pod) => {
+    const namespace = namespaceOf(budget);
+    // The namespace twice, as upstream.
+    const message = `Pod was expected by PDB ${namespace}/${namespace} to be deleted but it wasn't`;
+    deps.events.record(pod, 'Warning', 'NotDeleted', message);
+  });
   const nextMs = Math.min(...Object.values(disrupted).map((time) => (parseApiTime(time) ?? 0) + EVICTION_TIMEOUT_MS));
   if (Number.isFinite(nextMs)) queue.addAfter(key, Math.max(nextMs - nowMs, 0) + 1000);
   const healthy = own.filter(
@@ -112,13 +121,26 @@ async function expectation(budget: V1PodDisruptionBudget, own: readonly V1Pod[],
   }
 }
 
+/** Upstream's words: here every budget of the pod is counted anew. */
+function several(pod: V1Pod, budget: V1PodDisruptionBudget): string {
+  const where = `${JSON.stringify(namespaceOf(pod))}/${JSON.stringify(nameOf(pod))}`;
+  return `Pod ${where} matches multiple PodDisruptionBudgets.  Chose ${JSON.stringify(nameOf(budget))} arbitrarily.`;
+}
+
 /** What admission of evictions counted out and the watch of pods has not shown yet. */
-function stillDisrupted(budget: V1PodDisruptionBudget, own: readonly V1Pod[], nowMs: number): Record<string, string> {
+function stillDisrupted(
+  budget: V1PodDisruptionBudget,
+  own: readonly V1Pod[],
+  nowMs: number,
+  stayed: (pod: V1Pod) => void,
+): Record<string, string> {
   const times = budget.status?.disruptedPods ?? {};
   const entries = own.flatMap((pod): [string, string][] => {
     const time = Object.hasOwn(times, nameOf(pod)) ? times[nameOf(pod)] : undefined;
     if (time === undefined || pod.metadata?.deletionTimestamp !== undefined) return [];
-    return (parseApiTime(time) ?? 0) + EVICTION_TIMEOUT_MS < nowMs ? [] : [[nameOf(pod), time]];
+    if ((parseApiTime(time) ?? 0) + EVICTION_TIMEOUT_MS >= nowMs) return [[nameOf(pod), time]];
+    stayed(pod);
+    return [];
   });
   return Object.fromEntries(entries);
 }

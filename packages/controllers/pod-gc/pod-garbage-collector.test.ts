@@ -49,6 +49,29 @@ describe('pod garbage collector', () => {
     ]);
   });
 
+  it('takes back what pods say of a disruption that did not come within two minutes', async () => {
+    cluster.api.put(NODES, { metadata: { name: 'n1' } });
+    const put = (name: string, reason: string, phase: string, deleted = false) => {
+      const lastTransitionTime = new Date(cluster.clock.now()).toISOString();
+      const conditions = [{ type: 'DisruptionTarget', status: 'True', reason, message: 'm', lastTransitionTime }];
+      const metadata = { name, namespace: 'default', ...(deleted ? { deletionTimestamp: lastTransitionTime } : {}) };
+      cluster.api.put(PODS, { metadata, spec: { containers: [], nodeName: 'n1' }, status: { phase, conditions } });
+    };
+    put('stays', 'EvictionByEvictionAPI', 'Running');
+    put('kubelets', 'TerminationByKubelet', 'Running');
+    put('finished', 'PreemptionByScheduler', 'Failed');
+    put('goes', 'EvictionByEvictionAPI', 'Running', true);
+    const disrupted = () =>
+      cluster.pods().flatMap(({ metadata, status }) => (status?.conditions?.[0]?.status === 'True' ? [metadata?.name] : []));
+    cluster.run('pod-garbage-collector', (deps, signal) => runPodGarbageCollector(deps, { terminatedPodThreshold: 10 }, signal));
+    await cluster.clock.advance(100_000);
+    expect(disrupted()).toEqual(['stays', 'kubelets', 'finished', 'goes']);
+    await cluster.clock.advance(40_000);
+    await cluster.settle();
+    expect(disrupted()).toEqual(['kubelets', 'finished', 'goes']);
+    expect(cluster.pods()[0]?.status?.conditions?.[0]).not.toHaveProperty('reason');
+  });
+
   it('spares pods of a node that came back in time', async () => {
     putPod('p', { node: 'n1' });
     cluster.run('pod-garbage-collector', (deps, signal) => runPodGarbageCollector(deps, { terminatedPodThreshold: 10 }, signal));

@@ -1,6 +1,7 @@
 /**
  * Removes pods that nobody else will: those of nodes that are gone, those deleted before they got a node, and the oldest finished ones when
- * there are too many. Identity: `pod-garbage-collector`. Looks every `INTERVAL_MS`, in pages, and keeps no copy of the pods.
+ * there are too many. Takes back what pods say of a disruption that did not come. Identity: `pod-garbage-collector`. Looks every
+ * `INTERVAL_MS`, in pages, and keeps no copy of the pods.
  */
 
 import { isReason } from '@coffer/api/errors/status-error';
@@ -10,6 +11,7 @@ import { apiTime } from '@coffer/client/rest/api-time';
 import { NODES, PODS } from '@coffer/client/rest/well-known';
 import type { LoopDeps } from '../common/loop-deps.ts';
 import { isPodTerminal, podCondition } from '../common/pods.ts';
+import { staleDisruption } from '../disruption/stale-disruption.ts';
 
 export interface PodGarbageCollectorOptions {
   /** More finished pods than this are removed, oldest first; 0 keeps all. */
@@ -41,6 +43,7 @@ export async function runPodGarbageCollector(deps: LoopDeps, options: PodGarbage
     for await (const pod of allPods()) {
       const node = pod.spec?.nodeName ?? '';
       const deleted = pod.metadata?.deletionTimestamp !== undefined;
+      await keepUndisrupted(pod);
       if (isPodTerminal(pod)) finished.push({ pod, created: pod.metadata?.creationTimestamp ?? '' });
       if (node === '') {
         if (deleted) await remove(pod, 'PodGC: node name is empty', false);
@@ -95,6 +98,17 @@ export async function runPodGarbageCollector(deps: LoopDeps, options: PodGarbage
     const state = nodes.get(node);
     const ready = state?.status?.conditions?.find((condition) => condition.type === 'Ready')?.status === 'True';
     return !ready && (state?.spec?.taints ?? []).some((taint) => taint.key === OUT_OF_SERVICE);
+  }
+
+  async function keepUndisrupted(pod: V1Pod): Promise<void> {
+    const patch = staleDisruption(pod, deps.clock.now());
+    if (patch === undefined) return;
+    try {
+      const scope = { namespace: namespaceOf(pod), signal, subresource: 'status' };
+      await deps.api.resource(PODS).patch(nameOf(pod), 'strategic', patch, scope);
+    } catch (error) {
+      if (!isReason(error, 'NotFound') && !isReason(error, 'Conflict')) throw error;
+    }
   }
 
   /** Marks a pod that did not finish as failed, then deletes it at once. */
