@@ -210,6 +210,7 @@ describe('recursively read-only mounts', () => {
     expect(made?.map(({ recursiveReadOnly }) => recursiveReadOnly)).toEqual([true, true, false, false]);
     expect(node.node()?.status).toMatchObject({
       runtimeHandlers: [{ name: '', features: { recursiveReadOnlyMounts: true, userNamespaces: false } }],
+      declaredFeatures: ['GuaranteedQoSPodCPUResize', 'InPlacePodLevelResourcesVerticalScaling', 'RestartAllContainersOnContainerExits'],
     });
   });
 

@@ -26,6 +26,8 @@ export interface NodeObservation {
 const memoryReserveBytes = 100 * 1024 * 1024;
 const storageReserveShare = 0.1;
 const maxImages = 50;
+/** Those of Kubernetes 1.36 that this kubelet has, sorted. It takes no WebSockets (`ExtendWebSocketsToKubelet`). */
+const declaredFeatures = ['GuaranteedQoSPodCPUResize', 'InPlacePodLevelResourcesVerticalScaling', 'RestartAllContainersOnContainerExits'];
 
 export function nodeLabels(facts: NodeFacts): Record<string, string> {
   const { architecture, operatingSystem } = facts.machine;
@@ -94,6 +96,7 @@ export function nodeStatus(facts: NodeFacts, seen: NodeObservation, previous: re
       swap: { capacity: machine.swapBytes },
     },
     ...(seen.runtime.handlers.length === 0 ? {} : { runtimeHandlers: seen.runtime.handlers.map(handlerStatus) }),
+    declaredFeatures,
     ...(seen.runtime.supplementalGroupsPolicy ? { features: { supplementalGroupsPolicy: true } } : {}),
     images: [...seen.images]
       .sort((a, b) => b.sizeBytes - a.sizeBytes)

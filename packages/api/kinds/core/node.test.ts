@@ -85,6 +85,57 @@ describe('validation', () => {
     ],
   ])('refuses pod ranges %j', (podCIDRs, message) => expect(created(nodeWith({ podCIDRs }))).toEqual([message]));
 
+  it('checks what old versions kept in annotations', () => {
+    const annotated = (name: string, value: string): string[] => {
+      const object = nodeWith({});
+      const metadata = { ...object.metadata, annotations: { [`scheduler.alpha.kubernetes.io/${name}`]: value } };
+      const problems = created({ ...object, metadata });
+      expect(updated({ ...object, metadata }, object)).toEqual(expect.arrayContaining(problems));
+      return problems;
+    };
+    for (const fine of ['', 'null', '[]', '[{"key":"a","effect":"NoSchedule"}]']) expect(annotated('taints', fine)).toEqual([]);
+    const at = 'metadata.annotations.scheduler.alpha.kubernetes.io';
+    expect(annotated('taints', '[{"key":"a","value":7,"effect":"Now"}]')).toEqual([
+      `${at}/taints[0].effect: Unsupported value: "Now": supported values: "NoSchedule", "PreferNoSchedule", "NoExecute"`,
+    ]);
+    expect(annotated('taints', '[')).toEqual([
+      'metadata.annotations: Invalid value: "scheduler.alpha.kubernetes.io/taints": unexpected end of JSON input',
+    ]);
+    const mistyped = (name: string) => `Invalid value: "scheduler.alpha.kubernetes.io/${name}": json: cannot unmarshal`;
+    expect(annotated('taints', '{}')).toEqual([`metadata.annotations: ${mistyped('taints')} object into Go value of type []core.Taint`]);
+    expect(annotated('preferAvoidPods', 'true')).toEqual([
+      `metadata.annotations.AvoidPods: ${mistyped('preferAvoidPods')} bool into Go value of type v1.AvoidPods`,
+    ]);
+    expect(annotated('preferAvoidPods', '{}')).toEqual([]);
+    const entries = [
+      { podSignature: { podController: { controller: true } } },
+      {},
+      { podSignature: { podController: { controller: false } } },
+    ];
+    expect(annotated('preferAvoidPods', JSON.stringify({ preferAvoidPods: entries }))).toEqual([
+      `${at}/preferAvoidPods[1].PodSignature: Required value`,
+      `${at}/preferAvoidPods[2].PodSignature.PodController.Controller: Invalid value: false: must point to a controller`,
+    ]);
+  });
+
+  it('checks the names of features and their order', () => {
+    const declared = (...declaredFeatures: string[]) => created(nodeWith({}, { declaredFeatures }));
+    expect(declared('Feature', 'Feature/sub', 'Other')).toEqual([]);
+    const long = `A${'a'.repeat(253)}`;
+    const errors = declared('B', 'B', 'A', long, 'b/');
+    expect(texts(statusErrors(node, nodeWith({}, { declaredFeatures: ['B', 'B', 'A', long, 'b/'] }), nodeWith({})))).toEqual(errors);
+    expect(errors).toEqual([
+      'status.declaredFeatures[1]: Duplicate value: "B"',
+      'status.declaredFeatures[2]: Invalid value: "A": list must be sorted alphabetically',
+      expect.stringMatching(
+        /^status\.declaredFeatures\[3\]: Invalid value: "Aa+": invalid feature name "Aa+": must be no more than 253 characters$/,
+      ),
+      expect.stringMatching(
+        /^status\.declaredFeatures\[4\]: Invalid value: "b\/": invalid feature name "b\/": must start with an UpperCamel/,
+      ),
+    ]);
+  });
+
   it('checks amounts', () => {
     expect(created(nodeWith({}, { capacity: { memory: '-1' }, allocatable: { pods: '1500m' } }))).toEqual([
       'status.capacity.memory: Invalid value: "-1": must be greater than or equal to 0',

@@ -3,7 +3,7 @@
 import type { FieldError } from '../../../errors/field-error.ts';
 import { duplicate, forbiddenField, invalid, required } from '../../../errors/field-error.ts';
 import type { V1ConfigMapNodeConfigSource, V1Node, V1NodeAddress, V1NodeConfigSource, V1Taint } from '../../../generated/types.ts';
-import { getOwn } from '../../../meta/safe-object.ts';
+import { getOwn, isRecord } from '../../../meta/safe-object.ts';
 import { cidrFamily, validateCidr } from '../../../validation/ip.ts';
 import {
   configKeyProblems,
@@ -13,17 +13,29 @@ import {
   qualifiedNameProblems,
 } from '../../../validation/names.ts';
 import { invalidEach } from '../../../validation/object-meta.ts';
+import { checkAnnotatedList, checkAnnotatedObject } from '../annotated-json.ts';
 import { validateResourceAmount } from '../pod/resource-validation.ts';
 import { validateTaintEffect } from '../pod/scheduling-validation.ts';
 
 const unchangeable = (what: string): string => `node updates may not change ${what} except from "" to valid`;
 
 export function validateNode(node: V1Node): FieldError[] {
-  return [...validateTaints(node.spec?.taints ?? []), ...validateAmounts(node), ...validatePodRanges(node.spec?.podCIDRs ?? [])];
+  return [
+    ...validateAnnotations(node),
+    ...validateTaints(node.spec?.taints ?? [], 'metadata.taints'),
+    ...validateAmounts(node),
+    ...validateFeatures(node.status?.declaredFeatures ?? []),
+    ...validatePodRanges(node.spec?.podCIDRs ?? []),
+  ];
 }
 
 export function validateNodeUpdate(node: V1Node, old: V1Node): FieldError[] {
-  const errors = [...validateAmounts(node), ...validateAddresses(node)];
+  const errors = [
+    ...validateAnnotations(node),
+    ...validateAmounts(node),
+    ...validateFeatures(node.status?.declaredFeatures ?? []),
+    ...validateAddresses(node),
+  ];
   const ranges = node.spec?.podCIDRs ?? [];
   const oldRanges = old.spec?.podCIDRs ?? [];
   if (oldRanges.length > 0) {
@@ -40,16 +52,61 @@ export function validateNodeUpdate(node: V1Node, old: V1Node): FieldError[] {
     const source = config?.[field];
     if (source != null) errors.push(...validateConfigSource(source, `status.config.${field}`, 'status'));
   }
-  errors.push(...validateTaints(node.spec?.taints ?? []));
+  errors.push(...validateTaints(node.spec?.taints ?? [], 'metadata.taints'));
   if ((node.spec?.externalID ?? '') !== (old.spec?.externalID ?? '')) errors.push(forbiddenField('spec.externalID', 'may not be updated'));
   return errors;
 }
 
-function validateTaints(taints: readonly V1Taint[]): FieldError[] {
+function validateAnnotations(node: V1Node): FieldError[] {
+  const annotations = node.metadata?.annotations ?? {};
+  const path = 'metadata.annotations';
+  const taints = { key: 'scheduler.alpha.kubernetes.io/taints', type: '[]core.Taint', path };
+  const avoided = { key: 'scheduler.alpha.kubernetes.io/preferAvoidPods', type: 'v1.AvoidPods', path: `${path}.AvoidPods` };
+  return [
+    ...checkAnnotatedList(annotations, taints, (list) => validateTaints(list, `${path}.${taints.key}`)),
+    ...checkAnnotatedObject(annotations, avoided, ({ preferAvoidPods }) => validateAvoided(preferAvoidPods, `${path}.${avoided.key}`)),
+  ];
+}
+
+/** Pods to keep away are named by their controller. */
+function validateAvoided(entries: unknown, path: string): FieldError[] {
+  if (!Array.isArray(entries)) return [];
+  return entries.flatMap((entry: unknown, i) => {
+    const at = `${path}[${i}].PodSignature`;
+    const signature = isRecord(entry) ? entry.podSignature : undefined;
+    const owner = isRecord(signature) ? signature.podController : undefined;
+    if (!isRecord(owner)) return [required(at)];
+    if (owner.controller === true) return [];
+    return [invalid(`${at}.PodController.Controller`, false, 'must point to a controller')];
+  });
+}
+
+/** What the node says it can do is sorted, so that it is easily compared. */
+function validateFeatures(features: readonly string[]): FieldError[] {
+  const path = 'status.declaredFeatures';
+  return features.flatMap((feature, i) => {
+    const errors: FieldError[] = [];
+    if (feature.length > 253) {
+      errors.push(
+        invalid(`${path}[${i}]`, feature, `invalid feature name ${JSON.stringify(feature)}: must be no more than 253 characters`),
+      );
+    } else if (!/^[A-Z][a-zA-Z0-9]*(\/[a-zA-Z][a-zA-Z0-9]*)*$/.test(feature)) {
+      const rule =
+        "must start with an UpperCamelCase segment, with subsequent segments separated by '/' (e.g., MyFeature or MyFeature/mySubFeature), and contain only alphanumeric characters and slashes";
+      errors.push(invalid(`${path}[${i}]`, feature, `invalid feature name ${JSON.stringify(feature)}: ${rule}`));
+    }
+    const next = features[i + 1];
+    if (next === feature) errors.push(duplicate(`${path}[${i + 1}]`, next));
+    else if (next !== undefined && next < feature) errors.push(invalid(`${path}[${i + 1}]`, next, 'list must be sorted alphabetically'));
+    return errors;
+  });
+}
+
+function validateTaints(taints: readonly Partial<V1Taint>[], base: string): FieldError[] {
   const seen = new Set<string>();
   return taints.flatMap((taint, i) => {
-    const path = `metadata.taints[${i}]`;
-    const { key = '', value = '', effect = '' } = taint as Partial<V1Taint>;
+    const path = `${base}[${i}]`;
+    const { key = '', value = '', effect = '' } = taint;
     const errors = invalidEach(`${path}.key`, key, qualifiedNameProblems(key));
     const problems = labelValueProblems(value);
     if (problems.length > 0) errors.push(invalid(`${path}.value`, value, problems.join(';')));

@@ -6,12 +6,15 @@ import type { V1Pod } from '../../../generated/types.ts';
 import type { KubeObject } from '../../../meta/object.ts';
 import { getOwn } from '../../../meta/safe-object.ts';
 import { viewAs } from '../../define-kind.ts';
+import { checkAnnotatedList } from '../annotated-json.ts';
 import { validateDescendingPath } from './paths.ts';
 import { appArmorPrefix, localhostPrefix, seccompContainerPrefix, seccompPod } from './profile-annotations.ts';
+import { validateTolerations } from './scheduling-validation.ts';
 
 const mirror = 'kubernetes.io/config.mirror';
 const deletionCost = 'controller.kubernetes.io/pod-deletion-cost';
 const path = 'metadata.annotations';
+const tolerations = { key: 'scheduler.alpha.kubernetes.io/tolerations', type: '[]core.Toleration', path };
 
 export function validatePodAnnotations(object: KubeObject): FieldError[] {
   const { metadata, spec } = viewAs<V1Pod>(object);
@@ -21,6 +24,7 @@ export function validatePodAnnotations(object: KubeObject): FieldError[] {
   if (mirrored !== undefined && (spec?.nodeName ?? '') === '') {
     errors.push(invalid(`${path}[${mirror}]`, mirrored, 'must set spec.nodeName if mirror pod annotation is set'));
   }
+  errors.push(...checkAnnotatedList(annotations, tolerations, (list) => validateTolerations(list, `${path}.${tolerations.key}`)));
   const cost = getOwn(annotations, deletionCost);
   if (cost !== undefined && !isInt32(cost)) errors.push(invalid(`${path}[${deletionCost}]`, cost, 'must be a 32bit integer'));
   for (const key of Object.keys(annotations)) {
