@@ -72,6 +72,7 @@ describe('the proxy to services', () => {
       { name: 'other', port: 90 },
     ];
     await api.request('POST', services, { metadata: { name: 'web' }, spec: { selector: { a: 'b' }, ports } });
+    await api.request('POST', services, { metadata: { name: 'bare' }, spec: { ports: [{ port: 80 }] } });
     await api.request('POST', services, { metadata: { name: 'one' }, spec: { ports: [{ port: 80 }] } });
     const uid = (await api.request('GET', `${pods}/p`)).json as { metadata: { uid: string } };
     const endpoint = (name: string, ready: boolean, id = uid.metadata.uid) => ({
@@ -107,7 +108,9 @@ describe('the proxy to services', () => {
     ['web/proxy/', 503, 'no endpoints available for service "web"'],
     ['web:none/proxy/', 503, 'no endpoints available for service "web:none"'],
     ['web:70/proxy/', 503, 'no service port 70 found for service "web"'],
-    ['none/proxy/', 404, 'services "none" not found'],
+    ['none/proxy/', 404, 'endpoints "none" not found'],
+    ['none:80/proxy/', 404, 'services "none" not found'],
+    ['http:bare:80/proxy/', 503, 'no endpoints available for service "bare"'],
     ['ftp:web:80/proxy/', 400, 'invalid service request "ftp:web:80"'],
   ])('answers for itself what cannot be passed on: %s', async (path, status, message) => {
     const got = await web(path);

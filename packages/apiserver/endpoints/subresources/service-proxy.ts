@@ -1,4 +1,4 @@
-import { badRequest, StatusError } from '@coffer/api/errors/status-error';
+import { badRequest, isReason, notFound, StatusError } from '@coffer/api/errors/status-error';
 import type { V1EndpointSlice, V1Service, V1ServicePort } from '@coffer/api/generated/types';
 import { viewAs } from '@coffer/api/kinds/define-kind';
 import type { KubeObject } from '@coffer/api/meta/object';
@@ -9,6 +9,8 @@ import type { Scope } from '../scope.ts';
 import { admitConnect, forEveryMethod } from './pod-proxy.ts';
 import { carryToPod, parseTarget, redirectToSlash } from './proxy-exchange.ts';
 import type { ConnectDeps } from './reach-node.ts';
+
+const NUMBER = /^\d+$/;
 
 type Scopes = ReadonlyMap<string, Scope>;
 
@@ -21,37 +23,54 @@ async function proxyToService(context: RequestContext, scope: Scope, deps: Conne
   const { info } = context;
   const target = parseTarget(info.name);
   if (target === undefined) throw badRequest(`invalid service request ${JSON.stringify(info.name)}`);
-  const service = scope.registry.served(scope.registry.get(info.namespace, target.name));
+  const service = serviceOf(scope, info.namespace, target);
   await admitConnect(context, scope, target.name, service);
   const redirect = redirectToSlash(context);
   if (redirect !== undefined) return redirect;
   const portName = nameOfPort(viewAs<V1Service>(service).spec?.ports ?? [], target.port);
   if (portName === undefined) throw unavailable(`no service port ${target.port} found for service "${target.name}"`);
-  const backends = readyBackends(scopes, info.namespace, target.name, portName);
+  const slices = slicesOf(scopes, info.namespace, target.name);
+  if (slices.every(({ endpoints }) => (endpoints ?? []).length === 0))
+    throw unavailable(`no endpoints available for service "${target.name}"`);
+  const backends = readyBackends(scopes, info.namespace, slices, portName);
   const chosen = backends[Math.floor(scope.tools.random() * backends.length)];
   if (chosen === undefined) throw unavailable(`no endpoints available for service "${info.name}"`);
   return carryToPod(context, deps, chosen.pod, { port: chosen.port, secure: target.secure });
 }
 
+/** Upstream asks for the service only to find a port by its number, and for the endpoints in any case. */
+function serviceOf(scope: Scope, namespace: string, { name, port }: { readonly name: string; readonly port: string }): KubeObject {
+  try {
+    return scope.registry.served(scope.registry.get(namespace, name));
+  } catch (error) {
+    if (isReason(error, 'NotFound') && !NUMBER.test(port)) throw notFound({ group: '', resource: 'endpoints' }, name);
+    throw error;
+  }
+}
+
 /** A number is that of a port; without either, the port without a name is meant. */
 function nameOfPort(ports: readonly V1ServicePort[], wanted: string): string | undefined {
-  if (!/^\d+$/.test(wanted)) return wanted;
+  if (!NUMBER.test(wanted)) return wanted;
   const found = ports.find(({ port }) => port === Number(wanted));
   return found && (found.name ?? '');
+}
+
+function slicesOf(scopes: Scopes, namespace: string, service: string): readonly V1EndpointSlice[] {
+  const slices = scopes.get('discovery.k8s.io/v1/endpointslices')?.registry.store.list({ namespace });
+  if (slices === undefined || slices instanceof Promise) return [];
+  const views = slices.items.map((stored) => viewAs<V1EndpointSlice>(stored.peek()));
+  return views.filter(({ metadata }) => metadata?.labels?.['kubernetes.io/service-name'] === service);
 }
 
 function readyBackends(
   scopes: Scopes,
   namespace: string,
-  service: string,
+  slices: readonly V1EndpointSlice[],
   portName: string,
 ): { readonly pod: KubeObject; readonly port: number }[] {
-  const slices = scopes.get('discovery.k8s.io/v1/endpointslices')?.registry.store.list({ namespace });
   const pods = scopes.get('/v1/pods')?.registry;
-  if (slices === undefined || slices instanceof Promise || pods === undefined) return [];
-  return slices.items.flatMap((stored) => {
-    const slice = viewAs<V1EndpointSlice>(stored.peek());
-    if (slice.metadata?.labels?.['kubernetes.io/service-name'] !== service) return [];
+  if (pods === undefined) return [];
+  return slices.flatMap((slice) => {
     const port = slice.ports?.find(({ name }) => (name ?? '') === portName)?.port;
     if (port === undefined) return [];
     return (slice.endpoints ?? []).flatMap(({ conditions, targetRef }) => {
