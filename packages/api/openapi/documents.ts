@@ -15,7 +15,7 @@ import { type Dialect, type GroupVersionName, SchemaCollector } from './type-sch
  */
 export interface OpenApiDocument {
   readonly body: Uint8Array;
-  /** For `ETag`, with the quotes. */
+  /** For `ETag`, without the quotes. */
   readonly etag: string;
 }
 
@@ -128,7 +128,7 @@ export class OpenApiDocuments {
     const known = this.#built.get(key);
     if (known !== undefined) return known;
     const body = build();
-    const document = { body, etag: `"${this.hash(key)}"` };
+    const document = { body, etag: this.hash(key) };
     this.#built.set(key, document);
     return document;
   }

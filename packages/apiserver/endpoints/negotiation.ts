@@ -71,6 +71,15 @@ export function negotiateErrorOutput(http: HttpRequest, query: URLSearchParams):
   return wantsPretty(http, query) ? prettyJson : jsonOutput;
 }
 
+/** The first of these types (all of them `application/…`) that the client takes, in its order; undefined when it takes none. */
+export function preferredType(http: HttpRequest, produced: readonly string[]): string | undefined {
+  for (const { text } of parseAccept(headerText(http, 'accept') || '*/*')) {
+    const found = produced.find((type) => text === type || text === 'application/*' || text === '*/*');
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
 /** The media type of the body, lower case, without parameters; empty when there is none. */
 export function contentTypeOf(http: HttpRequest): string {
   const header = headerText(http, 'content-type');

@@ -10,9 +10,15 @@ const discovery = discoveryEndpoint(builtInCatalog(), '127.0.0.1:6443');
 const openApi = openApiEndpoint(builtInCatalog());
 
 async function ask(path: string, headers: Readonly<Record<string, string>> = {}, method = 'GET') {
-  const query = new URLSearchParams();
+  const query = new URLSearchParams(path.split('?')[1]);
   const http = { method, url: path, headers } as unknown as HttpRequest;
-  const context = { http, query, info: parseRequestInfo(method, path, query), warnings: new WarningList() } as unknown as RequestContext;
+  const context = {
+    http,
+    query,
+    info: parseRequestInfo(method, path.split('?')[0] ?? '', query),
+    receivedAtMs: Date.UTC(2026, 0, 1),
+    warnings: new WarningList(),
+  } as unknown as RequestContext;
   const response = await (path.startsWith('/openapi') ? openApi : discovery)(context);
   if (response?.kind !== 'full') throw new Error(`no answer to ${path}`);
   const { status, headers: answered, body } = response;
@@ -57,5 +63,27 @@ describe('/openapi/v2', () => {
   it('says that the answer depends on both what is accepted and how it is packed', async () => {
     const { headers } = await ask('/openapi/v2', { accept: 'application/json', 'accept-encoding': 'gzip' });
     expect(headers).toMatchObject({ 'content-encoding': 'gzip', vary: 'Accept, Accept-Encoding' });
+  });
+
+  it('comes as what the client likes best, or not at all', async () => {
+    const protobuf = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf';
+    const answers: unknown[] = [];
+    for (const accept of ['', 'text/html, application/json;q=0.1', `application/json;q=0.1,${protobuf}`, 'application/yaml']) {
+      const { status, headers } = await ask('/openapi/v2', { accept });
+      answers.push([status, headers['content-type']]);
+    }
+    const json = [200, 'application/json'];
+    expect(answers).toEqual([json, json, [200, protobuf.replace('@', '.')], [406, undefined]]);
+    expect((await ask('/openapi/v2')).headers.etag).toMatch(/^"[0-9A-F]{128}"$/);
+  });
+});
+
+describe('/openapi/v3', () => {
+  it('may be kept for a year when it was asked for by its hash', async () => {
+    const { serverRelativeURL } = JSON.parse((await ask('/openapi/v3')).text).paths['apis/policy/v1'];
+    const { headers } = await ask(serverRelativeURL);
+    expect(headers).toMatchObject({ 'cache-control': 'public, immutable', expires: 'Fri, 01 Jan 2027 00:00:00 GMT' });
+    expect(headers.etag).toBe(`"${serverRelativeURL.split('=')[1]}"`);
+    expect((await ask(serverRelativeURL, { accept: 'application/yaml' })).status).toBe(406);
   });
 });

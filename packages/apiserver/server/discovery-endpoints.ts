@@ -4,7 +4,7 @@ import { discoveryAnswer } from '@coffer/api/openapi/discovery';
 import type { HttpHeaders, HttpResponse } from '@coffer/base/http/handler';
 import { errorResponse } from '../endpoints/errors.ts';
 import { genericStatus } from '../endpoints/generic-status.ts';
-import { negotiateOutput } from '../endpoints/negotiation.ts';
+import { negotiateOutput, preferredType } from '../endpoints/negotiation.ts';
 import { respondBytes, respondObject } from '../endpoints/respond.ts';
 import type { RequestContext } from '../request/context.ts';
 import type { NonResourceEndpoint } from './non-resource-endpoints.ts';
@@ -43,21 +43,32 @@ export function openApiEndpoint(catalog: Catalog): NonResourceEndpoint {
       ({ OpenApiDocuments }) => new OpenApiDocuments({ catalog, version: kubernetesVersion }),
     );
     const openApi = await documents;
-    const accept = acceptOf(context);
     if (path === '/openapi/v2') {
-      if (!accept.includes('proto-openapi')) return document(context, openApi.v2(), 'application/json');
-      return document(context, openApi.v2Protobuf(), 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf');
+      const type = preferredType(context.http, ['application/json', protobufV2, protobufV2.replace('v2.v1', 'v2@v1')]);
+      if (type === undefined) return notAcceptable;
+      return type === 'application/json' ? document(context, openApi.v2(), type) : document(context, openApi.v2Protobuf(), protobufV2);
     }
     if (path === '/openapi/v3' || path === '/openapi/v3/') return document(context, openApi.index(), 'application/json');
     const name = path.slice('/openapi/v3/'.length);
     const found = openApi.v3(name);
     if (!found) return { kind: 'full', status: 404, headers: { 'content-type': 'text/plain; charset=utf-8' }, body: '' };
+    if (preferredType(context.http, ['application/json']) === undefined) return notAcceptable;
     const hash = context.query.get('hash');
     if (hash !== null && hash !== openApi.hash(name)) {
       return { kind: 'full', status: 301, headers: { location: `/openapi/v3/${name}?hash=${openApi.hash(name)}` }, body: '' };
     }
-    return document(context, found, 'application/json', hash === null ? {} : { 'cache-control': 'public, immutable' });
+    return document(context, found, 'application/json', hash === null ? {} : forever(context.receivedAtMs));
   };
+}
+
+const protobufV2 = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf';
+const notAcceptable: HttpResponse = { kind: 'full', status: 406, headers: { vary: 'Accept' }, body: '' };
+
+/** What is addressed by its hash never changes: caches keep it for a year, which is as long as they may. */
+function forever(nowMs: number): HttpHeaders {
+  const expires = new Date(nowMs);
+  expires.setUTCFullYear(expires.getUTCFullYear() + 1);
+  return { 'cache-control': 'public, immutable', expires: expires.toUTCString() };
 }
 
 function document(
