@@ -21,6 +21,8 @@ interface Series {
   readonly codes: Map<number, number>;
   /** Watches and followed logs that are open. */
   open: number;
+  /** Somebody asked for it although it is going away. */
+  deprecated: boolean;
 }
 
 /** `apiserver_request_sli_duration_seconds` has the same bounds from here on. */
@@ -48,6 +50,11 @@ export class RequestSeries {
     series.sizes.observe(sizeBytes);
   }
 
+  /** The request was for a version of a resource that is going away. */
+  markDeprecated(labels: RequestLabels): void {
+    this.#of(labels).deprecated = true;
+  }
+
   /** A request that lasts has begun; call the result when it ends. */
   open(labels: RequestLabels): () => void {
     const series = this.#of(labels);
@@ -62,7 +69,8 @@ export class RequestSeries {
     const key = `${verb} ${dry_run} ${group} ${version} ${resource} ${subresource} ${scope}`;
     let series = this.#series.get(key);
     if (series === undefined) {
-      series = { labels, durations: this.#durations.series({ ...labels }), sizes: undefined, codes: new Map(), open: 0 };
+      const durations = this.#durations.series({ ...labels });
+      series = { labels, durations, sizes: undefined, codes: new Map(), open: 0, deprecated: false };
       this.#series.set(key, series);
     }
     return series;
@@ -86,6 +94,7 @@ export class RequestSeries {
     });
     this.#durations.register(registry);
     this.#registerSli(registry);
+    this.#registerDeprecated(registry);
     this.#sizes.register(registry);
     new Gauge({
       name: 'apiserver_longrunning_requests',
@@ -95,6 +104,25 @@ export class RequestSeries {
       collect() {
         this.reset();
         for (const { labels, open } of all.values()) if (open > 0) this.set(withoutDryRun(labels), open);
+      },
+    });
+  }
+
+  /** Of nothing that is served it is known when it will be gone: `removed_release` is empty. */
+  #registerDeprecated(registry: Registry): void {
+    const all = this.#series;
+    new Gauge({
+      name: 'apiserver_requested_deprecated_apis',
+      help: '[STABLE] Gauge of deprecated APIs that have been requested, broken out by API group, version, resource, subresource, and removed_release.',
+      labelNames: ['group', 'version', 'resource', 'subresource', 'removed_release'],
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const { labels, deprecated } of all.values()) {
+          if (!deprecated) continue;
+          const { group, version, resource, subresource } = labels;
+          this.set({ group, version, resource, subresource, removed_release: '' }, 1);
+        }
       },
     });
   }

@@ -15,7 +15,7 @@ const metrics = createServerMetrics({
   isServed: (group, _version, resource) => group === '' && resource === 'pods',
 });
 
-function request(method: string, url: string, response: HttpResponse, contentType = ''): Promise<HttpResponse> {
+function request(method: string, url: string, response: HttpResponse, contentType = '', annotation = ''): Promise<HttpResponse> {
   const [path = '', query = ''] = url.split('?');
   const search = new URLSearchParams(query);
   const context: RequestContext = {
@@ -33,7 +33,7 @@ function request(method: string, url: string, response: HttpResponse, contentTyp
     query: search,
     user: { name: '', groups: [] },
     warnings: new WarningList(),
-    auditAnnotations: new Map(),
+    auditAnnotations: new Map(annotation === '' ? [] : [[annotation, 'true']]),
   };
   return Promise.resolve(metrics.filter(context, async () => response));
 }
@@ -96,6 +96,13 @@ it('counts a stream when it ends, with its bytes', async () => {
   expect(await lines('apiserver_longrunning_requests', ...open)).toEqual([]);
   expect(await lines('apiserver_request_total', 'verb="WATCH"', 'code="200"')).toHaveLength(1);
   expect(await lines('apiserver_response_sizes_sum', 'verb="LIST"', 'scope="namespace"')).toEqual([expect.stringMatching(/ 5$/)]);
+});
+
+it('names what was asked for although it is going away', async () => {
+  const name = 'apiserver_requested_deprecated_apis';
+  expect(await lines(name)).toEqual([]);
+  for (const url of ['/api/v1/pods', '/api/v1/namespaces/n/pods']) await request('GET', url, ok, '', 'k8s.io/deprecated');
+  expect(await lines(name)).toEqual([`${name}{group="",version="v1",resource="pods",subresource="",removed_release=""} 1`]);
 });
 
 it('shows what is stored', async () => {

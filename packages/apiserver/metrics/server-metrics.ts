@@ -60,6 +60,7 @@ function counted(
   startedMs: number,
 ): HttpResponse {
   const labels = requestLabels(context, isServed);
+  if (context.auditAnnotations.has('k8s.io/deprecated')) requests.markDeprecated(labels);
   const isRead = labels.verb === 'GET' || labels.verb === 'LIST';
   const count = (code: number, sizeBytes: number) =>
     requests.count(labels, { code, seconds: (performance.now() - startedMs) / 1000, ...(isRead ? { sizeBytes } : {}) });
