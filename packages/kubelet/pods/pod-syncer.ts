@@ -116,6 +116,8 @@ export class PodSyncer {
     // Restarting for it may take a while.
     if (state.resize.underWay) await this.#report(state, 'active');
     const retryMs = earliest(resizeMs, await this.#act(state, signal));
+    // What is on its way out is told by `terminate`: a container that was stopped here does not come back.
+    if (signal.aborted) return { terminal: false, againInMs: undefined };
     const after = await this.#report(state, 'active');
     this.#deps.probes.ensure(state.pod, this.#deps.cache.get(state.uid));
     return { terminal: isTerminalPhase(after.phase), againInMs: earliest(retryMs, deadlineMs) };
@@ -126,11 +128,12 @@ export class PodSyncer {
     const { cache, probes, killer, runtime } = this.#deps;
     await cache.refresh(state.uid);
     probes.stopLivenessAndStartup(state.uid);
-    await this.#report(state, 'active');
-    // Whoever ended is not ready any more, however long the others take.
+    const { containers } = cache.get(state.uid);
+    const ended = containers.length > 0 && containers.every((container) => container.state === 'exited');
+    if (!ended) await this.#report(state, 'active');
+    // Whoever ended is not ready any more, however long the others take. That all have ended shows together with the phase that follows.
     await killer.killAll(state.pod, graceMs, () => this.#report(state, 'active'));
     probes.removePod(state.uid);
-    await this.#report(state, 'stopped');
     for (const sandbox of cache.get(state.uid).sandboxes) {
       if (sandbox.state === 'ready') await runtime.stopPodSandbox(sandbox.id);
       await cache.refreshSandbox(state.uid, sandbox.id);
@@ -150,15 +153,15 @@ export class PodSyncer {
   }
 
   /**
-   * Computes the present status and hands it to the status manager. `stopped`: nothing is started again. `ended`: nothing is left of it
-   * in the runtime, so that the API may see it end.
+   * Computes the present status and hands it to the status manager. `ended`: nothing is left of it in the runtime, so that the API may
+   * see it end.
    */
-  async #report(state: PodState, progress: 'active' | 'stopped' | 'ended'): Promise<PodStatus> {
+  async #report(state: PodState, progress: 'active' | 'ended'): Promise<PodStatus> {
     await this.#readMessages(state, this.#deps.cache.get(state.uid));
     return this.#show(state, progress);
   }
 
-  #show(state: PodState, progress: 'active' | 'stopped' | 'ended'): PodStatus {
+  #show(state: PodState, progress: 'active' | 'ended'): PodStatus {
     const { cache, statuses, probes, hostIps, clock, runtimeName, recursiveReadOnly } = this.#deps;
     const runtime = cache.get(state.uid);
     const status = computePodStatus({
