@@ -47,6 +47,32 @@ describe('resize', () => {
     );
   });
 
+  it('gives a container without limits what its pod has as a whole', async () => {
+    const whole = (cpu: string) => ({
+      resources: { limits: { cpu, memory: '64Mi' }, requests: { cpu, memory: '32Mi' } },
+      containers: [
+        { name: 'c', image: 'i', command: ['app'], resources: {} },
+        { name: 'limited', image: 'i', command: ['app'], resources: { limits: { cpu: '50m', memory: '32Mi' } } },
+      ],
+    });
+    node.createPod('p', whole('100m'));
+    await phase('p', 'Running');
+    expect(node.pod('p').status).toMatchObject({ allocatedResources: { cpu: '100m', memory: '32Mi' }, resources: whole('100m').resources });
+    const pod = node.pod('p');
+    node.api.put(PODS, { ...pod, metadata: { ...pod.metadata, generation: 2 }, spec: { ...pod.spec, resources: whole('200m').resources } });
+    await node.until(() =>
+      expect(node.pod('p').status).toMatchObject({
+        allocatedResources: { cpu: '200m', memory: '32Mi' },
+        resources: whole('200m').resources,
+      }),
+    );
+    expect(updates()).toHaveLength(1);
+    expect(updates()[0]).toMatch(/^updateContainerResources c /);
+    expect(updates()[0]).toContain('"cpuQuotaUs":20000,');
+    expect(first('p')?.restartCount).toBe(0);
+    await node.until(() => expect(node.events('p').join()).toContain('Pod resize completed: {"resources":{"limits":{"cpu":"200m"'));
+  });
+
   it('refuses a memory limit below what the container uses, until it uses less', async () => {
     const inPlace = (memory: string) => {
       const spec = sized('100m', memory);

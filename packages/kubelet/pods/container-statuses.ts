@@ -37,8 +37,8 @@ export interface ContainerStatusInput {
   readonly recursiveReadOnly: boolean;
 }
 
-/** What a container has while it does not have all that its pod was given. No runtime knows of a request for memory. */
-function actualResources(allocated: V1ResourceRequirements, applied: V1ResourceRequirements): V1ResourceRequirements {
+/** What a container (or a pod) has while it does not have all that was given to it. No runtime knows of a request for memory. */
+export function actualResources(allocated: V1ResourceRequirements, applied: V1ResourceRequirements): V1ResourceRequirements {
   const cpu = applied.requests?.cpu;
   const requests = { ...allocated.requests, ...(cpu === undefined ? {} : { cpu }) };
   return {

@@ -2,38 +2,54 @@
  * What a pod has been given of cpu and memory, which may differ from what its spec asks for since it was resized, and whether the node can
  * give that. Pure; texts as upstream.
  */
-import type { V1ResourceRequirements } from '@coffer/api/generated/types';
+import type { V1ContainerStatus, V1ResourceRequirements } from '@coffer/api/generated/types';
 import { equalJson } from '@coffer/api/meta/safe-object';
 import { amountsOf, requestedAmounts } from '@coffer/api/scheduling/resource-amounts';
 import { type Container, isSidecar, type Pod } from '../types.ts';
 import { insufficientResource } from './pod-admission.ts';
 
-/** Resources by the name of the container. */
-export type Allocation = ReadonlyMap<string, V1ResourceRequirements>;
+export interface Allocation {
+  /** Resources of the pod as a whole; undefined when it has none. */
+  readonly pod: V1ResourceRequirements | undefined;
+  /** Resources by the name of the container. */
+  readonly containers: ReadonlyMap<string, V1ResourceRequirements>;
+}
 
-/** What the spec asks for, for every container that can be resized. */
+/** What the spec asks for, for the pod as a whole and every container that can be resized. */
 export function desiredAllocation(pod: Pod): Allocation {
-  return new Map(resizable(pod).map(({ name, resources }) => [name, resources ?? {}]));
+  return { pod: pod.spec.resources, containers: new Map(resizable(pod).map(({ name, resources }) => [name, resources ?? {}])) };
 }
 
 /** What a pod that ran before this kubelet started had been given then, by its status; what the spec asks for where that says nothing. */
 export function adoptedAllocation(pod: Pod): Allocation {
   const statuses = [...(pod.status.initContainerStatuses ?? []), ...(pod.status.containerStatuses ?? [])];
-  return new Map(
-    resizable(pod).map(({ name, resources = {} }) => {
-      const status = statuses.find((candidate) => candidate.name === name);
-      const { limits, requests } = status?.resources ?? {};
-      const given = status?.allocatedResources ?? requests;
-      return [name, { ...resources, ...(limits === undefined ? {} : { limits }), ...(given === undefined ? {} : { requests: given }) }];
-    }),
-  );
+  const { resources } = pod.spec;
+  return {
+    pod: resources === undefined ? undefined : givenThen(resources, pod.status),
+    containers: new Map(
+      resizable(pod).map(({ name, resources = {} }) => [
+        name,
+        givenThen(
+          resources,
+          statuses.find((status) => status.name === name),
+        ),
+      ]),
+    ),
+  };
+}
+
+function givenThen(wanted: V1ResourceRequirements, status: Pick<V1ContainerStatus, 'allocatedResources' | 'resources'> | undefined) {
+  const { limits, requests } = status?.resources ?? {};
+  const given = status?.allocatedResources ?? requests;
+  return { ...wanted, ...(limits === undefined ? {} : { limits }), ...(given === undefined ? {} : { requests: given }) };
 }
 
 /** The pod with what it has been given instead of what it asks for. */
 export function withAllocation(pod: Pod, allocation: Allocation): Pod {
-  if (resizable(pod).every(({ name, resources }) => sameResources(resources, allocation.get(name)))) return pod;
+  const same = resizable(pod).every(({ name, resources }) => sameResources(resources, allocation.containers.get(name)));
+  if (same && sameResources(pod.spec.resources, allocation.pod)) return pod;
   const given = (container: Container): Container => {
-    const resources = allocation.get(container.name);
+    const resources = allocation.containers.get(container.name);
     return resources === undefined ? container : { ...container, resources };
   };
   const { initContainers } = pod.spec;
@@ -43,6 +59,7 @@ export function withAllocation(pod: Pod, allocation: Allocation): Pod {
       ...pod.spec,
       containers: pod.spec.containers.map(given),
       ...(initContainers === undefined ? {} : { initContainers: initContainers.map(given) }),
+      ...(allocation.pod === undefined ? {} : { resources: allocation.pod }),
     },
   };
 }
@@ -89,7 +106,9 @@ export function resizeSummary(pod: Pod, error?: string): string {
   const list = (containers: readonly Container[]) =>
     containers.map(({ name, resources }) => ({ name, ...(resources === undefined ? {} : { resources: inOrder(resources) }) }));
   const sidecars = (pod.spec.initContainers ?? []).filter(isSidecar);
+  const { resources } = pod.spec;
   return JSON.stringify({
+    ...(resources === undefined ? {} : { resources: inOrder(resources) }),
     ...(sidecars.length === 0 ? {} : { initContainers: list(sidecars) }),
     containers: list(pod.spec.containers),
     generation: pod.metadata.generation,

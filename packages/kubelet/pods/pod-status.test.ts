@@ -63,6 +63,7 @@ function compute(of: Pod, containers: readonly ContainerStatus[], more: Partial<
     probes: { started: () => true, ready: () => true },
     startFailure: () => undefined,
     applied: new Map(),
+    appliedPod: undefined,
     messages: new Map(),
     hostIps: ['192.0.2.1'],
     nowMs: startMs,

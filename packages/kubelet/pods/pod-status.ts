@@ -13,7 +13,7 @@ import {
   type PodCondition,
   type PodStatus,
 } from '../types.ts';
-import { containerStatuses, type StartFailure } from './container-statuses.ts';
+import { actualResources, containerStatuses, type StartFailure } from './container-statuses.ts';
 import { disruptionCondition, isKubelets, podConditions } from './pod-conditions.ts';
 import { podPhase } from './pod-phase.ts';
 import { latestContainer } from './restart-policy.ts';
@@ -55,6 +55,8 @@ export interface PodStatusInput {
   readonly restarting: ReadonlySet<string>;
   /** By container ID: what running containers have. */
   readonly applied: ReadonlyMap<string, V1ResourceRequirements>;
+  /** What of the pod's own resources its containers have. */
+  readonly appliedPod: V1ResourceRequirements | undefined;
   /** Whether mounts can be read-only with what is mounted below them. */
   readonly recursiveReadOnly: boolean;
 }
@@ -137,6 +139,17 @@ export function computePodStatus(input: PodStatusInput): PodStatus {
     containerStatuses: regular,
     ...(ephemeral.length === 0 ? {} : { ephemeralContainerStatuses: ephemeral }),
     qosClass: pod.status.qosClass ?? qosClassOf(pod),
+    ...wholeResources(pod, input.appliedPod),
+  };
+}
+
+/** What the pod was given and has as a whole; only where its spec says something of that. */
+function wholeResources({ spec }: Pod, applied: V1ResourceRequirements | undefined): Pick<PodStatus, 'allocatedResources' | 'resources'> {
+  const { resources } = spec;
+  if (resources === undefined) return {};
+  return {
+    ...(resources.requests === undefined ? {} : { allocatedResources: resources.requests }),
+    resources: applied === undefined ? resources : actualResources(resources, applied),
   };
 }
 

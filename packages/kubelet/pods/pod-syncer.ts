@@ -178,6 +178,7 @@ export class PodSyncer {
       verdict: state.verdict,
       resize: state.resize.conditions(),
       applied: state.resize.applied,
+      appliedPod: state.resize.appliedPod,
       restarting: state.restart.names,
       recursiveReadOnly: recursiveReadOnly(state.pod),
     });

@@ -5,6 +5,7 @@
  */
 import { quoteGo } from '@coffer/api/errors/field-error';
 import type { V1ResourceRequirements } from '@coffer/api/generated/types';
+import { equalJson } from '@coffer/api/meta/safe-object';
 import { requestedAmounts } from '@coffer/api/scheduling/resource-amounts';
 import type { ContainerResources, ContainerRuntime } from '@coffer/cri/runtime/container-runtime';
 import { containerResources, qosClassOf } from '../resources/pod-resources.ts';
@@ -55,6 +56,8 @@ export class ResizeState {
   failure: string | undefined;
   /** By container ID: what that instance runs with. */
   readonly applied = new Map<string, V1ResourceRequirements>();
+  /** What of the pod's own resources its containers run with. */
+  appliedPod: V1ResourceRequirements | undefined;
 
   /** The pod as this node runs it. */
   given(pod: Pod): Pod {
@@ -94,8 +97,9 @@ export class Resizer {
     const { podEvent } = this.#deps;
     if (state.allocation === undefined) {
       state.allocation = adoptedAllocation(pod);
+      state.appliedPod = state.allocation.pod;
       for (const { id, name } of runtime.containers) {
-        const given = state.allocation.get(name);
+        const given = state.allocation.containers.get(name);
         if (given !== undefined) state.applied.set(id, given);
       }
     }
@@ -177,17 +181,25 @@ export class Resizer {
     const changed = [...(pod.spec.initContainers ?? []), ...pod.spec.containers].flatMap((container) => {
       const status = latestContainer(runtime, container.name);
       if (status?.state !== 'running') return [];
-      const before = state.appliedTo(status.id, container);
-      if (sameResources(before, container.resources)) return [];
-      const figures = (resources: V1ResourceRequirements) =>
-        containerResources(pod, { ...container, resources }, this.#deps.memoryCapacityBytes);
-      return [{ id: status.id, container, before: figures(before), after: figures(container.resources ?? {}) }];
+      const resources = state.appliedTo(status.id, container);
+      const before = this.#figures(pod, state.appliedPod, container, resources);
+      const after = this.#figures(pod, pod.spec.resources, container, container.resources ?? {});
+      if (sameResources(resources, container.resources) && equalJson(before, after)) return [];
+      return [{ id: status.id, container, before, after }];
     });
     await this.#refuseBelowUsage(changed);
     for (const { id, container, after } of changed) {
       await this.#deps.runtime.updateContainerResources(id, after);
       state.applied.set(id, container.resources ?? {});
     }
+    state.appliedPod = pod.spec.resources;
+  }
+
+  /** What a container's control group gets; a limit of the pod as a whole is the limit of a container that has none. */
+  #figures(pod: Pod, whole: Pod['spec']['resources'], container: Container, resources: V1ResourceRequirements): ContainerResources {
+    const { resources: _, ...spec } = pod.spec;
+    const sized = { ...pod, spec: whole === undefined ? spec : { ...spec, resources: whole } };
+    return containerResources(sized, { ...container, resources }, this.#deps.memoryCapacityBytes);
   }
 
   /** A limit below what a container uses now would end it. Looked at for all before any gets less. */

@@ -272,6 +272,8 @@ const ownedFields: ReadonlySet<string> = new Set([
   'containerStatuses',
   'ephemeralContainerStatuses',
   'qosClass',
+  'allocatedResources',
+  'resources',
 ]);
 
 function conditionsPatch(from: readonly PodCondition[], to: readonly PodCondition[]): unknown[] {
