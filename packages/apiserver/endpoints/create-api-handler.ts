@@ -6,6 +6,7 @@ import { apiVersionOf, type KubeObject } from '@coffer/api/meta/object';
 import type { BuiltInSchemaTable } from '@coffer/api/schema/schema-table';
 import type { HttpResponse } from '@coffer/base/http/handler';
 import type { Clock } from '@coffer/base/time/clock';
+import { TurnGate } from '@coffer/base/time/turn-gate';
 import type { AdmissionChain } from '../admission/chain.ts';
 import type { Authorizer } from '../authorization/authorizer.ts';
 import { Registry } from '../registry/generic/registry.ts';
@@ -45,6 +46,7 @@ export function createApiHandler(deps: ApiHandlerDeps): (context: RequestContext
     admission: deps.admission,
     authorizer: deps.authorizer,
     clock: deps.clock,
+    turns: new TurnGate(deps.clock),
     onWatchEvents: deps.onWatchEvents ?? (() => {}),
     random: deps.random ?? Math.random,
   };

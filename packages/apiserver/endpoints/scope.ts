@@ -2,6 +2,7 @@ import type { ResourceInfo, SubresourceInfo } from '@coffer/api/catalog/resource
 import type { ConvertObject } from '@coffer/api/managedfields/ownership';
 import type { BuiltInSchemaTable, GoStructSchema } from '@coffer/api/schema/schema-table';
 import type { Clock } from '@coffer/base/time/clock';
+import type { TurnGate } from '@coffer/base/time/turn-gate';
 import type { AdmissionChain } from '../admission/chain.ts';
 import type { AdmissionAttributes } from '../admission/plugin.ts';
 import type { Authorizer } from '../authorization/authorizer.ts';
@@ -17,6 +18,8 @@ export interface EndpointTools {
   readonly admission: AdmissionChain;
   readonly authorizer: Authorizer;
   readonly clock: Clock;
+  /** Lists that are written in pieces ask it before each: many clients at once do not make one long turn. */
+  readonly turns: TurnGate;
   /** Told how many events of a resource went to one watch. */
   readonly onWatchEvents: (group: string, version: string, resource: string, count: number) => void;
   readonly random: () => number;

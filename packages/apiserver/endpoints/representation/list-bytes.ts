@@ -1,5 +1,6 @@
 import type { KubeObject } from '@coffer/api/meta/object';
 import type { HttpResponse, StreamSink } from '@coffer/base/http/handler';
+import type { TurnGate } from '@coffer/base/time/turn-gate';
 import type { StoredObject } from '@coffer/storage/store/store';
 import type { RequestContext } from '../../request/context.ts';
 import { acceptsGzip } from '../negotiation.ts';
@@ -12,8 +13,8 @@ import type { ListMetadata } from '../verbs/list.ts';
  * written piece by piece as the client takes it, so that a slow reader holds references to shared objects and not a copy of the list.
  */
 const maxOneBufferBytes = 1024 * 1024;
-const pieceBytes = 128 * 1024;
-const maxInFlightBytes = 192 * 1024;
+const pieceBytes = 64 * 1024;
+const maxInFlightBytes = 96 * 1024;
 /** Larger lists are not compressed: it would need them in memory as a whole. */
 const maxGzipBytes = 64 * 1024 * 1024;
 
@@ -39,7 +40,7 @@ export function respondListBytes(
   const inOnePiece = size <= maxOneBufferBytes || (size <= maxGzipBytes && acceptsGzip(context.http));
   if (inOnePiece) return respondBytes(context, 200, fill(head, items, size));
   const headers = { 'content-type': 'application/json', 'content-length': size };
-  return { kind: 'stream', status: 200, headers, run: (sink) => writePieces(sink, head, items, sizes) };
+  return { kind: 'stream', status: 200, headers, run: (sink) => writePieces(sink, head, items, sizes, scope.tools.turns) };
 }
 
 function fill(head: Uint8Array, items: readonly StoredObject[], size: number): Uint8Array {
@@ -56,10 +57,17 @@ function fill(head: Uint8Array, items: readonly StoredObject[], size: number): U
   return buffer;
 }
 
-async function writePieces(sink: StreamSink, head: Uint8Array, items: readonly StoredObject[], sizes: Uint32Array): Promise<void> {
+async function writePieces(
+  sink: StreamSink,
+  head: Uint8Array,
+  items: readonly StoredObject[],
+  sizes: Uint32Array,
+  turns: TurnGate,
+): Promise<void> {
   let prefix: Uint8Array = head;
   let start = 0;
   while (start < items.length || prefix.length > 0) {
+    await turns.pass();
     let size = prefix.length;
     let end = start;
     for (; end < items.length && size < pieceBytes; end++) size += (sizes[end] ?? 0) + 1;
