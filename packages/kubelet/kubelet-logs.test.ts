@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { everything } from './testing/log-options.ts';
 import { TestNode } from './testing/test-node.ts';
 
 let node: TestNode;
@@ -15,16 +16,6 @@ describe('logs', () => {
     await phase('p', 'Running');
     await node.runtime.log('c', 'hello');
     let text = '';
-    const options = {
-      container: 'c',
-      follow: false,
-      previous: false,
-      timestamps: false,
-      tailLines: undefined,
-      limitBytes: undefined,
-      sinceSeconds: undefined,
-      sinceTime: undefined,
-    } as const;
     const out = {
       write: async (chunk: Uint8Array) => {
         text += Buffer.from(chunk).toString();
@@ -32,13 +23,13 @@ describe('logs', () => {
     };
     const ref = { namespace: 'default', name: 'p', uid: pod.metadata.uid };
     const { signal } = new AbortController();
-    await node.kubelet.nodeApi.logs(ref, options, out, signal);
+    await node.kubelet.nodeApi.logs(ref, everything, out, signal);
     expect(text).toBe('hello\n');
-    await expect(node.kubelet.nodeApi.logs(ref, { ...options, previous: true }, out, signal)).rejects.toMatchObject({
+    await expect(node.kubelet.nodeApi.logs(ref, { ...everything, previous: true }, out, signal)).rejects.toMatchObject({
       code: 400,
       message: 'previous terminated container "c" in pod "p" not found',
     });
-    await expect(node.kubelet.nodeApi.logs({ ...ref, uid: 'other' }, options, out, signal)).rejects.toMatchObject({ code: 404 });
+    await expect(node.kubelet.nodeApi.logs({ ...ref, uid: 'other' }, everything, out, signal)).rejects.toMatchObject({ code: 404 });
   });
 
   it('are had by the paths of its port as well, with its lists of pods', async () => {

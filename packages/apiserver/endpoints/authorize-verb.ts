@@ -11,10 +11,16 @@ export function authorizeVerb(context: RequestContext, scope: Scope, verb: strin
 
 /** A request that was allowed to update, and turns out to create, must be allowed to do that as well. Throws StatusError 403 or 500. */
 export async function authorizeCreate(context: RequestContext, scope: Scope): Promise<void> {
+  const reason = await createRefusal(context, scope);
+  if (reason !== undefined) throw forbiddenFor(attributesFor(context, scope, 'create'), reason);
+}
+
+/** Why the user may not create what the request is about; undefined when that is allowed. Throws StatusError 500 when nobody knows. */
+export async function createRefusal(context: RequestContext, scope: Scope): Promise<string | undefined> {
   const { decision, reason, error } = await authorizeVerb(context, scope, 'create');
-  if (decision === 'allow') return;
+  if (decision === 'allow') return undefined;
   if (error !== undefined) throw internalError(error);
-  throw forbiddenFor(attributesFor(context, scope, 'create'), reason);
+  return reason;
 }
 
 function attributesFor(context: RequestContext, scope: Scope, verb: string): Attributes {

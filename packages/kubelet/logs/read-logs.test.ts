@@ -4,19 +4,9 @@ import { join } from 'node:path';
 import type { LogOptions } from '@coffer/api/node/node-api';
 import { systemClock } from '@coffer/base/time/clock';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { everything } from '../testing/log-options.ts';
 import { tailText } from './log-lines.ts';
 import { readLogs } from './read-logs.ts';
-
-const everything: LogOptions = {
-  container: 'c',
-  follow: false,
-  previous: false,
-  timestamps: false,
-  tailLines: undefined,
-  limitBytes: undefined,
-  sinceSeconds: undefined,
-  sinceTime: undefined,
-};
 
 let dir = '';
 let path = '';

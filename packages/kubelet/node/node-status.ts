@@ -1,5 +1,6 @@
 /** What the Node object says: labels, capacity, conditions, addresses. Pure; upstream's reasons and messages. */
 import type { V1NodeAddress, V1NodeCondition, V1NodeRuntimeHandler, V1NodeStatus } from '@coffer/api/generated/types';
+import { isExtended } from '@coffer/api/kinds/core/pod/resource-names';
 import type { ImageStatus, RuntimeHandler, RuntimeStatus } from '@coffer/cri/runtime/container-runtime';
 import type { PressureCondition } from '../eviction/pressure.ts';
 import { rfc3339 } from '../pods/time-format.ts';
@@ -64,11 +65,6 @@ export function allocatable(facts: NodeFacts): Record<string, string> {
 /** Resources that somebody advertises in the node's capacity; this kubelet neither has nor counts them. */
 export function extendedResources(amounts: Readonly<Record<string, string>> | undefined): Record<string, string> {
   return Object.fromEntries(Object.entries(amounts ?? {}).filter(([name]) => isExtended(name)));
-}
-
-function isExtended(name: string): boolean {
-  const domain = name.includes('/') ? name.slice(0, name.indexOf('/')) : '';
-  return domain !== '' && !/(^|\.)kubernetes\.io$/.test(domain) && !name.startsWith('requests.');
 }
 
 /** `previous` keeps the transition times of conditions that did not change. */

@@ -52,16 +52,20 @@ export function withAllocation(pod: Pod, allocation: Allocation): Pod {
     const resources = allocation.containers.get(container.name);
     return resources === undefined ? container : { ...container, resources };
   };
-  const { initContainers } = pod.spec;
-  return {
-    ...pod,
-    spec: {
-      ...pod.spec,
-      containers: pod.spec.containers.map(given),
-      ...(initContainers === undefined ? {} : { initContainers: initContainers.map(given) }),
-      ...(allocation.pod === undefined ? {} : { resources: allocation.pod }),
-    },
+  const whole = withOwnResources(pod, allocation.pod);
+  const { containers, initContainers } = whole.spec;
+  const spec = {
+    ...whole.spec,
+    containers: containers.map(given),
+    ...(initContainers === undefined ? {} : { initContainers: initContainers.map(given) }),
   };
+  return { ...whole, spec };
+}
+
+/** The pod with these resources as a whole, or none. */
+export function withOwnResources(pod: Pod, resources: V1ResourceRequirements | undefined): Pod {
+  const { resources: _, ...spec } = pod.spec;
+  return { ...pod, spec: resources === undefined ? spec : { ...spec, resources } };
 }
 
 export function sameResources(a: V1ResourceRequirements | undefined, b: V1ResourceRequirements | undefined): boolean {

@@ -22,6 +22,7 @@ import {
   restartsForResize,
   sameResources,
   withAllocation,
+  withOwnResources,
 } from './pod-resize.ts';
 import { latestContainer } from './restart-policy.ts';
 
@@ -196,10 +197,13 @@ export class Resizer {
   }
 
   /** What a container's control group gets; a limit of the pod as a whole is the limit of a container that has none. */
-  #figures(pod: Pod, whole: Pod['spec']['resources'], container: Container, resources: V1ResourceRequirements): ContainerResources {
-    const { resources: _, ...spec } = pod.spec;
-    const sized = { ...pod, spec: whole === undefined ? spec : { ...spec, resources: whole } };
-    return containerResources(sized, { ...container, resources }, this.#deps.memoryCapacityBytes);
+  #figures(
+    pod: Pod,
+    whole: V1ResourceRequirements | undefined,
+    container: Container,
+    resources: V1ResourceRequirements,
+  ): ContainerResources {
+    return containerResources(withOwnResources(pod, whole), { ...container, resources }, this.#deps.memoryCapacityBytes);
   }
 
   /** A limit below what a container uses now would end it. Looked at for all before any gets less. */

@@ -8,6 +8,7 @@ import { type NodeAnswer, type NodeApi, NodeRefusal } from '@coffer/api/node/nod
 import type { Clock } from '@coffer/base/time/clock';
 import type { RuntimeCache } from '../runtime/runtime-cache.ts';
 import type { Pod } from '../types.ts';
+import { drained } from './drained.ts';
 import { type Route, routeOf } from './routes.ts';
 
 export interface PagesDeps {
@@ -105,15 +106,4 @@ async function logAnswer(
   });
   await Promise.race([begun, reading, late]).finally(() => cancel());
   return { status: 200, headers: { 'content-type': 'text/plain' }, body };
-}
-
-function drained(body: PassThrough, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
-    body.once('drain', () => {
-      signal.removeEventListener('abort', onAbort);
-      resolve();
-    });
-  });
 }

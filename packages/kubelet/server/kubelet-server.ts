@@ -12,6 +12,7 @@ import { commandStatus } from '@coffer/base/spdy/command-status';
 import { serveCommand, serveForwards } from '@coffer/base/spdy/serve';
 import { acceptUpgrade, spdyProtocols } from '@coffer/base/spdy/upgrade';
 import type { ApiClient } from '@coffer/client/rest/api-client';
+import { drained } from './drained.ts';
 import { KubeletAccess } from './kubelet-access.ts';
 import { answerRoute, type PagesDeps } from './kubelet-pages.ts';
 import { attributesFor } from './request-attributes.ts';
@@ -220,15 +221,4 @@ function answer(response: ServerResponse, status: number, text: string): void {
 function refuseUpgrade(socket: Duplex, status: number, text: string): void {
   const length = Buffer.byteLength(text);
   socket.end(`HTTP/1.1 ${status} ${status}\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: ${length}\r\n\r\n${text}`);
-}
-
-function drained(response: ServerResponse, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
-    response.once('drain', () => {
-      signal.removeEventListener('abort', onAbort);
-      resolve();
-    });
-  });
 }

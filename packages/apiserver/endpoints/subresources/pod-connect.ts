@@ -1,9 +1,9 @@
-import { badRequest, forbidden, internalError } from '@coffer/api/errors/status-error';
+import { badRequest, forbidden } from '@coffer/api/errors/status-error';
 import { NodeRefusal } from '@coffer/api/node/node-api';
 import { forwardTo } from '@coffer/api/node/process-channels';
 import type { HttpResponse } from '@coffer/base/http/handler';
 import type { RequestContext } from '../../request/context.ts';
-import { authorizeVerb } from '../authorize-verb.ts';
+import { createRefusal } from '../authorize-verb.ts';
 import type { SubresourceHandler } from '../dispatch.ts';
 import { headerText } from '../negotiation.ts';
 import { boolParameter } from '../options/query.ts';
@@ -68,10 +68,8 @@ async function connectPod(
 /** A WebSocket opens with GET, which readers may send as well: whoever opens a stream must be allowed to create. Throws StatusError 403 or 500. */
 async function requireCreate(context: RequestContext, scope: Scope): Promise<void> {
   if (context.info.verb === 'create') return;
-  const { decision, reason, error } = await authorizeVerb(context, scope, 'create');
-  if (decision === 'allow') return;
-  if (error !== undefined) throw internalError(error);
-  throw forbidden(scope.registry.gr, context.info.name, reason);
+  const reason = await createRefusal(context, scope);
+  if (reason !== undefined) throw forbidden(scope.registry.gr, context.info.name, reason);
 }
 
 /** What a kubelet refuses reaches the client as it is: clients print the text. */
