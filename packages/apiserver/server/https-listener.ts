@@ -13,8 +13,10 @@ import type { TLSSocket } from 'node:tls';
 import type { Handler, HttpResponse } from '@coffer/base/http/handler';
 import { tlsPolicy } from '@coffer/base/http/tls-policy';
 import type { Logger } from '@coffer/base/log/logger';
+import { PlainConnection } from './http1/plain-connection.ts';
 import { describeListenError } from './listen-error.ts';
-import { NodeHttpRequest, type RawRequest, type RawResponse } from './node-http-request.ts';
+import type { ListenerRequest } from './listener-request.ts';
+import { NodeHttpRequest, type RawResponse } from './node-http-request.ts';
 import { writeRawResponse } from './raw-response.ts';
 import { ResponseStreamSink } from './response-stream-sink.ts';
 import { StallWatch } from './stall-watch.ts';
@@ -102,18 +104,33 @@ export class HttpsListener {
       keepAliveTimeout: limits.idleTimeoutMs,
       connectionsCheckingInterval: Math.min(limits.headersTimeoutMs, limits.requestTimeoutMs) / 4,
     });
+    const plain = {
+      serverClosing: this.#closing.signal,
+      headersTimeoutMs: limits.headersTimeoutMs,
+      idleTimeoutMs: limits.idleTimeoutMs,
+      serve: (request: ListenerRequest, response: RawResponse) => void this.#serve(request, response),
+    };
     this.#server.on('session', (session) => closeWhenIdle(session, limits.idleTimeoutMs));
     this.#server.on('request', (request: Http2ServerRequest, response: Http2ServerResponse) => {
-      void this.#serve(request, response as unknown as RawResponse);
+      const raw = response as unknown as RawResponse;
+      request.on('error', () => {});
+      void this.#serve(new NodeHttpRequest(request, raw, this.#closing.signal), raw);
     });
     this.#server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       void this.#serveUpgrade(request, socket, head);
     });
+    const nodeConnection = this.#server.listeners('secureConnection') as ((this: Http2SecureServer, socket: TLSSocket) => void)[];
+    this.#server.removeAllListeners('secureConnection');
+    const toNode = (socket: TLSSocket) => {
+      for (const listener of nodeConnection) listener.call(this.#server, socket);
+    };
     this.#server.on('secureConnection', (socket: TLSSocket) => {
       this.#sockets.add(socket);
       socket.setNoDelay(true);
       socket.on('close', () => this.#sockets.delete(socket));
       socket.on('error', () => {}); // the close event follows; the request side sees it as an abort
+      if (socket.alpnProtocol === 'h2') toNode(socket);
+      else new PlainConnection(socket, { ...plain, handOver: toNode }).start();
     });
     this.#server.on('sessionError', (error: Error) => this.#logger.debug('HTTP/2 session ended with an error', { err: error }));
     this.#server.on('tlsClientError', (error: Error) => this.#logger.debug('TLS handshake failed', { err: error }));
@@ -154,12 +171,10 @@ export class HttpsListener {
     await closed;
   }
 
-  async #serve(raw: RawRequest, response: RawResponse): Promise<void> {
+  async #serve(request: ListenerRequest, response: RawResponse): Promise<void> {
     this.#active++;
     response.on('error', () => {});
-    raw.on('error', () => {});
     try {
-      const request = new NodeHttpRequest(raw, response, this.#closing.signal);
       const answer = await this.#handler(request);
       await this.#send(response, answer, request);
     } catch (error) {
@@ -171,7 +186,7 @@ export class HttpsListener {
     }
   }
 
-  async #send(response: RawResponse, answer: HttpResponse, request: NodeHttpRequest): Promise<void> {
+  async #send(response: RawResponse, answer: HttpResponse, request: ListenerRequest): Promise<void> {
     switch (answer.kind) {
       case 'full': {
         if (response.destroyed === true || response.writableEnded) return;
@@ -261,7 +276,7 @@ const maxLingerMs = 2_000;
  * is closed behind the answer. Not at once, though: a connection that is closed on unread bytes is reset, and a client that was busy
  * sending never sees the answer.
  */
-async function sendBeforeBodyEnds(response: RawResponse, answer: HttpResponse & { kind: 'full' }, request: NodeHttpRequest): Promise<void> {
+async function sendBeforeBodyEnds(response: RawResponse, answer: HttpResponse & { kind: 'full' }, request: ListenerRequest): Promise<void> {
   const body = Array.isArray(answer.body) ? Buffer.concat(answer.body) : Buffer.from(answer.body as Uint8Array | string);
   response.writeHead(answer.status, { 'content-length': body.length, ...answer.headers, connection: 'close' });
   response.flushHeaders();
@@ -280,6 +295,7 @@ function writeInternalError(response: RawResponse): void {
     reason: 'InternalError',
     code: 500,
   });
-  response.writeHead(500, { 'content-type': 'application/json' });
+  // Node remembers the length of an answer whose headers it then refused.
+  response.writeHead(500, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) });
   response.end(body);
 }

@@ -2,8 +2,9 @@ import type { IncomingMessage } from 'node:http';
 import type { Http2ServerRequest } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
-import { BodyTooLargeError, type HttpPeer, type HttpRequest, type UpgradedConnection } from '@coffer/base/http/handler';
+import { BodyTooLargeError, type HttpPeer, type UpgradedConnection } from '@coffer/base/http/handler';
 import { certificateFingerprint } from '../authentication/client-authorities.ts';
+import { abortWhenGone, type ListenerRequest } from './listener-request.ts';
 
 export type RawRequest = IncomingMessage | Http2ServerRequest;
 
@@ -30,10 +31,10 @@ export interface RawResponse {
 const peers = new WeakMap<object, HttpPeer>();
 
 /** `HttpRequest` over Node's HTTP/1.1 and HTTP/2 request objects. Whatever is costly is made when first asked for. */
-export class NodeHttpRequest implements HttpRequest {
+export class NodeHttpRequest implements ListenerRequest {
   readonly method: string;
   readonly url: string;
-  readonly headers: HttpRequest['headers'];
+  readonly headers: ListenerRequest['headers'];
   readonly upgrade?: () => UpgradedConnection;
   readonly #raw: RawRequest;
   readonly #response: RawResponse | undefined;
@@ -68,7 +69,6 @@ export class NodeHttpRequest implements HttpRequest {
     return this.#raw.httpVersionMajor;
   }
 
-  /** True when the client sent (or may still send) a body that nobody read to its end. */
   get bodyUnread(): boolean {
     return !this.#bodyRead && !this.#raw.complete && (this.headers['content-length'] ?? this.headers['transfer-encoding']) !== undefined;
   }
@@ -79,24 +79,10 @@ export class NodeHttpRequest implements HttpRequest {
   }
 
   get signal(): AbortSignal {
-    if (!this.#signal) {
-      const controller = new AbortController();
-      const closing = () => controller.abort(this.#serverClosing.reason);
-      const gone = () => {
-        this.#serverClosing.removeEventListener('abort', closing);
-        // HTTP/2 calls a response finished when its stream was cut, so what counts is whether we ended it.
-        if (this.#response?.writableEnded !== true) controller.abort(new Error('client closed the connection'));
-      };
-      const connection: Pick<RawResponse, 'once'> = this.#response ?? this.#socket ?? this.#raw;
-      connection.once('close', gone);
-      if (this.#serverClosing.aborted) closing();
-      else this.#serverClosing.addEventListener('abort', closing, { once: true });
-      this.#signal = controller.signal;
-    }
+    this.#signal ??= abortWhenGone(this.#response ?? this.#socket ?? this.#raw, this.#response, this.#serverClosing);
     return this.#signal;
   }
 
-  /** Reads the rest of the body and forgets it; resolves when it ended, or the connection, but no later than after `maxMs`. */
   discardBody(maxMs: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, maxMs);
@@ -142,20 +128,24 @@ export class NodeHttpRequest implements HttpRequest {
     const socket = (this.#raw instanceof Object && 'stream' in this.#raw ? this.#raw.stream.session?.socket : this.#raw.socket) as
       | TLSSocket
       | undefined;
-    if (!socket) return { address: '' };
-    // HTTP/2 hands out a proxy of the socket per session: stable enough as a key, and one look-up per connection.
-    let peer = peers.get(socket);
-    if (!peer) {
-      const certificate = socket.getPeerX509Certificate?.()?.raw;
-      peer = {
-        address: socket.remoteAddress ?? '',
-        ...(certificate ? { certificate, certificateVerified: socket.authorized } : {}),
-        ...(certificate && socket.authorized ? authorityOf(socket) : {}),
-      };
-      peers.set(socket, peer);
-    }
-    return peer;
+    return socket ? peerOf(socket) : { address: '' };
   }
+}
+
+/** Who is at the other end; the same object for every request of a connection. */
+export function peerOf(socket: TLSSocket): HttpPeer {
+  // HTTP/2 hands out a proxy of the socket per session: stable enough as a key, and one look-up per connection.
+  let peer = peers.get(socket);
+  if (!peer) {
+    const certificate = socket.getPeerX509Certificate?.()?.raw;
+    peer = {
+      address: socket.remoteAddress ?? '',
+      ...(certificate ? { certificate, certificateVerified: socket.authorized } : {}),
+      ...(certificate && socket.authorized ? authorityOf(socket) : {}),
+    };
+    peers.set(socket, peer);
+  }
+  return peer;
 }
 
 /** Longer chains count as unverified: authorities that sign each other would have no end. */

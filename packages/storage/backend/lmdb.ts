@@ -59,6 +59,8 @@ export class LmdbBackend implements LocalBackend, Snapshot {
   #compacted: number;
   #cleaned: number;
   #queue: PendingWrite[] = [];
+  /** Tells everybody what the last batch made durable. The next batch is on its way to the disk meanwhile, if there is one. */
+  #handOut: (() => void) | undefined;
   #compactions: PendingCompaction[] = [];
   #running: Promise<void> | undefined;
   #closed = false;
@@ -325,14 +327,17 @@ export class LmdbBackend implements LocalBackend, Snapshot {
       const pause = this.#exchange?.pause;
       if (pause !== undefined) {
         delete this.#exchange?.pause;
+        this.#handOutDurable();
         await pause();
         continue;
       }
+      if (this.#queue.length === 0) this.#handOutDurable();
       if (this.#queue.length === 0 && (this.#compactions.length === 0 || this.#exchange !== undefined)) break;
       const writes = this.#takeBatch();
       try {
         await this.#commit(writes);
       } catch (error) {
+        this.#handOutDurable();
         const failure = await describeCommitFailure(error, this.#files.dataPath);
         for (const write of [...writes, ...this.#queue.splice(0)]) {
           write.ticket.revision = undefined;
@@ -355,8 +360,17 @@ export class LmdbBackend implements LocalBackend, Snapshot {
     return this.#queue.splice(0, count);
   }
 
+  /**
+   * 1 the writes are planned and set out for the disk
+   * 2 while they are on their way, the batch before them is told to everybody: that takes longer than the disk
+   * 3 they are durable: the next batch may be planned
+   */
   async #commit(writes: readonly PendingWrite[]): Promise<void> {
-    if (this.#broken) await this.#reopen();
+    if (this.#broken) {
+      this.#handOutDurable();
+      await this.#reopen();
+    }
+    // 1
     const plan = planBatch(writes, this);
     const due = this.#exchange === undefined ? this.#compactions : [];
     const compacted = due.reduce((highest, { revision }) => Math.max(highest, revision), this.#compacted);
@@ -377,20 +391,33 @@ export class LmdbBackend implements LocalBackend, Snapshot {
           }
           appended = this.#put(plan);
         });
+        // 2
+        this.#handOutDurable();
         const results = await Promise.all([committed, ...appended]);
         if (results.includes(false)) throw new Error('the log has a revision that it should not have');
       } catch (error) {
         await this.#afterFailure(plan, error);
       }
     }
+    // 3
+    this.#handOutDurable();
     if (cleaning !== undefined) this.#cleaned = cleaning.cleaned;
-    this.#publish(plan);
-    for (const [i, result] of plan.results.entries()) writes[i]?.resolve(result);
-    this.#compactions = this.#compactions.filter((compaction) => {
-      if (compaction.revision > this.#cleaned) return true;
-      compaction.resolve();
-      return false;
-    });
+    this.#revision = plan.revision;
+    this.#handOut = () => {
+      this.#publish(plan);
+      for (const [i, result] of plan.results.entries()) writes[i]?.resolve(result);
+      this.#compactions = this.#compactions.filter((compaction) => {
+        if (compaction.revision > this.#cleaned) return true;
+        compaction.resolve();
+        return false;
+      });
+    };
+  }
+
+  #handOutDurable(): void {
+    const handOut = this.#handOut;
+    this.#handOut = undefined;
+    handOut?.();
   }
 
   /** Answers whether each revision could be appended. */
@@ -409,7 +436,6 @@ export class LmdbBackend implements LocalBackend, Snapshot {
 
   #publish(plan: PlannedBatch): void {
     if (plan.events.length === 0) return;
-    this.#revision = plan.revision;
     const batch: BackendBatch = { events: plan.events, revision: plan.revision };
     for (const onBatch of this.#subscribers) onBatch(batch);
     this.commits.notify();
