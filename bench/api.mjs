@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
 import { benchFanOut } from './fan-out.mjs';
-import { call, fill, residentMegabytes, root, sleep, startServer, stopServer, wrk } from './support.mjs';
+import { call, fill, residentMegabytes, root, sleep, startServer, stopServer, token, wrk } from './support.mjs';
 
 /** Runs everything and calls `report(figure, value, target)` for each figure. */
 export async function benchApi(report) {
@@ -21,12 +21,21 @@ export async function benchApi(report) {
     report(label, `${result.perSecond.toFixed(0)} /s, p50 ${result.p50.toFixed(2)} ms, p99 ${result.p99.toFixed(2)} ms`, target);
     return result;
   };
-  rate('create ConfigMap, 1 connection', 'create-configmap', 1, '≥ 900 /s');
-  rate('create ConfigMap, 64 connections', 'create-configmap', 64, '≥ 6 000 /s');
-  rate('create Secret, 64 connections', 'create-secret', 64, '≥ 5 000 /s');
-  rate('merge-PATCH ConfigMap, 64 connections', 'patch', 64, '≥ 4 500 /s');
-  rate('GET ConfigMap, 1 connection', 'get', 1, '≥ 4 000 /s');
-  rate('GET ConfigMap, 64 connections', 'get', 64, '≥ 12 000 /s');
+  const bare = await startOther(server, 'bare-server.mjs', [path.join(server.dataDir, 'bare'), token]);
+  await fill(bare, 'bench', 'p', 500);
+  // The same load on a server that does next to nothing tells what the machine could do at this moment.
+  const beside = (label, load, connections, target) => {
+    const { perSecond } = rate(label, load, connections, target);
+    const most = wrk(bare, load, connections, 'bench').perSecond;
+    report(`${label}, a bare server`, `${most.toFixed(0)} /s: Coffer has ${((perSecond / most) * 100).toFixed(0)} % of it`, '');
+  };
+  beside('create ConfigMap, 1 connection', 'create-configmap', 1, '≥ 900 /s');
+  beside('create ConfigMap, 64 connections', 'create-configmap', 64, '≥ 6 000 /s');
+  beside('create Secret, 64 connections', 'create-secret', 64, '≥ 5 000 /s');
+  beside('merge-PATCH ConfigMap, 64 connections', 'patch', 64, '≥ 4 500 /s');
+  beside('GET ConfigMap, 1 connection', 'get', 1, '≥ 4 000 /s');
+  beside('GET ConfigMap, 64 connections', 'get', 64, '≥ 12 000 /s');
+  bare.child.kill();
   await fill(server, 'lists', 'l', 4999); // with kube-root-ca.crt the namespace holds 5 000
   const list = rate('LIST 5 000 objects, 4 connections', 'list', 4, '≥ 75 /s', 'lists');
   const still = await staticBody(server);
@@ -54,11 +63,18 @@ async function staticBody(server) {
   const { body } = await call(server, 'GET', '/api/v1/namespaces/lists/configmaps');
   const file = path.join(server.dataDir, 'list.json');
   fs.writeFileSync(file, body);
-  const pki = path.join(server.dataDir, 'pki');
-  const args = [path.join(pki, 'apiserver.key'), path.join(pki, 'apiserver.crt'), file];
-  const child = spawn(process.execPath, [path.join(root, 'bench/static-server.mjs'), ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const [port] = await once(child.stdout, 'data');
-  const { megabytesPerSecond } = wrk({ base: `https://127.0.0.1:${String(port).trim()}` }, 'list', 4, 'lists');
-  child.kill();
+  const other = await startOther(server, 'static-server.mjs', [file]);
+  const { megabytesPerSecond } = wrk(other, 'list', 4, 'lists');
+  other.child.kill();
   return megabytesPerSecond;
+}
+
+/** Starts a server of this folder to compare with, with the certificate of `server`. */
+async function startOther(server, script, args) {
+  const pki = path.join(server.dataDir, 'pki');
+  const files = [path.join(pki, 'apiserver.key'), path.join(pki, 'apiserver.crt')];
+  const child = spawn(process.execPath, [path.join(root, 'bench', script), ...files, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [output] = await once(child.stdout, 'data');
+  const port = Number(String(output));
+  return { child, port, base: `https://127.0.0.1:${port}` };
 }

@@ -439,6 +439,36 @@ describe('HttpsListener', () => {
       socket.destroy();
     }));
 
+  it('begins a few of many writes in each turn of the event loop', () => {
+    let turn = 0;
+    let ticking = setImmediate(function tick() {
+      turn++;
+      ticking = setImmediate(tick);
+    });
+    const begunInTurn = new Map<number, number>();
+    const handler: Handler = async (request) => {
+      begunInTurn.set(turn, (begunInTurn.get(turn) ?? 0) + 1);
+      for (const until = performance.now() + 1; performance.now() < until; );
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      return echo(request);
+    };
+    return listening(handler, {}, async (port) => {
+      const sockets = await Promise.all(
+        Array.from({ length: 60 }, async () => {
+          const socket = connectTls({ port, host: '127.0.0.1', ...trust(), ALPNProtocols: ['http/1.1'] });
+          await once(socket, 'secureConnect');
+          return socket;
+        }),
+      );
+      const answers = sockets.map((socket) => once(socket, 'data'));
+      for (const socket of sockets) socket.write('PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx');
+      for (const [answer] of await Promise.all(answers)) expect(String(answer)).toMatch(/PUT \/ x$/);
+      clearImmediate(ticking);
+      for (const socket of sockets) socket.destroy();
+      expect(Math.max(...begunInTurn.values())).toBeLessThanOrEqual(24);
+    });
+  });
+
   it('tells the handler of a client that hangs up while it is served', async () => {
     const reasons: unknown[] = [];
     const handler: Handler = async (request) => {

@@ -13,6 +13,8 @@ import type { TLSSocket } from 'node:tls';
 import type { Handler, HttpResponse } from '@coffer/base/http/handler';
 import { tlsPolicy } from '@coffer/base/http/tls-policy';
 import type { Logger } from '@coffer/base/log/logger';
+import { systemClock } from '@coffer/base/time/clock';
+import { TurnGate } from '@coffer/base/time/turn-gate';
 import { PlainConnection } from './http1/plain-connection.ts';
 import { describeListenError } from './listen-error.ts';
 import type { ListenerRequest } from './listener-request.ts';
@@ -58,6 +60,11 @@ export interface ListenerLimits {
 /** Bytes; larger bodies are not copied into a string. */
 const maxStringBody = 32 * 1024;
 
+/** With fewer than these nobody waits for long. */
+const manyRequests = 8;
+/** What a write costs is 0.2 ms: a commit of the store waits for no more than sixteen of them. */
+const turnLimits = { maxTurnMs: 1, perTurn: 16 };
+
 const defaultLimits: ListenerLimits = {
   maxHeaderBytes: 1024 * 1024,
   headersTimeoutMs: 20_000,
@@ -73,6 +80,7 @@ export class HttpsListener {
   readonly #logger: Logger;
   readonly #sockets = new Set<Duplex>();
   readonly #stalls: StallWatch;
+  readonly #turns = new TurnGate(systemClock, turnLimits);
   readonly #closing = new AbortController();
   #active = 0;
 
@@ -108,13 +116,13 @@ export class HttpsListener {
       serverClosing: this.#closing.signal,
       headersTimeoutMs: limits.headersTimeoutMs,
       idleTimeoutMs: limits.idleTimeoutMs,
-      serve: (request: ListenerRequest, response: RawResponse) => void this.#serve(request, response),
+      serve: (request: ListenerRequest, response: RawResponse) => this.#serveInTurn(request, response),
     };
     this.#server.on('session', (session) => closeWhenIdle(session, limits.idleTimeoutMs));
     this.#server.on('request', (request: Http2ServerRequest, response: Http2ServerResponse) => {
       const raw = response as unknown as RawResponse;
       request.on('error', () => {});
-      void this.#serve(new NodeHttpRequest(request, raw, this.#closing.signal), raw);
+      this.#serveInTurn(new NodeHttpRequest(request, raw, this.#closing.signal), raw);
     });
     this.#server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       void this.#serveUpgrade(request, socket, head);
@@ -171,9 +179,25 @@ export class HttpsListener {
     await closed;
   }
 
-  async #serve(request: ListenerRequest, response: RawResponse): Promise<void> {
-    this.#active++;
+  /**
+   * Of many writes that came at once a few are begun in each turn of the event loop: otherwise the store, whose last commit is through,
+   * would wait for all of them before it can begin the next, and all of them for the store. Reads cost too little to be told apart.
+   */
+  #serveInTurn(request: ListenerRequest, response: RawResponse): void {
     response.on('error', () => {});
+    const turn = this.#active >= manyRequests && request.method !== 'GET' ? this.#turns.pass() : undefined;
+    this.#active++;
+    if (turn === undefined) void this.#serve(request, response);
+    else {
+      void turn.then(() => {
+        // Who left in the meantime is told nothing, and would not be noticed any more.
+        if (response.destroyed === true || response.stream?.destroyed === true) this.#active--;
+        else void this.#serve(request, response);
+      });
+    }
+  }
+
+  async #serve(request: ListenerRequest, response: RawResponse): Promise<void> {
     try {
       const answer = await this.#handler(request);
       await this.#send(response, answer, request);

@@ -11,7 +11,7 @@ export type RawRequest = IncomingMessage | Http2ServerRequest;
 /** The parts of Node's two response classes (`ServerResponse`, `Http2ServerResponse`) that the listener uses. */
 export interface RawResponse {
   /** HTTP/2 only. */
-  readonly stream?: { close?: () => void };
+  readonly stream?: { readonly destroyed?: boolean; close?: () => void };
   readonly socket: Duplex | null;
   /** HTTP/1.1 only: the body goes out in chunked encoding. Known once the head is written. */
   readonly chunkedEncoding?: boolean;
