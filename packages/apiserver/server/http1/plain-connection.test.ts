@@ -13,7 +13,7 @@ function isComplete(text: string): boolean {
   const [head = '', ...rest] = text.split('\r\n\r\n');
   const body = rest.join('\r\n\r\n');
   if (/^Transfer-Encoding: chunked$/m.test(head)) return body.endsWith('0\r\n\r\n');
-  return rest.length > 0 && body.length === Number(/^content-length: (\d+)$/m.exec(head)?.[1] ?? 0);
+  return rest.length > 0 && body.length === Number(/^content-length: (\d+)$/im.exec(head)?.[1] ?? 0);
 }
 
 describe('HttpsListener over HTTP/1.1', () => {
@@ -24,6 +24,8 @@ describe('HttpsListener over HTTP/1.1', () => {
       await request.readBody(4);
       if (url === '/broken') throw new Error('broken');
       if (url === '/header') return { kind: 'full', status: 200, headers: { 'x-y': 'a\nb' }, body: '' };
+      const dated = { Date: 'Thu, 01 Jan 2026 00:00:00 GMT', 'Content-Length': 2 };
+      if (url === '/dated') return { kind: 'stream', status: 200, headers: dated, run: async (sink) => void sink.write('ok') };
       if (url === '/none') return { kind: 'full', status: 304, headers: { etag: '"x"' }, body: '' };
       if (url === '/twice')
         return { kind: 'full', status: 201, headers: { warning: ['299 - "a"', '299 - "b"'] }, body: Buffer.from('\u00e9') };
@@ -40,7 +42,7 @@ describe('HttpsListener over HTTP/1.1', () => {
         let received = '';
         socket.setEncoding('latin1').on('data', (text) => (received += text));
         const complete: string[] = [];
-        const urls = ['/echo', '/twice', '/broken', '/header', '/large', '/none', '/list', '/watch', '/stream', '/echo'];
+        const urls = ['/echo', '/twice', '/broken', '/header', '/large', '/none', '/list', '/watch', '/stream', '/dated', '/echo'];
         for (const [index, url] of urls.entries()) {
           received = '';
           const text = `POST ${url} HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody`;
@@ -55,7 +57,19 @@ describe('HttpsListener over HTTP/1.1', () => {
       expect(whole[0]).toBe(
         'HTTP/1.1 200 OK\r\ncontent-length: 15\r\ncontent-type: text/plain\r\nDate:\r\nConnection: keep-alive\r\nKeep-Alive: timeout=90\r\n\r\nPOST /echo body',
       );
-      expect(whole.map((answer) => answer.slice(9, 12))).toEqual(['200', '201', '500', '500', '200', '304', '200', '200', '200', '200']);
+      expect(whole.map((answer) => answer.slice(9, 12))).toEqual([
+        '200',
+        '201',
+        '500',
+        '500',
+        '200',
+        '304',
+        '200',
+        '200',
+        '200',
+        '200',
+        '200',
+      ]);
       // Node's server reads a request that comes in pieces, and all that follow it on its connection.
       const inPieces = await answers((text) => [text.slice(0, 20), text.slice(20)]);
       // They may differ in the words behind the status and in where chunks end.

@@ -58,8 +58,13 @@ export class PlainResponse implements RawResponse {
   /** Throws for a header that cannot be sent. */
   writeHead(status: number, headers: Readonly<Record<string, string | number | readonly string[]>>): void {
     let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'unknown'}\r\n`;
+    let sized = false;
+    let dated = false;
     for (const name in headers) {
       const value = headers[name] ?? '';
+      const lowerCase = name.toLowerCase();
+      if (lowerCase === 'content-length') sized = true;
+      else if (lowerCase === 'date') dated = true; // of a pod that answered through the proxy
       if (unsafeName.test(name)) throw new TypeError(`header name ${JSON.stringify(name)} cannot be sent`);
       for (const item of typeof value === 'object' ? value : [String(value)]) {
         if (unsafeHeader.test(item)) throw new TypeError(`the value of header ${name} cannot be sent`);
@@ -67,8 +72,9 @@ export class PlainResponse implements RawResponse {
       }
     }
     this.#bodiless = bodiless.has(status);
-    this.chunkedEncoding = !this.#bodiless && headers['content-length'] === undefined;
-    this.#head = `${head}Date: ${httpDate()}\r\n${this.#keepAlive}${this.chunkedEncoding ? 'Transfer-Encoding: chunked\r\n' : ''}\r\n`;
+    this.chunkedEncoding = !this.#bodiless && !sized;
+    if (!dated) head += `Date: ${httpDate()}\r\n`;
+    this.#head = `${head}${this.#keepAlive}${this.chunkedEncoding ? 'Transfer-Encoding: chunked\r\n' : ''}\r\n`;
     this.headersSent = true;
   }
 
